@@ -1,0 +1,10 @@
+"""Identifiers: UUIDv7 (RFC 9562), made by the client of the database so that a row's id exists before the row."""
+
+from uuid import UUID
+
+import uuid_utils
+
+
+def new_id() -> UUID:
+    """Return a fresh UUIDv7: ordered by time, unguessable enough to be no secret and no counter."""
+    return UUID(bytes=uuid_utils.uuid7().bytes)
