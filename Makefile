@@ -1,0 +1,44 @@
+# `make` alone says what there is. Everything runs in .venv, which appears by itself.
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint types contracts bench migrate docs clean run-env dev-env
+export PYTHON
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: run-env ## run the whole stack; CONFIDE_PORT and CONFIDE_HOME say where
+	@exec .venv/bin/confide dev
+
+test: dev-env ## run the tests; ARGS="-k booking" runs some of them
+	.venv/bin/pytest $(ARGS)
+
+check: lint types contracts test ## everything that a change must pass
+
+lint: dev-env ## look for mistakes and odd formatting
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types: dev-env ## check the types
+	.venv/bin/mypy
+
+contracts: dev-env ## check who imports whom
+	.venv/bin/lint-imports
+
+bench: dev-env ## measure secured reads and bookings
+	.venv/bin/confide bench
+
+migrate: run-env ## bring the running stack's database, or CONFIDE_DATABASE_URL, up to date
+	.venv/bin/confide migrate
+
+docs: dev-env ## write the generated pages of docs/
+	.venv/bin/confide docs
+
+clean: ## remove the environment and caches; the data in .confide stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	find api core policies records migrations tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+run-env:
+	@sh requirements/install.sh run
+
+dev-env:
+	@sh requirements/install.sh dev

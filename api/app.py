@@ -1,0 +1,57 @@
+"""The ASGI application: lifespan, middleware, routers, error handlers, and the OpenAPI document."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import docs, errors, health
+from api.middleware import Envelope
+from api.oauth import routes as oauth
+from api.v1 import appointments, audit, doctors, me, patients, records
+from core import logging
+from core.crypto.keyring import open_provider
+from core.settings import Settings, settings
+from records.clinic import Clinic
+
+DESCRIPTION = """
+Confide keeps a clinic's appointments and medical records, and can prove who read them. Every read of a patient's data
+is decided by the policy in force, and is on the audit trail before it is answered. What you may not see answers
+exactly like what does not exist.
+"""
+V1 = "/v1"
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open the clinic, and close it after the last request."""
+    chosen: Settings = app.state.settings
+    async with Clinic.open(
+        chosen.postgres_url,
+        open_provider(chosen.kms),
+        pool=chosen.database_pool,
+        deadline=chosen.audit_deadline,
+    ) as clinic:
+        app.state.clinic = clinic
+        yield
+
+
+def create_app(chosen: Settings | None = None) -> FastAPI:
+    """Return the application for the settings given, or for those of this process."""
+    logging.configure()
+    app = FastAPI(
+        title="Confide",
+        version="1.0.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.settings = chosen or settings()
+    app.add_middleware(Envelope)
+    errors.install(app)
+    for router in (oauth.router, docs.router, health.router):
+        app.include_router(router)
+    for module in (me, patients, doctors, appointments, records, audit):
+        app.include_router(module.router, prefix=V1, responses=errors.RESPONSES)
+    return app

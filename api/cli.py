@@ -1,0 +1,173 @@
+"""`confide …`: what an operator runs. Each command imports what it needs when it runs, so that all start fast."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from core.errors import DomainError
+from core.settings import Settings, settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+imports = typer.Typer(no_args_is_help=True, help="Bring data in from elsewhere.")
+keys = typer.Typer(no_args_is_help=True, help="Key-encryption keys.")
+app.add_typer(imports, name="import")
+app.add_typer(keys, name="keys")
+
+console = Console(stderr=True, highlight=False)
+
+REFUSED = 1
+MISUSED = 2
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+
+@app.command()
+def dev() -> None:
+    """Run the whole stack here: PostgreSQL, broker, API, worker, relay. Ctrl-C stops it all."""
+    from api.dev import run
+
+    chosen = settings()
+    raise typer.Exit(run(chosen.home, chosen.port))
+
+
+@app.command()
+def serve(host: str = "127.0.0.1", workers: int = 1) -> None:
+    """Serve the API on CONFIDE_PORT."""
+    import uvicorn
+
+    uvicorn.run(
+        "api.app:create_app",
+        factory=True,
+        host=host,
+        port=settings().port,
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+@app.command()
+def worker(concurrency: int = 1) -> None:
+    """Run a Celery worker: batches of audit events go into the ledger."""
+    from core import logging
+    from records.worker import app as celery
+
+    logging.configure()
+    celery.worker_main(
+        ["worker", "--concurrency", str(concurrency), "--loglevel", "WARNING",
+         "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    )  # fmt: skip
+
+
+@app.command()
+def relay() -> None:
+    """Run the relay: audit events go from the outbox to the broker."""
+    from core import logging
+    from records.audit.relay import serve_relay
+
+    logging.configure()
+    asyncio.run(serve_relay(settings()))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema, with the first policy and the OAuth clients in it."""
+    from api.provision import provision
+
+    provision(settings())
+    console.print("The database is at the newest schema.")
+
+
+@app.command()
+def seed() -> None:
+    """Load the demo clinic, unless it is there (development only)."""
+    chosen = _development()
+    from records.demo.clinic import load
+
+    console.print(asyncio.run(load(chosen)))
+
+
+@app.command()
+def token(as_: Annotated[str, typer.Option("--as", help="login name, as dr.adams@demo")]) -> None:
+    """Print an access token of a demo account (development only)."""
+    chosen = _development()
+    from core.crypto.keyring import open_provider
+    from records.clinic import Clinic
+    from records.identity.tokens import issue_for
+
+    async def issue() -> str:
+        async with Clinic.open(chosen.postgres_url, open_provider(chosen.kms), pool=2) as clinic:
+            return await issue_for(clinic, as_)
+
+    sys.stdout.write(asyncio.run(issue()) + "\n")
+
+
+@app.command("db-url")
+def db_url() -> None:
+    """Print the owner's URL of the database (development only)."""
+    sys.stdout.write(_development().postgres_url + "\n")
+
+
+@app.command()
+def bench() -> None:
+    """Measure Confide beside a bare floor, in one run; print ratios and write bench.json."""
+    from api.bench import run
+
+    raise typer.Exit(run(settings()))
+
+
+@keys.command("init")
+def keys_init() -> None:
+    """Make the keyring and the signing keys, unless they are there."""
+    from api.provision import make_keys
+
+    for path in make_keys(settings()):
+        console.print(f"made {path}")
+
+
+@imports.command("fhir")
+def import_fhir(
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="bundles, or folders of bundles")],
+    care_team: Annotated[
+        list[str] | None, typer.Option(help="login of a doctor who treats every imported patient")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Import FHIR R4 transaction bundles. Importing them again changes nothing."""
+    from api.imports import import_bundles
+
+    raise typer.Exit(import_bundles(settings(), paths, care_team or [], as_json=as_json))
+
+
+def main() -> None:
+    """Run a command; a refusal is one sentence and exit code 1."""
+    try:
+        app()
+    except DomainError as refusal:
+        _fail(f"{refusal.detail or refusal.code} ({refusal.code})")
+    except ValueError as mistake:
+        _fail(str(mistake))
+
+
+def _development() -> Settings:
+    chosen = settings()
+    if not chosen.development:
+        _fail("this command is for development; set CONFIDE_ENVIRONMENT=development")
+    return chosen
+
+
+def _fail(message: str) -> NoReturn:
+    console.print(f"[red]{message}[/red]", soft_wrap=True)
+    raise SystemExit(REFUSED)
+
+
+if __name__ == "__main__":
+    main()

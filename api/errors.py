@@ -1,0 +1,155 @@
+"""Every refusal as RFC 9457 `application/problem+json`: codes and pointers, never the value that was refused."""
+
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from core import errors
+from core.errors import DomainError, FieldError
+from records.clinic import Unreadable
+
+PROBLEM_JSON: Final = "application/problem+json"
+
+STATUS: Final[Mapping[type[DomainError], tuple[int, str]]] = {
+    errors.BadRequest: (400, "The request cannot be read"),
+    errors.Unauthenticated: (401, "You are not logged in"),
+    errors.Forbidden: (403, "Not allowed"),
+    errors.NotFound: (404, "Not found"),
+    errors.Conflict: (409, "Conflict"),
+    errors.PreconditionFailed: (412, "It has changed"),
+    errors.Invalid: (422, "Some of it is not valid"),
+    errors.PreconditionRequired: (428, "If-Match is required"),
+    errors.Throttled: (429, "Too many requests"),
+    Unreadable: (500, "Sealed data does not open"),
+    errors.Unavailable: (503, "Not available now"),
+}
+_HEADERS: Final = {
+    401: {"WWW-Authenticate": 'Bearer error="invalid_token"'},
+    429: {"Retry-After": "30"},
+    503: {"Retry-After": "2"},
+}
+
+log = structlog.get_logger()
+
+
+class Fault(BaseModel):
+    """One broken field."""
+
+    pointer: str = Field(
+        description="JSON Pointer (RFC 6901) into the body, or the parameter's name"
+    )
+    code: str = Field(description="stable code of the broken rule")
+    message: str = Field(description="a sentence for people; never the value")
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field(
+        description="where this kind of problem is explained", examples=["/problems/not-found"]
+    )
+    title: str = Field(examples=["Not found"])
+    status: int = Field(examples=[404])
+    code: str = Field(description="stable code, the last part of `type`", examples=["not-found"])
+    detail: str = ""
+    instance: str = Field(description="this occurrence", examples=["urn:confide:request:0190…"])
+    request_id: str = Field(description="the X-Request-Id of the request")
+    errors: list[Fault] = Field(default_factory=list)
+
+
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    status: {
+        "description": title,
+        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for kind, (status, title) in STATUS.items()
+    if status in {400, 401, 403, 404, 422, 503}
+}
+"""What every route of the API may answer besides its own."""
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the app as a problem."""
+    app.add_exception_handler(DomainError, _domain)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _bug)
+
+
+async def _domain(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DomainError)
+    status, title = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    return _answer(request, status, title, error.code, error.detail, error.errors, error.members)
+
+
+async def _validation(request: Request, error: Exception) -> Response:
+    """FastAPI's own handler echoes the input; this one tells where and which rule."""
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if any(e["type"] == "json_invalid" for e in found):
+        return _answer(request, 400, "The request cannot be read", "malformed-json")
+    faults = [FieldError(_pointer(e["loc"]), e["type"].replace("_", "-"), _rule(e)) for e in found]
+    if all(e["loc"][0] != "body" for e in found):
+        return _answer(request, 400, "The request cannot be read", "bad-parameter", errors=faults)
+    return _answer(request, 422, "Some of it is not valid", "invalid", errors=faults)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 415: "media-type"}
+    name = code.get(error.status_code, "http-error")
+    return _answer(request, error.status_code, str(error.detail), name, headers=error.headers)
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    """Say that it is our fault. The log gets the error's kind and place, not its text."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("unhandled", error=type(error).__name__, at=f"{frame.name}:{frame.lineno}")
+    return _answer(request, 500, "An error of ours", "internal")
+
+
+def _answer(
+    request: Request,
+    status: int,
+    title: str,
+    code: str,
+    detail: str = "",
+    errors: Sequence[FieldError] = (),
+    members: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    request_id = request.scope.get("request_id", "")
+    body = {
+        "type": f"/problems/{code}",
+        "title": title,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "instance": f"urn:confide:request:{request_id}",
+        "request_id": request_id,
+        "errors": list(errors),
+        **(members or {}),
+    }
+    return Response(
+        orjson.dumps(body),
+        status,
+        {**_HEADERS.get(status, {}), **(headers or {}), "Cache-Control": "no-store"},
+        PROBLEM_JSON,
+    )
+
+
+def _pointer(loc: Sequence[int | str]) -> str:
+    parts = loc[1:] if loc and loc[0] in ("body", "query", "path", "header") else loc
+    return "".join(f"/{str(p).replace('~', '~0').replace('/', '~1')}" for p in parts)
+
+
+def _rule(error: Mapping[str, Any]) -> str:
+    """Return a sentence about the rule. Pydantic's own may quote the value where ours raised it."""
+    return "the value breaks a rule" if error["type"] == "value_error" else str(error["msg"])

@@ -1,0 +1,37 @@
+"""What the trail keeps of the life of a session, in the transaction that changes it."""
+
+from api.oauth.request import Setting, wait
+from policies.vocabulary import Outcome, Purpose, ResourceType
+from records.audit.event import Act, Event
+from records.identity.models import OAuthSession
+
+
+def replayed(setting: Setting, family: OAuthSession, reason: str) -> None:
+    """Note that a used code or refresh token was shown again. Who showed it is not known."""
+    event = Event(
+        actor=None,
+        action=Act.TOKEN,
+        outcome=Outcome.DENY,
+        reason=reason,
+        purpose=Purpose.OPERATIONS,
+        resource_type=ResourceType.ACCOUNT,
+        resource_ids=(family.account_id,),
+        session=family.id,
+        origin=setting.origin,
+    )
+    wait(setting.clinic.trail.note_within, setting.writing, event)
+
+
+def logged_out(setting: Setting, family: OAuthSession) -> None:
+    """Note that a session was ended by its client."""
+    event = Event(
+        actor=family.account_id,
+        action=Act.LOGOUT,
+        outcome=Outcome.ALLOW,
+        purpose=Purpose.OPERATIONS,
+        resource_type=ResourceType.ACCOUNT,
+        resource_ids=(family.account_id,),
+        session=family.id,
+        origin=setting.origin,
+    )
+    wait(setting.clinic.trail.note_within, setting.writing, event)

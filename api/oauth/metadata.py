@@ -1,0 +1,65 @@
+"""What clients need to know: RFC 8414 and OpenID Connect Discovery, and the keys."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from api import deps
+from core.crypto.signing import ALGORITHM
+from records.identity.clients import SCOPES
+
+router = APIRouter()
+
+_PUBLIC: Final = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=300"}
+_SECRETS: Final = ("client_secret_basic", "client_secret_post")
+
+
+@router.get("/.well-known/oauth-authorization-server")
+@router.get("/.well-known/openid-configuration")
+async def configuration(request: Request) -> JSONResponse:
+    """Tell where everything is, and what of the specifications there is."""
+    return JSONResponse(_metadata(deps.tokens(request).issuer), headers=_PUBLIC)
+
+
+@router.get("/oauth/jwks")
+async def jwks(request: Request) -> JSONResponse:
+    """Return the public keys that tokens are signed with."""
+    return JSONResponse(deps.tokens(request).keys.jwks(), headers=_PUBLIC)
+
+
+def _metadata(issuer: str) -> dict[str, Any]:
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/oauth/authorize",
+        "token_endpoint": f"{issuer}/oauth/token",
+        "revocation_endpoint": f"{issuer}/oauth/revoke",
+        "introspection_endpoint": f"{issuer}/oauth/introspect",
+        "userinfo_endpoint": f"{issuer}/oauth/userinfo",
+        "jwks_uri": f"{issuer}/oauth/jwks",
+        "scopes_supported": SCOPES,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported": ["none", *_SECRETS],
+        "revocation_endpoint_auth_methods_supported": ["none", *_SECRETS],
+        "introspection_endpoint_auth_methods_supported": _SECRETS,
+        "authorization_response_iss_parameter_supported": True,
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [ALGORITHM],
+        "claims_supported": [
+            "sub",
+            "iss",
+            "aud",
+            "exp",
+            "iat",
+            "auth_time",
+            "sid",
+            "name",
+            "roles",
+        ],
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "claims_parameter_supported": False,
+    }

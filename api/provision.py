@@ -1,0 +1,51 @@
+"""What a new installation needs before it can serve: keys, the schema, the first policy, the OAuth clients."""
+
+import asyncio
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+import migrations
+from core.crypto.keyring import FileKeyring
+from core.crypto.signing import SigningKeys
+from core.database import Database
+from core.settings import Settings
+from records.access.policy import publish_defaults
+from records.identity.clients import ensure_clients
+from records.identity.tokens import KEYS
+
+
+def provision(chosen: Settings) -> None:
+    """Bring the database to the newest schema and complete it. Running it again changes nothing."""
+    if chosen.development:
+        make_keys(chosen)
+    command.upgrade(_alembic(), "head")
+    asyncio.run(_complete(chosen))
+
+
+def make_keys(chosen: Settings) -> list[Path]:
+    """Make what is missing of the keyring and the signing keys; return what was made."""
+    keyring, signing = Path(chosen.kms.removeprefix("file:")), chosen.home / KEYS
+    chosen.home.mkdir(parents=True, exist_ok=True)
+    makers = {keyring: FileKeyring.create, signing: SigningKeys.open_or_create}
+    missing = [path for path in makers if not path.exists()]
+    for path in missing:
+        makers[path](path)
+    return missing
+
+
+async def _complete(chosen: Settings) -> None:
+    database = Database(chosen.postgres_url, size=1)
+    try:
+        async with database.transaction() as session:
+            await publish_defaults(session)
+            await ensure_clients(session, chosen.issuer)
+    finally:
+        await database.close()
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    return config

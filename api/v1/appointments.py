@@ -1,0 +1,103 @@
+"""Appointments: booked, read, listed."""
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.deps import Clinic, Me, Transaction
+from api.json import Json
+from api.paging import Listing, Page, cursor
+from records.scheduling.booking import book
+from records.scheduling.models import AppointmentStatus
+from records.scheduling.reading import Wanted, list_appointments, read_appointment
+
+router = APIRouter(tags=["appointments"])
+
+
+class AppointmentView(BaseModel):
+    """A visit of a patient to a doctor: [start, end)."""
+
+    id: UUID
+    patient_id: UUID
+    doctor_id: UUID
+    status: AppointmentStatus
+    start: AwareDatetime
+    end: AwareDatetime
+    reason: str | None = None
+    version: int
+    created_at: AwareDatetime
+
+
+class NewAppointment(BaseModel):
+    """A visit to book."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    patient_id: UUID
+    doctor_id: UUID
+    start: AwareDatetime
+    end: AwareDatetime | None = Field(None, description="30 minutes after the start if left out")
+    reason: str | None = Field(None, max_length=1000, description="sealed like every other PHI")
+
+
+@router.post(
+    "/appointments",
+    operation_id="book_appointment",
+    status_code=201,
+    response_model=AppointmentView,
+)
+async def post_appointment(
+    new: NewAppointment, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """Book a visit. When doctor or patient is engaged, the answer is 409 `slot-taken`."""
+    booked = await book(session, clinic, me, **new.model_dump())
+    headers = {"Location": f"/v1/appointments/{booked.id}", "ETag": 'W/"1"'}
+    return Json(booked, 201, headers)
+
+
+@router.get(
+    "/appointments", operation_id="list_appointments", response_model=Listing[AppointmentView]
+)
+async def get_appointments(
+    request: Request,
+    clinic: Clinic,
+    me: Me,
+    page: Page,
+    doctor_id: UUID | None = None,
+    patient_id: UUID | None = None,
+    day: Annotated[date | None, Query(description="a day of the clinic's calendar")] = None,
+    status: AppointmentStatus | None = None,
+) -> Response:
+    """List the appointments the caller may see, newest first."""
+    zone = request.app.state.settings.time_zone
+    wanted = Wanted(zone, doctor_id, patient_id, day, status)
+    items, last = await list_appointments(clinic, me, wanted, limit=page.limit, after=page.after)
+    return Json({"items": items, "next_cursor": cursor(last)})
+
+
+@router.get(
+    "/appointments/{appointment_id}",
+    operation_id="read_appointment",
+    response_model=AppointmentView,
+)
+async def get_appointment(appointment_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """Read one appointment."""
+    appointment = await read_appointment(clinic, me, appointment_id)
+    return Json(appointment, headers={"ETag": f'W/"{appointment.version}"'})
+
+
+@router.get(
+    "/patients/{patient_id}/appointments",
+    operation_id="list_patient_appointments",
+    response_model=Listing[AppointmentView],
+)
+async def get_patient_appointments(
+    patient_id: UUID, request: Request, clinic: Clinic, me: Me, page: Page
+) -> Response:
+    """List one patient's appointments that the caller may see, newest first."""
+    wanted = Wanted(request.app.state.settings.time_zone, patient_id=patient_id)
+    items, last = await list_appointments(clinic, me, wanted, limit=page.limit, after=page.after)
+    return Json({"items": items, "next_cursor": cursor(last)})

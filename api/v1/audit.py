@@ -1,0 +1,85 @@
+"""The audit trail, for compliance. Looking at it is an event of its own."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.deps import Clinic, Me
+from api.json import Json
+from api.paging import Listing, Page, cursor
+from policies.vocabulary import Outcome, Purpose, ResourceType
+from records.audit.event import Failure
+from records.audit.queries import Filters
+from records.compliance import list_events, read_event
+
+router = APIRouter(prefix="/audit", tags=["audit"])
+
+
+class EventView(BaseModel):
+    """One act: who did what to whose data, why, and what came of it. Ids and codes only."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: UUID
+    occurred_at: AwareDatetime
+    recorded_at: AwareDatetime = Field(description="when the ledger took it")
+    actor: UUID | None = Field(description="the account that acted")
+    roles: list[str]
+    action: str = Field(examples=["read"])
+    outcome: Outcome | Failure
+    purpose: Purpose
+    patient: UUID | None
+    resource_type: ResourceType
+    resource_ids: list[UUID]
+    rule: str | None = Field(description="the policy rule that decided; null when none applied")
+    policy_version: int | None
+    break_glass: bool
+    endpoint: str
+    request_id: str
+
+
+@router.get("/events", operation_id="list_audit_events", response_model=Listing[EventView])
+async def get_events(
+    clinic: Clinic,
+    me: Me,
+    page: Page,
+    actor: UUID | None = None,
+    patient: UUID | None = None,
+    action: Annotated[str | None, Query(max_length=40)] = None,
+    outcome: Outcome | Failure | None = None,
+    resource_type: ResourceType | None = None,
+    resource_id: UUID | None = None,
+    purpose: Purpose | None = None,
+    break_glass: bool | None = None,
+    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+) -> Response:
+    """List events of the ledger, newest first, under any combination of filters."""
+    filters = Filters(
+        actor,
+        patient,
+        action,
+        outcome,
+        resource_type,
+        resource_id,
+        purpose,
+        break_glass,
+        since,
+        until,
+    )
+    items, last = await list_events(clinic, me, filters, limit=page.limit, after=page.after)
+    return Json({"items": [_view(e) for e in items], "next_cursor": cursor(last)})
+
+
+@router.get("/events/{event_id}", operation_id="read_audit_event", response_model=EventView)
+async def get_event(event_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """Read one event of the ledger."""
+    return Json(_view(await read_event(clinic, me, event_id)))
+
+
+def _view(event: Any) -> dict[str, Any]:
+    """Add `resource_id`, the name the filter has, for acts on one thing."""
+    ids = event["resource_ids"]
+    return {**event, "resource_id": ids[0] if len(ids) == 1 else None}

@@ -1,0 +1,91 @@
+"""Medical records."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.deps import Clinic, Me, Transaction
+from api.json import Json
+from api.paging import Listing, Page, cursor
+from policies.vocabulary import Sensitivity
+from records.clinical.models import RecordKind, RecordStatus
+from records.clinical.reading import list_records, read_record
+from records.clinical.writing import Draft, write_record
+
+router = APIRouter(tags=["records"])
+
+Content = Annotated[
+    dict[str, Any] | str,
+    Field(description="what was written: an object of the kind, or text; at most 16 KiB"),
+]
+
+
+class RecordView(BaseModel):
+    """A medical record, opened for its reader."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    patient_id: UUID
+    appointment_id: UUID
+    author_id: UUID = Field(description="the account that wrote it")
+    kind: RecordKind
+    status: RecordStatus
+    sensitivity: Sensitivity
+    version: int = Field(ge=1)
+    title: str
+    content: Content
+    written_at: datetime = Field(description="when this version was written")
+    created_at: datetime
+
+
+class NewRecord(BaseModel):
+    """A record to write about a visit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: RecordKind
+    title: str = Field(min_length=1, max_length=200)
+    sensitivity: Sensitivity = Sensitivity.NORMAL
+    content: Content
+
+
+@router.get("/records/{record_id}", operation_id="read_record", response_model=RecordView)
+async def get_record(record_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """Read one record: decided, on the trail, and only then opened."""
+    record = await read_record(clinic, me, record_id)
+    return Json(record, headers={"ETag": f'W/"{record.version}"'})
+
+
+@router.get(
+    "/patients/{patient_id}/records",
+    operation_id="list_records",
+    response_model=Listing[RecordView],
+)
+async def get_records(patient_id: UUID, clinic: Clinic, me: Me, page: Page) -> Response:
+    """List a patient's records that the caller may read, newest first."""
+    items, last = await list_records(clinic, me, patient_id, limit=page.limit, after=page.after)
+    return Json({"items": items, "next_cursor": cursor(last)})
+
+
+@router.post(
+    "/appointments/{appointment_id}/records",
+    operation_id="write_record",
+    status_code=201,
+    response_model=RecordView,
+)
+async def post_record(
+    appointment_id: UUID,
+    new: NewRecord,
+    session: Transaction,
+    clinic: Clinic,
+    me: Me,
+) -> Response:
+    """Write a record about a visit. It is a draft, its author's alone, until it is signed."""
+    draft = Draft(new.kind, new.title, new.content, new.sensitivity)
+    record = await write_record(session, clinic, me, appointment_id, draft)
+    headers = {"Location": f"/v1/records/{record.id}", "ETag": f'W/"{record.version}"'}
+    return Json(record, 201, headers)

@@ -1,0 +1,74 @@
+"""Key-encryption keys: what wraps the keys that seal. Vault and cloud KMSs fit the same protocol."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class KeyPurpose(StrEnum):
+    """What a KEK wraps: patients' data keys, blind-index root keys, the keys of the audit trail."""
+
+    RECORD = "record"
+    INDEX = "index"
+    AUDIT = "audit"
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A wrapped key, and the version of the KEK it needs."""
+
+    version: int
+    blob: bytes = field(repr=False)
+
+
+class KekProvider(Protocol):
+    """Holder of versioned KEKs, which never leave it.
+
+    `context` names what is wrapped (patient, purpose, key id, version); the same bytes are needed
+    to unwrap. Whatever needs a KEK raises `core.errors.Unavailable` if it is out of reach
+    (`key-unavailable`), and DecryptError if the blob is forged or under another context (`auth`)
+    or its KEK was destroyed (`key_destroyed`).
+    """
+
+    def wrap(self, purpose: KeyPurpose, secret: bytes, context: bytes) -> Wrapped:
+        """Wrap under the current version."""
+        ...
+
+    def unwrap(self, purpose: KeyPurpose, wrapped: Wrapped, context: bytes) -> bytes:
+        """Return what `wrap` was given."""
+        ...
+
+    def unwrap_many(
+        self, purpose: KeyPurpose, wrapped: Sequence[tuple[Wrapped, bytes]]
+    ) -> list[bytes]:
+        """Unwrap (wrapped, context) pairs in order, all of them or none."""
+        ...
+
+    def rewrap(self, purpose: KeyPurpose, wrapped: Wrapped, context: bytes) -> Wrapped:
+        """Move a wrapped key to the current version."""
+        ...
+
+    def mac(self, purpose: KeyPurpose, label: bytes, message: bytes) -> bytes:
+        """Authenticate `message` with a key derived for `label` alone: u32 KEK version, 32-byte tag."""
+        ...
+
+    def verify_mac(self, purpose: KeyPurpose, label: bytes, message: bytes, tag: bytes) -> bool:
+        """Tell whether `tag` is what `mac` returned, under whichever version that still unwraps."""
+        ...
+
+    def current_version(self, purpose: KeyPurpose) -> int:
+        """Return the version that wraps."""
+        ...
+
+    def versions(self, purpose: KeyPurpose) -> Collection[int]:
+        """Return every version that still unwraps."""
+        ...
+
+    def destroy_version(self, purpose: KeyPurpose, version: int) -> None:
+        """Forget a version for good, keeping its number. Conflict(`key-in-use`) for the current one."""
+        ...
+
+    def health(self) -> None:
+        """Return if every purpose could wrap now; raise Unavailable if not."""
+        ...

@@ -1,0 +1,152 @@
+"""PostgreSQL: sessions for writes, compiled queries for reads, and the only commit in Confide.
+
+Two ways in, because they cost differently. `transaction()` is SQLAlchemy's session: BEGIN, work, COMMIT. A
+`Query` is a SELECT compiled once to SQL text and run on a bare asyncpg connection outside any transaction:
+one round trip, no ORM. Errors of the driver never leave here as they are: PostgreSQL's DETAIL prints values.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy import make_url
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.sql import Executable
+from sqlalchemy.sql.elements import ClauseElement
+
+from core.errors import Conflict, Unavailable
+
+_dialect: Any = dialect
+TIMEOUT = 5.0
+"""Seconds to reach the server or to wait for a free connection."""
+
+
+class Query:
+    """A statement compiled once; its parameters are bound by the names of its `bindparam`s."""
+
+    def __init__(self, statement: Executable) -> None:
+        assert isinstance(statement, ClauseElement)
+        compiled: Any = statement.compile(dialect=_dialect())
+        self.sql = str(compiled)
+        self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
+        self._fixed = {k: v for k, v in compiled.params.items() if v is not None}
+
+    def arguments(self, given: dict[str, Any]) -> list[Any]:
+        """Return the positional arguments; a missing name is a KeyError, not a NULL."""
+        return [given[n] if n in given else self._fixed[n] for n in self._names]
+
+
+class Database:
+    """The way to one PostgreSQL database under one role; `open()` before use, `close()` after."""
+
+    def __init__(self, url: str, *, role: str | None = None, size: int = 10) -> None:
+        settings = {"application_name": f"confide-{role or 'owner'}", "jit": "off"}
+        self._connect: dict[str, Any] = {
+            "server_settings": settings | ({"role": role} if role else {}),
+            "timeout": TIMEOUT,
+        }
+        self._url = url
+        self._size = size
+        self._pool: asyncpg.Pool | None = None
+        self.engine = create_async_engine(
+            make_url(url).set(drivername="postgresql+asyncpg"),
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=TIMEOUT,
+            hide_parameters=True,
+            connect_args=self._connect,
+        )
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def open(self) -> None:
+        """Connect the pool of bare connections; raise Unavailable when the server is away."""
+        with translated():
+            self._pool = await asyncpg.create_pool(
+                self._url, min_size=1, max_size=self._size, reset=_leave_as_is, **self._connect
+            )
+
+    async def close(self) -> None:
+        """Let every connection go."""
+        if self._pool:
+            await self._pool.close()
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Yield a session; commit when the block ends well, roll back when it raises."""
+        with translated():
+            async with AsyncSession(self.engine, expire_on_commit=False) as session:
+                yield session
+                await session.commit()
+
+    @asynccontextmanager
+    async def bare(self) -> AsyncIterator[Any]:
+        """Yield an asyncpg connection outside any transaction; leave nothing behind on it."""
+        assert self._pool is not None, "open() the database first"
+        with translated():
+            async with self._pool.acquire(timeout=TIMEOUT) as connection:
+                yield connection
+
+    async def one(self, query: Query, **given: Any) -> Any | None:
+        """Return the first row of a query (an asyncpg Record), or None: one round trip."""
+        async with self.bare() as connection:
+            return await connection.fetchrow(query.sql, *query.arguments(given))
+
+    async def all(self, query: Query, **given: Any) -> Sequence[Any]:
+        """Return every row of a query: one round trip."""
+        async with self.bare() as connection:
+            rows: Sequence[Any] = await connection.fetch(query.sql, *query.arguments(given))
+            return rows
+
+    async def select(
+        self, statement: Executable, given: Mapping[str, Any] | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of a SELECT whose text varies (filters, policy): autocommit, one round trip."""
+        with translated():
+            async with self._autocommit.connect() as connection:
+                found = await connection.execute(statement, given)
+                rows: Any = found.mappings().all()
+                return list(rows)
+
+
+async def _leave_as_is(_connection: object) -> None:
+    """Skip asyncpg's reset on release: it is a round trip, and a `Query` leaves no state behind."""
+
+
+class translated:  # noqa: N801 - reads as a statement: `with translated():`
+    """Turn the driver's errors into ours. A broken constraint becomes a Conflict coded by its name."""
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        """Raise ours in place of the driver's; let everything else pass."""
+        if isinstance(error, IntegrityError):
+            constraint = getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
+            raise Conflict(code=str(constraint or "constraint").replace("_", "-")) from None
+        if error is not None and _lost(error):
+            raise Unavailable("the database does not answer", code="database-unavailable") from None
+        if isinstance(error, DBAPIError | asyncpg.PostgresError):
+            raise DatabaseError(type(getattr(error, "orig", error)).__name__) from None
+
+
+class DatabaseError(Exception):
+    """A statement the server refused: our bug. Only the kind is told, never the text."""
+
+
+_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+)
+
+
+def _lost(error: BaseException) -> bool:
+    cause = getattr(error, "orig", None) or error
+    return isinstance(getattr(cause, "__cause__", None) or cause, _LOST)

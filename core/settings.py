@@ -1,0 +1,95 @@
+"""One frozen `Settings`, read once from `CONFIDE_*` variables and from the stack that `confide dev` keeps running."""
+
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    JsonConfigSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+STACK_FILE = "stack.json"
+
+
+class Environment(StrEnum):
+    """Where this runs. Only development has demo accounts and `confide token`."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set, each as `CONFIDE_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="CONFIDE_", frozen=True, extra="ignore")
+
+    environment: Environment = Environment.PRODUCTION
+    home: Path = Path(".confide")
+    port: int = Field(default=8000, ge=1, le=65535)
+    database_url: SecretStr = SecretStr("")
+    broker_url: SecretStr = SecretStr("")
+    kms: str = Field(default="", description="where KEKs live; file:PATH")
+    issuer: str = Field(default="", description="this service's address as clients see it")
+    time_zone: str = Field(default="America/New_York", description="the clinic's IANA zone")
+    database_pool: int = Field(default=10, ge=1, le=200)
+    audit_deadline: float = Field(default=1.0, gt=0, description="seconds a read may wait")
+    access_token_seconds: int = Field(default=600, ge=60, le=900)
+    refresh_token_seconds: int = Field(default=30 * 86_400, ge=3600)
+    argon2_memory_kib: int = Field(default=19_456, ge=8, description="OWASP's floor")
+    argon2_time: int = Field(default=2, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, given: dict[str, object]) -> dict[str, object]:
+        home = Path(str(given.get("home", ".confide"))).resolve()
+        port = given.get("port", 8000)
+        return {
+            "kms": f"file:{home / 'keyring.json'}",
+            "issuer": f"http://127.0.0.1:{port}",
+            **given,
+            "home": home,
+        }
+
+    @model_validator(mode="after")
+    def _refuse_clear_text(self) -> "Settings":
+        loopback = self.issuer.startswith(("http://127.0.0.1", "http://localhost"))
+        if not (self.issuer.startswith("https://") or loopback):
+            raise ValueError("CONFIDE_ISSUER must be an https address, or loopback")
+        return self
+
+    @property
+    def postgres_url(self) -> str:
+        """The plain `postgresql://` form of the database URL, which asyncpg reads."""
+        scheme, _, rest = self.database_url.get_secret_value().partition("://")
+        if not rest:
+            raise ValueError("no database: set CONFIDE_DATABASE_URL or start `make run`")
+        return f"{scheme.partition('+')[0].replace('postgresql', 'postgres')}://{rest}"
+
+    @property
+    def development(self) -> bool:
+        """Whether demo accounts and developer commands may work."""
+        return self.environment is Environment.DEVELOPMENT
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over variables, those over the running stack's file, that over defaults."""
+        home = Path(init_settings().get("home") or env_settings().get("home") or ".confide")
+        stack = JsonConfigSettingsSource(settings_cls, json_file=home / STACK_FILE)
+        return init_settings, env_settings, stack
+
+
+@cache
+def settings() -> Settings:
+    """Return this process's settings, read once."""
+    return Settings()

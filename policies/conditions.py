@@ -1,0 +1,41 @@
+"""The condition of a rule, compiled for its effect: one text, a Python test and an SQL predicate that agree.
+
+An allow needs its condition to be definitely true. A deny is lifted only where its condition is
+definitely false: unknown never grants and always denies.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement
+
+from policies.closures import Closure, to_closure
+from policies.facts import Environment, Resource, Subject
+from policies.formula import Formula, definitely, negate
+from policies.grammar import parse
+from policies.predicates import Columns, to_predicate
+from policies.vocabulary import Outcome, ResourceType
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`favour` is what must be definitely true for the row: of an allow that it grants, of a deny that it spares."""
+
+    effect: Outcome
+    favour: Formula
+    closure: Closure
+
+    def matches(self, sub: Subject, obj: Resource, env: Environment) -> bool:
+        """Tell whether the rule applies to these facts: an allow that favours, or a deny that does not."""
+        favoured = self.closure(sub, obj, env) is True
+        return favoured if self.effect is Outcome.ALLOW else not favoured
+
+    def favours(self, sub: Subject, env: Environment, columns: Columns) -> ColumnElement[bool]:
+        """Return the SQL of: this rule grants (allow), or leaves alone (deny), the row."""
+        return to_predicate(self.favour, sub, env, columns)
+
+
+def compile_condition(text: str, resource_type: ResourceType, effect: Outcome) -> Condition:
+    """Parse `text` for rules about `resource_type` and compile it; raises BadCondition."""
+    formula = parse(text, resource_type)
+    favour = definitely(formula if effect is Outcome.ALLOW else negate(formula))
+    return Condition(effect, favour, to_closure(favour))

@@ -1,0 +1,170 @@
+"""Who may? Casbin decides a point, the same rules as SQL decide a list; a snapshot never changes.
+
+Every (resource type, action) has a Casbin enforcer of its own, so a decision costs what the rules about
+that pair cost. No rule text is evaluated: `holds` looks up the compiled condition.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import CodeType
+from typing import Any, Final
+
+import casbin
+from sqlalchemy import ColumnElement
+
+from policies.facts import Environment, Resource, Subject
+from policies.predicates import Columns
+from policies.rules import Rule, check, checksum
+from policies.shards import Line, Shard, Target, shard, visible
+from policies.vocabulary import Action, Outcome, ResourceType
+
+log = logging.getLogger(__name__)
+
+MODEL: Final = Path(__file__).with_name("model.conf").read_text(encoding="utf-8")
+
+# Casbin writes refused requests to its logger, and any dictConfig can switch that one on again.
+_MUTE: Final = logging.Logger("mute", level=logging.CRITICAL + 1)  # noqa: LOG001
+
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer, the rule that gave it (None: no rule applied, so no), and the version of the rules."""
+
+    allowed: bool
+    rule_id: str | None
+    version: int
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome.ALLOW if self.allowed else Outcome.DENY
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySnapshot:
+    """One version of the rules, compiled. Replaced as a whole, so a reader needs no lock."""
+
+    version: int
+    checksum: str
+    _shards: Mapping[Target, Shard]
+    _judges: Mapping[Target, "Judge"]
+
+    @classmethod
+    def build(cls, version: int, rules: Iterable[Rule]) -> "PolicySnapshot":
+        """Compile the rules; raises BadRules, for the whole set, if one of them is broken."""
+        rules = tuple(rules)
+        check(rules)
+        shards = shard(rules)
+        judges = {target: Judge(target, lines) for target, lines in shards.items()}
+        return cls(version, checksum(rules), shards, judges)
+
+    def decide(
+        self, subject: Subject, action: Action, resource: Resource, environment: Environment
+    ) -> Decision:
+        """Decide on facts already loaded; what no rule speaks of is denied."""
+        judge = self._judges.get((resource.type, action))
+        if judge is None:
+            return Decision(allowed=False, rule_id=None, version=self.version)
+        allowed, rule_id = judge.decide(subject, action, resource, environment)
+        return Decision(allowed, rule_id, self.version)
+
+    def predicate(
+        self,
+        subject: Subject,
+        action: Action,
+        resource_type: ResourceType,
+        environment: Environment,
+        columns: Columns,
+    ) -> ColumnElement[bool]:
+        """Return the rows on which `decide` would allow. Lists use `read`: they show what may be read, no more."""
+        lines = self._shards.get((resource_type, action), ())
+        return visible(lines, subject, environment, columns)
+
+
+class Judge:
+    """Casbin over the lines of one shard."""
+
+    def __init__(
+        self, target: Target, lines: Sequence[Line], engine: type[casbin.Enforcer] | None = None
+    ) -> None:
+        self._ids: dict[Row, str] = {}
+        for line in lines:
+            self._ids.setdefault(_row(target, line), line.rule.id)
+        model = casbin.Enforcer.new_model(text=MODEL)
+        self._casbin = (engine or _Compiled)(model, _Rows(self._ids), enable_log=False)
+        self._casbin.logger = _MUTE
+        self._casbin.add_function("in_role", _in_role(lines))
+        self._casbin.add_function("holds", _holds(lines))
+
+    def decide(
+        self, subject: Subject, action: Action, resource: Resource, environment: Environment
+    ) -> tuple[bool, str | None]:
+        """Return the verdict and the id of the rule behind it."""
+        verdict, row = self._casbin.enforce_ex(subject, resource, action, environment)
+        if not row:  # nothing matched, or the enforcer was switched off: a yes to Casbin
+            return False, None
+        return verdict is True, self._ids[tuple(row)]
+
+
+def _row(target: Target, line: Line) -> Row:
+    """Return the line as `p` in model.conf has it."""
+    rule = line.rule
+    return str(rule.priority), rule.subject, *target, rule.condition, rule.effect
+
+
+def _in_role(lines: Sequence[Line]) -> Callable[[Subject, str], bool]:
+    members = {line.rule.subject: line.roles for line in lines}
+    return lambda subject, name: not members[name].isdisjoint(subject.roles)
+
+
+def _holds(lines: Sequence[Line]) -> Callable[[str, str, Subject, Resource, Environment], bool]:
+    """Return the matcher's `holds`: a condition that breaks on the facts grants nothing and denies all."""
+    tests = {(line.rule.condition, line.rule.effect): line.condition.matches for line in lines}
+
+    def holds(text: str, effect: str, sub: Subject, obj: Resource, env: Environment) -> bool:
+        try:
+            return tests[text, effect](sub, obj, env)
+        except Exception as error:  # noqa: BLE001 whatever it is, the answer must be the closed one
+            log.error("condition-broke %s %s", obj.type, type(error).__name__)  # noqa: TRY400 no PHI from a traceback
+            return effect != Outcome.ALLOW
+
+    return holds
+
+
+class _Rows(casbin.persist.Adapter):  # type: ignore[misc]
+    """Hands typed rows to Casbin as they are; its own adapters take them through a line of CSV."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows = rows
+
+    def load_policy(self, model: casbin.Model) -> None:
+        model["p"]["p"].policy.extend(list(row) for row in self._rows)
+
+
+class _Compiled(casbin.Enforcer):  # type: ignore[misc]
+    """Casbin, its matcher run as bytecode. A test holds it to the answers of the public class."""
+
+    @staticmethod
+    def _get_expression(expr: str, functions: Mapping[str, Any]) -> "_Matcher":
+        return _Matcher(_compile(expr), functions)
+
+
+class _Matcher:
+    __slots__ = ("_code", "_functions")
+
+    def __init__(self, code: CodeType, functions: Mapping[str, Any]) -> None:
+        self._code = code
+        self._functions = {**functions, "__builtins__": {}}
+
+    def eval(self, names: Mapping[str, object]) -> object:
+        return eval(self._code, self._functions, names)  # noqa: S307 the text is model.conf's
+
+
+@cache
+def _compile(matcher: str) -> CodeType:
+    return compile(matcher.replace("&&", " and ").strip(), "<model.conf>", "eval")

@@ -1,0 +1,100 @@
+"""What a decision may look at: plain values, loaded beforehand, with no way back to the database.
+
+`SCHEMA` is the one table of the attributes a rule may name (`r.sub.id`, `r.obj.author_id`, …). A name
+in a rule is the name of the field here, so that a rule reads alike in Casbin, Python and SQL.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from policies.vocabulary import Purpose, ResourceType, Role, Sensitivity
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Subject:
+    """Who asks. `id` is the account's; `roles` are those active in this session, not all ever granted."""
+
+    id: UUID
+    roles: frozenset[Role]
+    doctor_id: UUID | None = None
+    patient_id: UUID | None = None
+
+    def __repr__(self) -> str:
+        return f"subject {self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    purpose: Purpose
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Resource:
+    """What is asked for. `None` is "not known": it never grants and always denies.
+
+    `in_care_team` and `own_appointment` are relations between the subject and the patient concerned;
+    in SQL they are an EXISTS.
+    """
+
+    type: ResourceType
+    id: UUID | None = None
+    patient_id: UUID | None = None
+    author_id: UUID | None = None
+    doctor_id: UUID | None = None
+    status: str | None = None
+    kind: str | None = None
+    sensitivity: Sensitivity | None = None
+    in_care_team: bool | None = None
+    own_appointment: bool | None = None
+
+    def __repr__(self) -> str:
+        return f"{self.type} {self.id}"
+
+
+class Kind(StrEnum):
+    ID = "id"
+    TEXT = "text"
+    FLAG = "flag"
+
+
+EVERYWHERE: Final = frozenset(ResourceType)
+_OF_PATIENT: Final = frozenset(
+    {ResourceType.PATIENT, ResourceType.COVERAGE, ResourceType.APPOINTMENT, ResourceType.RECORD}
+)
+_WITH_STATUS: Final = frozenset(
+    {ResourceType.APPOINTMENT, ResourceType.RECORD, ResourceType.ACCOUNT, ResourceType.POLICY}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute: its kind, whether it may be unknown, where it exists, its words if they are closed."""
+
+    kind: Kind
+    types: frozenset[ResourceType] = EVERYWHERE
+    nullable: bool = True
+    words: frozenset[str] | None = None
+
+
+SCHEMA: Final[Mapping[tuple[str, str], Attribute]] = {
+    ("sub", "id"): Attribute(Kind.ID, nullable=False),
+    ("sub", "doctor_id"): Attribute(Kind.ID),
+    ("sub", "patient_id"): Attribute(Kind.ID),
+    ("env", "purpose"): Attribute(Kind.TEXT, nullable=False, words=frozenset(Purpose)),
+    ("obj", "id"): Attribute(Kind.ID),
+    ("obj", "patient_id"): Attribute(Kind.ID, _OF_PATIENT | {ResourceType.AUDIT_EVENT}),
+    ("obj", "author_id"): Attribute(Kind.ID, frozenset({ResourceType.RECORD, ResourceType.POLICY})),
+    ("obj", "doctor_id"): Attribute(
+        Kind.ID, frozenset({ResourceType.DOCTOR, ResourceType.APPOINTMENT, ResourceType.RECORD})
+    ),
+    ("obj", "status"): Attribute(Kind.TEXT, _WITH_STATUS),
+    ("obj", "kind"): Attribute(Kind.TEXT, frozenset({ResourceType.RECORD})),
+    ("obj", "sensitivity"): Attribute(
+        Kind.TEXT, frozenset({ResourceType.RECORD}), words=frozenset(Sensitivity)
+    ),
+    ("obj", "in_care_team"): Attribute(Kind.FLAG, _OF_PATIENT),
+    ("obj", "own_appointment"): Attribute(Kind.FLAG, _OF_PATIENT),
+}

@@ -1,0 +1,77 @@
+"""The closed sets a rule may speak of. A word outside them is refused when the rule is loaded."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+    DOCTOR = "doctor"
+    NURSE = "nurse"
+    RECEPTIONIST = "receptionist"
+    PATIENT = "patient"
+    COMPLIANCE = "compliance"
+
+
+class Action(StrEnum):
+    """What one may do to a resource. `search` is to list; `book` is to create an appointment."""
+
+    READ = "read"
+    SEARCH = "search"
+    CREATE = "create"
+    UPDATE = "update"
+    SIGN = "sign"
+    BOOK = "book"
+    CANCEL = "cancel"
+    IMPORT = "import"
+    EXPORT = "export"
+    PUBLISH = "publish"
+
+
+class ResourceType(StrEnum):
+    PATIENT = "patient"
+    COVERAGE = "coverage"
+    DOCTOR = "doctor"
+    APPOINTMENT = "appointment"
+    RECORD = "record"
+    ACCOUNT = "account"
+    POLICY = "policy"
+    AUDIT_EVENT = "audit_event"
+    KEY = "key"
+
+
+class Sensitivity(StrEnum):
+    """HL7 v3 Confidentiality, the three a clinic uses: normal, restricted, very restricted."""
+
+    NORMAL = "N"
+    RESTRICTED = "R"
+    VERY_RESTRICTED = "V"
+
+
+class Purpose(StrEnum):
+    """HL7 v3 ActReason, value set PurposeOfUse: why somebody asks."""
+
+    TREATMENT = "TREAT"
+    PAYMENT = "HPAYMT"
+    OPERATIONS = "HOPERAT"
+    COMPLIANCE = "HCOMPL"
+    EMERGENCY = "ETREAT"
+    PATIENT_REQUEST = "PATRQT"
+
+
+class Outcome(StrEnum):
+    """What a rule says, and what a decision comes to."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+EVERY_ROLE = frozenset(Role)
+
+# Names that stand for several roles in a rule; a role stands for itself.
+ROLE_GROUPS: Mapping[str, frozenset[Role]] = {
+    "anyone": EVERY_ROLE,
+    "staff": EVERY_ROLE - {Role.PATIENT},
+    "clinician": frozenset({Role.DOCTOR, Role.NURSE}),
+}
+ROLES: Mapping[str, frozenset[Role]] = {**{role: frozenset({role}) for role in Role}, **ROLE_GROUPS}

@@ -1,0 +1,195 @@
+"""The gate: the one place that decides, and the only source of Permits.
+
+Each way through it asks the policy, puts the outcome on the trail, and only then returns a Permit; the vault opens PHI
+only against one. So "decrypted but not allowed" and "allowed but not noted" have no code path.
+A refusal is on disk too before it is answered. What one may not see answers like what does not exist.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Never
+from uuid import UUID
+
+from sqlalchemy.sql.elements import ColumnElement
+
+from core.errors import Forbidden, NotFound
+from policies.enforcer import Decision
+from policies.facts import Resource
+from policies.issue import issue
+from policies.permit import Permit
+from policies.vocabulary import Action, Outcome, ResourceType
+from records.access.me import Me
+from records.access.policy import Policy
+from records.audit.event import Event, Failure
+from records.audit.trail import Trail
+from records.base import Executor
+
+HIDDEN: Final = "there is no such thing, or it is not for you"
+CREATING: Final = frozenset({Action.CREATE, Action.BOOK, Action.IMPORT})
+
+
+class Gate:
+    """Decisions of one process: the policy in force, and the trail they are kept on."""
+
+    def __init__(self, policy: Policy, trail: Trail) -> None:
+        self._policy = policy
+        self._trail = trail
+
+    async def read(self, me: Me, action: Action, resource: Resource) -> Permit:
+        """Let one thing be read: decide, wait until the event is durable, return the Permit."""
+        decision = self._decide(me, action, resource)
+        if not decision.allowed:
+            await self._refuse(me, action, resource, decision)
+        event = _event(me, action, [resource], decision)
+        await self._trail.note(event)
+        return _permit(me, action, [resource], decision, event)
+
+    async def require(self, me: Me, action: Action, resource: Resource) -> None:
+        """Refuse, on the trail, what may not be; for a check that shows nothing itself."""
+        decision = self._decide(me, action, resource)
+        if not decision.allowed:
+            await self._refuse(me, action, resource, decision)
+
+    async def absent(self, me: Me, action: Action, kind: ResourceType, row_id: UUID) -> Never:
+        """Refuse what does not exist, at the cost and with the answer of what may not be seen."""
+        nothing = Decision(allowed=False, rule_id=None, version=self._policy.snapshot.version)
+        absent = Resource(kind, id=row_id)
+        await self._trail.note(_event(me, action, [absent], nothing, Outcome.DENY, "absent"))
+        raise NotFound(HIDDEN)
+
+    async def disclose(
+        self, me: Me, kind: ResourceType, found: Iterable[Resource]
+    ) -> Mapping[UUID, Permit]:
+        """Let the rows of a list be read: one decision a row, one event a patient; Permits by row id.
+
+        A row that the policy does not allow has no Permit. Nothing found is an event as well.
+        """
+        groups: dict[tuple[UUID | None, str | None], list[Resource]] = {}
+        decisions: dict[str | None, Decision] = {}
+        for resource in found:
+            decision = self._decide(me, Action.READ, resource)
+            if decision.allowed:
+                decisions[decision.rule_id] = decision
+                groups.setdefault((resource.patient_id, decision.rule_id), []).append(resource)
+        if not groups:
+            empty = Resource(kind)
+            await self._trail.note(_event(me, Action.SEARCH, [empty], self._nothing()))
+            return {}
+        noted = [
+            (rows, decisions[rule], _event(me, Action.SEARCH, rows, decisions[rule]))
+            for (_, rule), rows in groups.items()
+        ]
+        await self._trail.note(*(event for _, _, event in noted))
+        return {
+            row.id: permit
+            for rows, decision, event in noted
+            for permit in [_permit(me, Action.SEARCH, rows, decision, event)]
+            for row in rows
+            if row.id
+        }
+
+    async def write(
+        self,
+        session: Executor,
+        me: Me,
+        action: Action,
+        *resources: Resource,
+        within: Resource | None = None,
+    ) -> Permit:
+        """Let rows of one patient be written; the event commits, or rolls back, with the transaction.
+
+        `within` is what a new row hangs on: if the caller may not see that, the answer is NotFound.
+        """
+        for resource in resources:
+            decision = self._decide(me, action, resource)
+            if not decision.allowed:
+                await self._refuse(me, action, resource, decision, within)
+        event = _event(me, action, resources, decision)
+        await self._trail.note_within(session, event)
+        return _permit(me, action, resources, decision, event)
+
+    async def failed(self, me: Me, permit: Permit, reason: str) -> None:
+        """Note that what was allowed could not be done: a cell that does not open, above all."""
+        resources = [
+            Resource(permit.resource_type, id=i, patient_id=permit.patient_id)
+            for i in permit.row_ids
+        ]
+        decision = Decision(True, permit.rule_id, permit.policy_version)
+        event = _event(me, permit.action, resources, decision, Failure.ERROR, reason)
+        await self._trail.note(event)
+
+    def visible(
+        self, me: Me, kind: ResourceType, columns: Mapping[str, ColumnElement[Any]]
+    ) -> ColumnElement[bool]:
+        """Return the WHERE that leaves of a list what single reads would allow."""
+        snapshot = self._policy.snapshot
+        return snapshot.predicate(me.subject, Action.READ, kind, me.environment, columns)
+
+    def _decide(self, me: Me, action: Action, resource: Resource) -> Decision:
+        return self._policy.snapshot.decide(me.subject, action, resource, me.environment)
+
+    def _nothing(self) -> Decision:
+        return Decision(True, None, self._policy.snapshot.version)
+
+    async def _refuse(
+        self,
+        me: Me,
+        action: Action,
+        resource: Resource,
+        decision: Decision,
+        within: Resource | None = None,
+    ) -> Never:
+        await self._trail.note(_event(me, action, [resource], decision, Outcome.DENY))
+        if self._may_know(me, action, resource, within):
+            raise Forbidden("the policy in force does not allow this")
+        raise NotFound(HIDDEN)
+
+    def _may_know(
+        self, me: Me, action: Action, resource: Resource, within: Resource | None
+    ) -> bool:
+        """Tell whether the caller may learn that the thing exists."""
+        shown = within or resource
+        if shown.patient_id is None or (within is None and action in CREATING):
+            return True
+        if within is None and action is Action.READ:
+            return False
+        return self._decide(me, Action.READ, shown).allowed
+
+
+def _event(
+    me: Me,
+    action: Action,
+    resources: Sequence[Resource],
+    decision: Decision,
+    outcome: Outcome | Failure = Outcome.ALLOW,
+    reason: str | None = None,
+) -> Event:
+    return Event(
+        actor=me.subject.id,
+        roles=tuple(me.subject.roles),
+        session=me.session,
+        origin=me.origin,
+        action=action,
+        outcome=outcome,
+        reason=reason,
+        purpose=me.environment.purpose,
+        patient=resources[0].patient_id,
+        resource_type=resources[0].type,
+        resource_ids=tuple(r.id for r in resources if r.id),
+        rule=decision.rule_id,
+        policy_version=decision.version,
+    )
+
+
+def _permit(
+    me: Me, action: Action, resources: Sequence[Resource], decision: Decision, event: Event
+) -> Permit:
+    return issue(
+        subject_id=me.subject.id,
+        action=action,
+        resource_type=resources[0].type,
+        patient_id=resources[0].patient_id,
+        row_ids=frozenset(r.id for r in resources if r.id),
+        event_id=event.id,
+        policy_version=decision.version,
+        rule_id=decision.rule_id or "",
+    )

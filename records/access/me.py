@@ -1,0 +1,17 @@
+"""Who asks, why, and through which request: the first thing every act of the domain is given."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from policies.facts import Environment, Subject
+from records.audit.event import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """The caller of one act. `session` is the login's id (None for commands and tasks)."""
+
+    subject: Subject
+    environment: Environment
+    origin: Origin
+    session: UUID | None = None

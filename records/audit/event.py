@@ -1,0 +1,97 @@
+"""What the trail keeps of an act: ids and codes, never PHI (names: FHIR AuditEvent, IHE BALP)."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import UUID
+
+import orjson
+
+from core.clock import now
+from core.ids import new_id
+from policies.vocabulary import Action, Outcome, Purpose, ResourceType
+
+LIMIT = 8192
+"""Bytes of a body at most: a hundred ids fit."""
+
+
+class Act(StrEnum):
+    """Acts that no policy decides, and yet are kept."""
+
+    LOGIN = "login"
+    LOGOUT = "logout"
+    TOKEN = "token"  # noqa: S105 - a word, not a secret
+
+
+class Failure(StrEnum):
+    """The third outcome: allowed, and it failed (a cell that does not open)."""
+
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an act came from: one request, one task or one command."""
+
+    endpoint: str
+    request_id: str
+    network: str = ""
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One act on one patient's data (or on none), decided and about to happen or refused."""
+
+    actor: UUID | None
+    action: Action | Act
+    outcome: Outcome | Failure
+    resource_type: ResourceType
+    resource_ids: tuple[UUID, ...]
+    origin: Origin
+    roles: tuple[str, ...] = ()
+    session: UUID | None = None
+    patient: UUID | None = None
+    purpose: Purpose = Purpose.TREATMENT
+    rule: str | None = None
+    policy_version: int | None = None
+    reason: str | None = None
+    break_glass: bool = False
+    id: UUID = field(default_factory=new_id)
+    occurred_at: datetime = field(default_factory=now)
+
+    def body(self) -> bytes:
+        """Return the canonical JSON that is stored, hashed and sealed.
+
+        RFC 8785: for ASCII keys and values that are strings, integers, booleans, null and arrays
+        of these, sorted keys in orjson's output are that form (a property test holds it to it).
+        """
+        return orjson.dumps(
+            {
+                "v": 1,
+                "id": str(self.id),
+                "occurred_at": self.occurred_at.astimezone(UTC).isoformat(timespec="microseconds"),
+                "actor": _text(self.actor),
+                "roles": sorted(self.roles),
+                "session": _text(self.session),
+                "action": self.action,
+                "outcome": self.outcome,
+                "reason": self.reason,
+                "purpose": self.purpose,
+                "patient": _text(self.patient),
+                "resource_type": self.resource_type,
+                "resource_ids": [str(i) for i in self.resource_ids],
+                "endpoint": self.origin.endpoint,
+                "request_id": self.origin.request_id,
+                "network": self.origin.network,
+                "client": self.origin.client,
+                "rule": self.rule,
+                "policy_version": self.policy_version,
+                "break_glass": self.break_glass,
+            },
+            option=orjson.OPT_SORT_KEYS,
+        )
+
+
+def _text(value: UUID | None) -> str | None:
+    return str(value) if value else None

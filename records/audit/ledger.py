@@ -1,0 +1,50 @@
+"""The ledger: an event's exact bytes, with columns derived from them. Insert-only; a second delivery changes nothing."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from core.database import Database
+
+ROLE: Final = "confide_ledger"
+"""The database role of the writer: it may add events, and take what it added from the outbox."""
+
+# No conflict target: naming one would need the right to read the ledger.
+_STORE: Final = """
+INSERT INTO audit.event (id, occurred_at, recorded_at, actor, action, outcome, purpose, patient,
+                         resource_type, resource_ids, break_glass, body)
+SELECT (j ->> 'id')::uuid, (j ->> 'occurred_at')::timestamptz, now(), (j ->> 'actor')::uuid,
+       j ->> 'action', j ->> 'outcome', j ->> 'purpose', (j ->> 'patient')::uuid, j ->> 'resource_type',
+       ARRAY(SELECT jsonb_array_elements_text(j -> 'resource_ids')::uuid),
+       (j ->> 'break_glass')::boolean, b
+FROM (SELECT b, convert_from(b, 'UTF8')::jsonb AS j FROM unnest($1::bytea[]) AS given (b)) AS events
+ON CONFLICT DO NOTHING
+"""
+_LEAVE: Final = "DELETE FROM audit.outbox WHERE event_id = ANY($1::uuid[])"
+
+
+class Malformed(Exception):
+    """A body is not an event of ours."""
+
+
+async def store(database: Database, bodies: Sequence[bytes]) -> None:
+    """Move events into the ledger and out of the outbox, in one transaction: all of them or none."""
+    ids = [_checked(body) for body in bodies]
+    async with database.bare() as connection, connection.transaction():
+        await connection.execute(_STORE, bodies)
+        await connection.execute(_LEAVE, ids)
+
+
+def _checked(body: bytes) -> UUID:
+    """Return the id of an event whose bytes are what its producer made, or raise Malformed."""
+    try:
+        event: dict[str, Any] = orjson.loads(body)
+        datetime.fromisoformat(event["occurred_at"]).astimezone(UTC)
+        if orjson.dumps(event, option=orjson.OPT_SORT_KEYS) != body:
+            raise Malformed("not canonical")
+        return UUID(event["id"])
+    except (ValueError, KeyError, TypeError):
+        raise Malformed("not an event") from None

@@ -1,0 +1,74 @@
+"""Asking the ledger: filters in any combination, newest first, by keyset."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from sqlalchemy import ColumnElement, select
+
+from core.database import Database
+from core.errors import NotFound
+from records.audit.models import AuditEvent
+from records.base import table_of
+
+_event = table_of(AuditEvent).c
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What to look for; None is no restriction. `since` and `until` bound when the act happened: [since, until)."""
+
+    actor: UUID | None = None
+    patient: UUID | None = None
+    action: str | None = None
+    outcome: str | None = None
+    resource_type: str | None = None
+    resource_id: UUID | None = None
+    purpose: str | None = None
+    break_glass: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def terms(self) -> list[ColumnElement[bool]]:
+        """Return the WHERE terms of the restrictions given."""
+        given = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        return [_TERMS.get(name, _equal(name))(value) for name, value in given.items()]
+
+
+def _equal(name: str) -> Any:
+    return lambda value: _event[name] == value
+
+
+_TERMS: Final[Mapping[str, Any]] = {
+    "resource_id": lambda value: _event.resource_ids.contains([value]),
+    "since": lambda value: _event.occurred_at >= value,
+    "until": lambda value: _event.occurred_at < value,
+}
+
+
+async def find_events(
+    database: Database, filters: Filters, *, limit: int, after: UUID | None = None
+) -> tuple[Sequence[Mapping[str, Any]], UUID | None]:
+    """Return events, newest first, and where the next page starts."""
+    statement = select(_event.id, _event.recorded_at, _event.body).where(*filters.terms())
+    if after:
+        statement = statement.where(_event.id < after)
+    rows = await database.select(statement.order_by(_event.id.desc()).limit(limit + 1))
+    events = [_shown(row) for row in rows[:limit]]
+    return events, rows[limit - 1]["id"] if len(rows) > limit else None
+
+
+async def read_event(database: Database, event_id: UUID) -> Mapping[str, Any]:
+    """Return one event, or raise NotFound."""
+    statement = select(_event.recorded_at, _event.body).where(_event.id == event_id)
+    rows = await database.select(statement)
+    if not rows:
+        raise NotFound("there is no such event in the ledger (yet)")
+    return _shown(rows[0])
+
+
+def _shown(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**orjson.loads(row["body"]), "recorded_at": row["recorded_at"]}

@@ -1,0 +1,92 @@
+"""The relay: takes events from the outbox, oldest first, and sends them to the ledger's worker over RabbitMQ.
+
+It sends, and does not delete: an outbox row leaves in the transaction that puts the event into the ledger. What was sent and
+did not arrive (broker killed, worker killed, message lost) is sent again. So the broker may lose, delay or
+repeat messages, and nothing is lost. It polls: a NOTIFY inside the transaction would make all commits queue
+for one lock, and looking at an empty partial index four times a second costs nothing that can be measured.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from celery import Celery
+from kombu.exceptions import KombuError, OperationalError
+
+from core.broker import TRAIL, celery_app
+from core.crypto.kek import KekProvider
+from core.crypto.keyring import open_provider
+from core.database import Database
+from core.errors import Unavailable
+from core.settings import Settings
+from records.audit.batch import TASK, pack
+
+ROLE: Final = "confide_relay"
+BATCH: Final = 200
+POLL: Final = 0.2
+"""Seconds between looks at an empty outbox."""
+AGAIN: Final = "30 seconds"
+"""What was sent this long ago and is still in the outbox is sent again."""
+PAUSE: Final = 1.0
+"""Seconds to wait when the broker or the database is away."""
+
+_TAKE: Final = f"""
+UPDATE audit.outbox SET sent_at = now()
+WHERE event_id IN (
+  SELECT event_id FROM audit.outbox WHERE sent_at IS NULL OR sent_at < now() - interval '{AGAIN}'
+  ORDER BY event_id LIMIT {BATCH} FOR UPDATE SKIP LOCKED)
+RETURNING body
+"""  # noqa: S608 - two constants
+
+log = structlog.get_logger()
+
+
+class Relay:
+    """One relay; several may run, since each takes rows that no other holds."""
+
+    def __init__(self, database: Database, app: Celery, keys: KekProvider) -> None:
+        self._database = database
+        self._app = app
+        self._keys = keys
+
+    async def run(self) -> None:
+        """Relay until cancelled; a broker or database that is away is waited for."""
+        while True:
+            try:
+                moved = await self.once()
+                await asyncio.sleep(0 if moved == BATCH else POLL)
+            except (KombuError, OperationalError, OSError, Unavailable) as error:
+                log.warning("relay waits", error=type(error).__name__)
+                await asyncio.sleep(PAUSE)
+
+    async def once(self) -> int:
+        """Send one batch; return how many events were in it. They stay marked only if it was confirmed."""
+        async with self._database.bare() as connection, connection.transaction():
+            bodies = [row["body"] for row in await connection.fetch(_TAKE)]
+            if bodies:
+                await asyncio.to_thread(self._publish, bodies)
+        return len(bodies)
+
+    def _publish(self, bodies: Sequence[bytes]) -> None:
+        self._app.send_task(
+            TASK,
+            args=pack(self._keys, bodies),
+            queue=TRAIL,
+            mandatory=True,
+            argsrepr="-",
+            kwargsrepr="-",
+        )
+
+
+async def serve_relay(chosen: Settings) -> None:
+    """Run a relay with the settings of this process, until it is stopped."""
+    database = Database(chosen.postgres_url, role=ROLE, size=2)
+    app = celery_app(chosen.broker_url.get_secret_value(), chosen.home)
+    while True:
+        with suppress(Unavailable):
+            await database.open()
+            break
+        await asyncio.sleep(PAUSE)
+    await Relay(database, app, open_provider(chosen.kms)).run()

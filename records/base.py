@@ -1,0 +1,129 @@
+"""What every table shares: constraint names, ids, times, and how a column is declared to hold PHI.
+
+Table classes skip validation (SQLModel, `table=True`): they are built from checked values, never
+from a request body. They are written with `add()`, in the order given, and read by `Query`.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from itertools import groupby
+from typing import Any, ClassVar, Protocol
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Table,
+    Text,
+    inspect,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Field, SQLModel, insert
+
+from core.clock import now
+from core.crypto.sealed import Sealed
+from core.ids import new_id
+
+metadata = SQLModel.metadata
+metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Row(SQLModel):
+    """A table row with a UUIDv7 made here, so that the id exists before the row does."""
+
+    model_config = {"arbitrary_types_allowed": True}
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+
+
+class Protected(Row):
+    """A row that holds PHI of one patient, every cell of it sealed under one key of that patient.
+
+    `resource` names the column with the id that a Permit must cover: a version of a record is
+    opened by a Permit for the record.
+    """
+
+    resource: ClassVar[str] = "id"
+
+    patient_id: UUID
+    key_id: int = Field(sa_type=BigInteger)
+
+
+class Executor(Protocol):
+    """What can run a statement: a session or a connection."""
+
+    async def execute(self, statement: Any, parameters: Any = None, /) -> Any: ...
+
+
+async def add(session: Executor, *rows: SQLModel) -> None:
+    """Insert rows in the order given, neighbours of one table in one statement."""
+    for kind, group in groupby(rows, key=type):
+        columns = table_of(kind).columns.keys()
+        await session.execute(insert(kind), [{c: getattr(r, c) for c in columns} for r in group])
+
+
+def table_of(kind: type[SQLModel]) -> Table:
+    """Return the table behind a table class."""
+    table = inspect(kind).local_table
+    assert isinstance(table, Table)
+    return table
+
+
+def phi_columns(kind: type[SQLModel]) -> tuple[Column[Any], ...]:
+    """Return the columns of a table class that hold PHI."""
+    return tuple(c for c in table_of(kind).columns if c.info.get("phi"))
+
+
+def phi(*, nullable: bool = False, padded: bool = False) -> Any:
+    """Declare a PHI column: ciphertext only. `padded` hides the length of short coded values."""
+    info = {"phi": True, "padded": padded}
+    return Field(default=None, sa_type=Sealed, nullable=nullable, sa_column_kwargs={"info": info})
+
+
+def moment(*, nullable: bool = False, default: bool = False) -> Any:
+    """Declare an instant: timestamptz; aware, UTC."""
+    if default:
+        return Field(default_factory=now, sa_type=DateTime(timezone=True), nullable=False)
+    return Field(default=None, sa_type=DateTime(timezone=True), nullable=nullable)
+
+
+def word(default: Any = ..., **options: Any) -> Any:
+    """Declare a short code: text. A `one_of` constraint closes the set."""
+    return Field(default, sa_type=Text, **options)
+
+
+def codes() -> Any:
+    """Declare a list of short codes: text[]."""
+    return Field(default_factory=list, sa_type=ARRAY(Text), nullable=False)
+
+
+def one_of(column: str, allowed: type[StrEnum]) -> CheckConstraint:
+    """Constrain a column to the codes of a StrEnum."""
+    return CheckConstraint(f"{column} IN ({_listed(allowed)})", name=column)
+
+
+def all_of(column: str, allowed: type[StrEnum]) -> CheckConstraint:
+    """Constrain a text[] column to codes of a StrEnum."""
+    return CheckConstraint(f"{column} <@ ARRAY[{_listed(allowed)}]", name=column)
+
+
+def sealed_by() -> ForeignKeyConstraint:
+    """Constrain a row's key to be one of its own patient's: another's cannot even be named."""
+    return ForeignKeyConstraint(
+        ["key_id", "patient_id"],
+        ["patient_key.key_id", "patient_key.patient_id"],
+        name=None,
+    )
+
+
+def _listed(allowed: Sequence[StrEnum] | type[StrEnum]) -> str:
+    return ", ".join(f"'{item.value}'" for item in allowed)

@@ -1,0 +1,77 @@
+"""A clinic at work: the database, the gate and the vault, opened together and closed together."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from core.crypto.envelope import DecryptError, Value
+from core.crypto.kek import KekProvider
+from core.database import Database
+from core.errors import DomainError, Unavailable
+from policies.permit import Permit
+from records.access.gate import Gate
+from records.access.me import Me
+from records.access.policy import Policy
+from records.audit.trail import Trail
+from records.base import Protected
+from records.vault.indexes import Indexes
+from records.vault.vault import Vault
+
+ROLE = "confide_app"
+"""The database role of requests: no more than reading and writing the clinic's own tables."""
+
+log = structlog.get_logger()
+
+
+class Unreadable(DomainError):
+    """Sealed data does not open: it was damaged or moved, or its key is gone. The trail says which."""
+
+    code = "integrity"
+
+
+@dataclass(frozen=True, slots=True)
+class Clinic:
+    """What every act of the domain works with, after `me`."""
+
+    database: Database
+    policy: Policy
+    trail: Trail
+    gate: Gate
+    vault: Vault
+    indexes: Indexes
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, url: str, keys: KekProvider, *, pool: int = 10, deadline: float = 1.0, role: str = ROLE
+    ) -> AsyncIterator["Clinic"]:
+        """Connect, load policy and keys, start the trail; on the way out, write what waits."""
+        database = Database(url, role=role, size=pool)
+        policy, trail = Policy(database), Trail(database, deadline=deadline)
+        try:
+            await database.open()
+            await policy.start()
+            await trail.start()
+            indexes = await Indexes.load(database, keys)
+            yield cls(database, policy, trail, Gate(policy, trail), Vault(keys), indexes)
+        finally:
+            await trail.stop()
+            await policy.stop()
+            await database.close()
+
+    async def reveal(
+        self, me: Me, permit: Permit, kind: type[Protected], row: Mapping[str, Any]
+    ) -> dict[str, Value | None]:
+        """Open a row's PHI. What does not open is an event of its own, and an error without a clue."""
+        try:
+            return self.vault.open(permit, kind, row)
+        except DecryptError as error:
+            log.error("sealed data does not open", code=error.code, event=str(permit.event_id))
+            await self.gate.failed(me, permit, error.code)
+            raise Unreadable("sealed data does not open") from None
+        except Unavailable as error:
+            await self.gate.failed(me, permit, error.code)
+            raise

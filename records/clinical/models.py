@@ -1,0 +1,85 @@
+"""Medical records: a head with what decisions need, and one sealed, immutable row for each version."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlmodel import Field
+
+from core.crypto.envelope import Cell
+from policies.vocabulary import Sensitivity
+from records.base import Protected, Row, moment, one_of, phi, sealed_by, word
+
+
+class RecordKind(StrEnum):
+    """What a record is about; each kind has its own content model."""
+
+    NOTE = "note"
+    DIAGNOSIS = "diagnosis"
+    PRESCRIPTION = "prescription"
+    ALLERGY = "allergy"
+    OBSERVATION = "observation"
+    REFERRAL = "referral"
+
+
+class RecordStatus(StrEnum):
+    """The legal life of a record (FHIR document status, HL7 terms)."""
+
+    DRAFT = "draft"
+    PRELIMINARY = "preliminary"
+    FINAL = "final"
+    AMENDED = "amended"
+    CORRECTED = "corrected"
+    ADDENDED = "addended"
+    ENTERED_IN_ERROR = "entered-in-error"
+
+
+class Record(Row, table=True):
+    """The head of a medical record: codes and ids only. Its words are in `RecordVersion`."""
+
+    __tablename__ = "record"
+    __table_args__ = (
+        one_of("kind", RecordKind),
+        one_of("status", RecordStatus),
+        one_of("sensitivity", Sensitivity),
+        CheckConstraint("version > 0", name="version"),
+        UniqueConstraint("id", "patient_id"),
+        ForeignKeyConstraint(
+            ["appointment_id", "patient_id"], ["appointment.id", "appointment.patient_id"]
+        ),
+        Index("ix_record_patient", "patient_id", "id"),
+    )
+
+    patient_id: UUID = Field(foreign_key="patient.id")
+    appointment_id: UUID = Field(index=True)
+    author_id: UUID = Field(foreign_key="account.id")
+    kind: RecordKind = word()
+    status: RecordStatus = word(RecordStatus.DRAFT)
+    sensitivity: Sensitivity = word(Sensitivity.NORMAL)
+    source: str | None = word(None, max_length=200, unique=True)
+    version: int = 1
+    created_at: datetime = moment(default=True)
+
+
+class RecordVersion(Protected, table=True):
+    """One written state of a record. Never updated: every write is a new version."""
+
+    __tablename__ = "record_version"
+    __table_args__ = (
+        sealed_by(),
+        UniqueConstraint("record_id", "number"),
+        CheckConstraint("number > 0", name="number"),
+        one_of("status", RecordStatus),
+        ForeignKeyConstraint(["record_id", "patient_id"], ["record.id", "record.patient_id"]),
+    )
+    resource: ClassVar[str] = "record_id"
+
+    record_id: UUID
+    number: int = 1
+    status: RecordStatus = word()
+    author_id: UUID = Field(foreign_key="account.id")
+    title: Cell = phi()
+    content: Cell = phi()
+    written_at: datetime = moment(default=True)

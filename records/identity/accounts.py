@@ -1,0 +1,116 @@
+"""Accounts: who may log in, and whether it was them."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from sqlalchemy import bindparam, select, update
+
+from core.database import Database, Query
+from core.errors import Throttled
+from policies.vocabulary import Outcome, Purpose, ResourceType, Role
+from records.audit.event import Act, Event, Origin
+from records.base import Executor, add, table_of
+from records.clinic import Clinic
+from records.identity.attempts import attempts
+from records.identity.models import Account
+from records.identity.passwords import LONGEST, passwords
+from records.vault.indexes import Indexes
+
+_account = table_of(Account)
+_BY_LOGIN = Query(select(_account).where(_account.c.login == bindparam("login")))
+_LABEL = Query(select(_account.c.label).where(_account.c.id == bindparam("id")))
+
+
+async def create(
+    session: Executor,
+    indexes: Indexes,
+    *,
+    username: str,
+    password: str,
+    roles: Iterable[Role],
+    doctor_id: UUID | None = None,
+    patient_id: UUID | None = None,
+    label: str | None = None,
+) -> Account:
+    """Make an account. Of the name only its blind-index token is kept; a name in use is a Conflict."""
+    account = Account(
+        login=indexes.login(username),
+        password_hash=await passwords().hash(password),
+        roles=sorted(roles),
+        doctor_id=doctor_id,
+        patient_id=patient_id,
+        label=label,
+    )
+    await add(session, account)
+    return account
+
+
+async def named(clinic: Clinic, username: str) -> Account | None:
+    """Return the account of a login name, active or not."""
+    row = await clinic.database.one(_BY_LOGIN, login=clinic.indexes.login(username))
+    return Account(**row) if row else None
+
+
+async def authenticate(
+    clinic: Clinic, username: str, password: str, origin: Origin
+) -> Account | None:
+    """Return whose name and password these are; None, after as much work, when they are nobody's.
+
+    Either is an event. Throttled after too many tries: unknown names are counted like known ones.
+    """
+    login, checker = clinic.indexes.login(username), passwords()
+    try:
+        attempts.count(login, origin.network)
+    except Throttled:
+        await clinic.trail.note(_refused(None, origin, "throttled"))
+        raise
+    account = await named(clinic, username)
+    right, renewed = await checker.verify(password, account.password_hash if account else None)
+    if account is None or not right or not account.active or len(password) > LONGEST:
+        await clinic.trail.note(_refused(account, origin, "credentials"))
+        return None
+    attempts.forget(login, origin.network)
+    await clinic.trail.note(logged_in(account, origin))
+    if renewed:
+        await _keep(clinic, account.id, renewed)
+    return account
+
+
+def logged_in(account: Account, origin: Origin) -> Event:
+    """Return the event of a login that was right."""
+    return Event(
+        actor=account.id,
+        roles=tuple(account.roles),
+        action=Act.LOGIN,
+        outcome=Outcome.ALLOW,
+        purpose=Purpose.OPERATIONS,
+        resource_type=ResourceType.ACCOUNT,
+        resource_ids=(account.id,),
+        origin=origin,
+    )
+
+
+def _refused(account: Account | None, origin: Origin, reason: str) -> Event:
+    """Nobody is the actor of a failed login: all that is known is which account it was aimed at."""
+    return Event(
+        actor=None,
+        action=Act.LOGIN,
+        outcome=Outcome.DENY,
+        reason=reason,
+        purpose=Purpose.OPERATIONS,
+        resource_type=ResourceType.ACCOUNT,
+        resource_ids=(account.id,) if account else (),
+        origin=origin,
+    )
+
+
+async def _keep(clinic: Clinic, account_id: UUID, renewed: str) -> None:
+    statement = update(_account).where(_account.c.id == account_id).values(password_hash=renewed)
+    async with clinic.database.transaction() as session:
+        await session.execute(statement)
+
+
+async def profile(database: Database, account_id: UUID) -> dict[str, str]:
+    """Return the claims of the `profile` scope: staff have a label, patients are named by nobody here."""
+    row = await database.one(_LABEL, id=account_id)
+    return {"name": row["label"]} if row and row["label"] else {}

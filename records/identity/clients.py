@@ -1,0 +1,68 @@
+"""OAuth clients: who may ask for a code, and where it may be sent."""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import insert
+
+from core.database import Database, Query
+from records.base import Executor, table_of
+from records.identity.models import OAuthClient
+
+CLI: Final = "confide-cli"
+DOCS: Final = "confide-docs"
+SCOPES: Final = ("openid", "profile")
+"""What a token may say of its owner. What it may do follows from the owner's roles alone."""
+
+_LOOPBACK: Final = ("127.0.0.1", "[::1]")
+_client = table_of(OAuthClient)
+_BY_ID = Query(select(_client).where(_client.c.id == bindparam("id")))
+
+
+async def find(database: Database, client_id: str) -> OAuthClient | None:
+    """Return the client registered under an id."""
+    row = await database.one(_BY_ID, id=client_id)
+    return OAuthClient(**row) if row else None
+
+
+async def ensure_clients(session: Executor, issuer: str) -> None:
+    """Register our own public clients, or bring their addresses up to date."""
+    docs = [f"{issuer}/docs/oauth2-redirect"]
+    if urlsplit(issuer).hostname == "127.0.0.1":  # the same machine has another name
+        docs.append(docs[0].replace("127.0.0.1", "localhost"))
+    for client in (
+        _public(CLI, "Confide command line", ["http://127.0.0.1/callback"]),
+        _public(DOCS, "Confide API reference", docs),
+    ):
+        values = client.model_dump()
+        changing = {k: values[k] for k in ("name", "redirect_uris", "grant_types", "scope")}
+        await session.execute(
+            insert(_client)
+            .values(values)
+            .on_conflict_do_update(index_elements=["id"], set_=changing)
+        )
+
+
+def redirects_to(registered: str, given: str) -> bool:
+    """Tell whether an address is the registered one: to the letter, but for a loopback's port (RFC 8252 §7.3)."""
+    if given == registered:
+        return True
+    scheme, _, rest = registered.partition("://")
+    host, slash, path = rest.partition("/")
+    if scheme != "http" or host not in _LOOPBACK:
+        return False
+    return bool(
+        re.fullmatch(rf"{re.escape(f'http://{host}')}:[0-9]{{1,5}}{re.escape(slash + path)}", given)
+    )
+
+
+def _public(client_id: str, name: str, redirect_uris: list[str]) -> OAuthClient:
+    return OAuthClient(
+        id=client_id,
+        name=name,
+        redirect_uris=redirect_uris,
+        grant_types=["authorization_code", "refresh_token"],
+        scope=" ".join(SCOPES),
+    )

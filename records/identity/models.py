@@ -1,0 +1,92 @@
+"""Who may log in, and the OAuth 2.1 state behind it. Tokens and codes are stored as SHA-256 only.
+
+A login name is never stored: for a patient it would say whose chart is here. `login` is the
+keyed hash of it (a blind index), which is all that a login needs.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Text
+from sqlmodel import Field, SQLModel
+
+from policies.vocabulary import Role
+from records.base import Row, all_of, codes, moment, word
+
+
+class Account(Row, table=True):
+    """A person or a service that may log in. `label` names staff on screens; a patient's has none."""
+
+    __tablename__ = "account"
+    __table_args__ = (
+        all_of("roles", Role),
+        CheckConstraint("octet_length(login) = 16", name="login_is_a_token"),
+        CheckConstraint("NOT 'patient' = ANY (roles) OR label IS NULL", name="patients_unnamed"),
+    )
+
+    login: bytes = Field(unique=True)
+    password_hash: str = word()
+    roles: list[Role] = codes()
+    doctor_id: UUID | None = Field(default=None, foreign_key="doctor.id")
+    patient_id: UUID | None = Field(default=None, foreign_key="patient.id")
+    label: str | None = word(None)
+    active: bool = True
+    created_at: datetime = moment(default=True)
+
+
+class OAuthClient(SQLModel, table=True):
+    """A registered client. `secret_hash` is null for public ones, which PKCE protects."""
+
+    __tablename__ = "oauth_client"
+
+    id: str = word(primary_key=True)
+    name: str = word()
+    redirect_uris: list[str] = codes()
+    grant_types: list[str] = codes()
+    scope: str = word("")
+    secret_hash: str | None = word(None)
+    created_at: datetime = moment(default=True)
+
+
+class OAuthSession(Row, table=True):
+    """One login of one account at one client: the family of tokens that is revoked as a whole."""
+
+    __tablename__ = "oauth_session"
+
+    account_id: UUID = Field(foreign_key="account.id", index=True)
+    client_id: str = Field(sa_type=Text, foreign_key="oauth_client.id")
+    scope: str = word("")
+    auth_time: datetime = moment(default=True)
+    expires_at: datetime = moment()
+    revoked_at: datetime | None = moment(nullable=True)
+
+
+class OAuthCode(SQLModel, table=True):
+    """An authorization code. Kept after use, so that a replay revokes what it minted (RFC 9700)."""
+
+    __tablename__ = "oauth_code"
+    __table_args__ = (CheckConstraint("octet_length(code_hash) = 32", name="hashed"),)
+
+    code_hash: bytes = Field(primary_key=True)
+    client_id: str = Field(sa_type=Text, foreign_key="oauth_client.id")
+    account_id: UUID = Field(foreign_key="account.id")
+    redirect_uri: str = word()
+    scope: str = word("")
+    nonce: str | None = word(None)
+    challenge: str = word()
+    auth_time: datetime = moment(default=True)
+    expires_at: datetime = moment()
+    session_id: UUID | None = Field(default=None, foreign_key="oauth_session.id")
+
+
+class OAuthRefreshToken(SQLModel, table=True):
+    """A refresh token. Used ones stay: a second use kills the session."""
+
+    __tablename__ = "oauth_refresh_token"
+    __table_args__ = (CheckConstraint("octet_length(token_hash) = 32", name="hashed"),)
+
+    token_hash: bytes = Field(primary_key=True)
+    session_id: UUID = Field(foreign_key="oauth_session.id", index=True)
+    issued_at: datetime = moment(default=True)
+    expires_at: datetime = moment()
+    used_at: datetime | None = moment(nullable=True)

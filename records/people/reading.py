@@ -1,0 +1,174 @@
+"""Reading patients: who they are, their identifiers and insurance; one by one, listed, or found by an identifier."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import Select, bindparam, exists, select
+
+from core.crypto.envelope import Value
+from core.database import Query
+from policies.facts import Resource
+from policies.permit import Permit
+from policies.vocabulary import Action, ResourceType
+from records.access.me import Me
+from records.access.relations import asking, in_care_team, own_appointment
+from records.base import table_of
+from records.clinic import Clinic
+from records.people.models import Coverage, Identifier, Patient
+from records.vault.vault import sealed_rows
+
+_patient, _identifier = table_of(Patient).c, table_of(Identifier).c
+_coverage = table_of(Coverage).c
+COLUMNS: Final = {
+    "id": _patient.id,
+    "patient_id": _patient.patient_id,
+    "in_care_team": in_care_team(_patient.id),
+    "own_appointment": own_appointment(_patient.id),
+}
+"""What a rule may ask of a patient, as SQL: columns of a read and terms of a list's WHERE alike."""
+
+FACTS: Final = [COLUMNS[n].label(n) for n in ("in_care_team", "own_appointment")]
+_ID: Final = bindparam("patient_id", type_=PGUUID())
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPatient:
+    """A patient as a reader sees one; `phi` holds the opened columns by name."""
+
+    id: UUID
+    version: int
+    active: bool
+    created_at: datetime
+    phi: Mapping[str, Value | None]
+    identifiers: Sequence[Mapping[str, Any]] = ()
+
+
+def _select() -> Select[Any]:
+    return sealed_rows(Patient, _patient.version, _patient.active, _patient.created_at, *FACTS)
+
+
+_ONE: Final = Query(_select().where(_patient.id == _ID))
+_SIGHT: Final = Query(select(_patient.id.label("resource_id"), *FACTS).where(_patient.id == _ID))
+_IDENTIFIERS: Final = Query(
+    sealed_rows(Identifier, _identifier.type, _identifier.system)
+    .where(_identifier.patient_id == _ID, _identifier.active)
+    .order_by(_identifier.id)
+)
+_COVERAGES: Final = Query(
+    sealed_rows(
+        Coverage,
+        _coverage.status,
+        _coverage.position,
+        _coverage.relationship,
+        _coverage.valid_from,
+        _coverage.valid_until,
+    )
+    .where(_coverage.patient_id == _ID)
+    .order_by(_coverage.position, _coverage.id)
+)
+
+
+async def read_patient(clinic: Clinic, me: Me, patient_id: UUID) -> OpenPatient:
+    """Return one patient with identifiers, or raise NotFound alike for hidden and absent ones."""
+    row = await clinic.database.one(_ONE, patient_id=patient_id, **asking(me))
+    if row is None:
+        await clinic.gate.absent(me, Action.READ, ResourceType.PATIENT, patient_id)
+    permit = await clinic.gate.read(me, Action.READ, resource_of(row))
+    return await _opened(clinic, me, permit, row, whole=True)
+
+
+async def list_patients(
+    clinic: Clinic, me: Me, *, limit: int, after: UUID | None = None
+) -> tuple[Sequence[OpenPatient], UUID | None]:
+    """Return the patients the caller may see, newest first, and where the next page starts."""
+    statement = _select().order_by(_patient.id.desc()).limit(limit + 1)
+    if after:
+        statement = statement.where(_patient.id < after)
+    rows = await _visible(clinic, me, statement)
+    page = await _disclosed(clinic, me, rows[:limit])
+    return page, rows[limit - 1]["resource_id"] if len(rows) > limit else None
+
+
+async def search_by_identifier(
+    clinic: Clinic, me: Me, value: str, system: str | None = None
+) -> Sequence[OpenPatient]:
+    """Return the patients with an identifier, among those the caller may see."""
+    named = exists().where(
+        _identifier.patient_id == _patient.id,
+        _identifier.token == clinic.indexes.identifier(value),
+        _identifier.active,
+    )
+    if system:
+        named = named.where(_identifier.system == system)
+    return await _disclosed(
+        clinic, me, await _visible(clinic, me, _select().where(named).limit(64))
+    )
+
+
+async def read_coverages(clinic: Clinic, me: Me, patient_id: UUID) -> Sequence[Mapping[str, Any]]:
+    """Return a patient's insurances, primary first."""
+    facts = await clinic.database.one(_SIGHT, patient_id=patient_id, **asking(me))
+    if facts is None:
+        await clinic.gate.absent(me, Action.READ, ResourceType.PATIENT, patient_id)
+    permit = await clinic.gate.read(me, Action.READ, resource_of(facts, ResourceType.COVERAGE))
+    rows = await clinic.database.all(_COVERAGES, patient_id=patient_id)
+    return [
+        {**row, "id": row["row_id"], **await clinic.reveal(me, permit, Coverage, row)}
+        for row in rows
+    ]
+
+
+async def patient_in_sight(clinic: Clinic, me: Me, patient_id: UUID) -> Resource:
+    """Return a patient's facts if the caller may see the patient at all; else raise NotFound."""
+    facts = await clinic.database.one(_SIGHT, patient_id=patient_id, **asking(me))
+    if facts is None:
+        await clinic.gate.absent(me, Action.READ, ResourceType.PATIENT, patient_id)
+    resource = resource_of(facts)
+    await clinic.gate.require(me, Action.READ, resource)
+    return resource
+
+
+def resource_of(row: Mapping[str, Any], kind: ResourceType = ResourceType.PATIENT) -> Resource:
+    """Return what the policy looks at of a fetched patient (or of what hangs on one)."""
+    return Resource(
+        kind,
+        id=row["resource_id"],
+        patient_id=row["resource_id"],
+        in_care_team=row["in_care_team"],
+        own_appointment=row["own_appointment"],
+    )
+
+
+async def _visible(clinic: Clinic, me: Me, statement: Select[Any]) -> Sequence[Mapping[str, Any]]:
+    allowed = clinic.gate.visible(me, ResourceType.PATIENT, COLUMNS)
+    return await clinic.database.select(statement.where(allowed), asking(me))
+
+
+async def _disclosed(
+    clinic: Clinic, me: Me, rows: Sequence[Mapping[str, Any]]
+) -> Sequence[OpenPatient]:
+    permits = await clinic.gate.disclose(me, ResourceType.PATIENT, map(resource_of, rows))
+    return [
+        await _opened(clinic, me, permits[row["resource_id"]], row, whole=False)
+        for row in rows
+        if row["resource_id"] in permits
+    ]
+
+
+async def _opened(
+    clinic: Clinic, me: Me, permit: Permit, row: Mapping[str, Any], *, whole: bool
+) -> OpenPatient:
+    phi = await clinic.reveal(me, permit, Patient, row)
+    head = row["resource_id"], row["version"], row["active"], row["created_at"]
+    if not whole:
+        return OpenPatient(*head, phi)
+    found = await clinic.database.all(_IDENTIFIERS, patient_id=row["patient_id"])
+    identifiers = [
+        {"type": i["type"], "system": i["system"], **await clinic.reveal(me, permit, Identifier, i)}
+        for i in found
+    ]
+    return OpenPatient(*head, phi, identifiers)

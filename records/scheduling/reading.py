@@ -1,0 +1,138 @@
+"""Reading appointments: one, or a list by doctor, patient, day and status."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import Select, bindparam
+
+from core.crypto.envelope import Value
+from core.database import Query
+from policies.facts import Resource
+from policies.vocabulary import Action, ResourceType
+from records.access.me import Me
+from records.access.relations import asking, in_care_team, own_appointment
+from records.base import table_of
+from records.clinic import Clinic
+from records.scheduling.models import Appointment
+from records.vault.vault import sealed_rows
+
+_visit = table_of(Appointment).c
+_COLUMNS: Final = {
+    "id": _visit.id,
+    "patient_id": _visit.patient_id,
+    "doctor_id": _visit.doctor_id,
+    "status": _visit.status,
+    "in_care_team": in_care_team(_visit.patient_id),
+    "own_appointment": own_appointment(_visit.patient_id),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAppointment:
+    """An appointment as a reader sees it."""
+
+    id: UUID
+    patient_id: UUID
+    doctor_id: UUID
+    status: str
+    start: datetime
+    end: datetime
+    version: int
+    created_at: datetime
+    reason: Value | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which appointments a list is of. `day` is a day of the clinic's own calendar."""
+
+    zone: str
+    doctor_id: UUID | None = None
+    patient_id: UUID | None = None
+    day: date | None = None
+    status: str | None = None
+
+
+def _select() -> Select[Any]:
+    facts = [c.label(n) for n, c in _COLUMNS.items() if n not in ("id", "patient_id")]
+    head = [_visit.starts_at, _visit.ends_at, _visit.version, _visit.created_at]
+    return sealed_rows(Appointment, *head, *facts)
+
+
+_ONE: Final = Query(_select().where(_visit.id == bindparam("appointment_id", type_=PGUUID())))
+
+
+async def read_appointment(clinic: Clinic, me: Me, appointment_id: UUID) -> OpenAppointment:
+    """Return one appointment, or raise NotFound alike for hidden and absent ones."""
+    row = await clinic.database.one(_ONE, appointment_id=appointment_id, **asking(me))
+    if row is None:
+        await clinic.gate.absent(me, Action.READ, ResourceType.APPOINTMENT, appointment_id)
+    permit = await clinic.gate.read(me, Action.READ, resource_of(row))
+    return _opened(row, await clinic.reveal(me, permit, Appointment, row))
+
+
+async def list_appointments(
+    clinic: Clinic, me: Me, wanted: Wanted, *, limit: int, after: UUID | None = None
+) -> tuple[Sequence[OpenAppointment], UUID | None]:
+    """Return the appointments the caller may see, newest first, and where the next page starts."""
+    statement = _filtered(wanted).where(clinic.gate.visible(me, ResourceType.APPOINTMENT, _COLUMNS))
+    statement = statement.order_by(_visit.id.desc()).limit(limit + 1)
+    if after:
+        statement = statement.where(_visit.id < after)
+    rows = await clinic.database.select(statement, asking(me))
+    page = rows[:limit]
+    permits = await clinic.gate.disclose(me, ResourceType.APPOINTMENT, map(resource_of, page))
+    opened = [
+        _opened(row, await clinic.reveal(me, permits[row["resource_id"]], Appointment, row))
+        for row in page
+        if row["resource_id"] in permits
+    ]
+    return opened, page[-1]["resource_id"] if len(rows) > limit else None
+
+
+def resource_of(row: Mapping[str, Any]) -> Resource:
+    """Return what the policy looks at of a fetched appointment."""
+    return Resource(
+        ResourceType.APPOINTMENT,
+        id=row["resource_id"],
+        patient_id=row["patient_id"],
+        doctor_id=row["doctor_id"],
+        status=row["status"],
+        in_care_team=row["in_care_team"],
+        own_appointment=row["own_appointment"],
+    )
+
+
+def _filtered(wanted: Wanted) -> Select[Any]:
+    statement = _select()
+    if wanted.doctor_id:
+        statement = statement.where(_visit.doctor_id == wanted.doctor_id)
+    if wanted.patient_id:
+        statement = statement.where(_visit.patient_id == wanted.patient_id)
+    if wanted.status:
+        statement = statement.where(_visit.status == wanted.status)
+    if wanted.day:
+        zone = ZoneInfo(wanted.zone)
+        morning = datetime.combine(wanted.day, time(), zone)
+        evening = datetime.combine(wanted.day + timedelta(days=1), time(), zone)
+        statement = statement.where(_visit.starts_at >= morning, _visit.starts_at < evening)
+    return statement
+
+
+def _opened(row: Mapping[str, Any], phi: Mapping[str, Value | None]) -> OpenAppointment:
+    return OpenAppointment(
+        id=row["resource_id"],
+        patient_id=row["patient_id"],
+        doctor_id=row["doctor_id"],
+        status=row["status"],
+        start=row["starts_at"],
+        end=row["ends_at"],
+        version=row["version"],
+        created_at=row["created_at"],
+        reason=phi["reason"],
+    )

@@ -1,0 +1,12 @@
+"""Every table, gathered: import this where the whole schema is meant (migrations, diagrams, tests)."""
+
+import records.access.models
+import records.audit.models
+import records.clinical.models
+import records.identity.models
+import records.people.models
+import records.scheduling.models
+import records.vault.models  # noqa: F401
+from records.base import metadata
+
+__all__ = ["metadata"]

@@ -1,0 +1,122 @@
+"""Sealing and opening PHI. Nothing opens without a Permit that covers the very row.
+
+A row comes with its key's row, joined in the same SELECT (`sealed_columns`): whether a key is still
+alive is asked of the database each time, never of the cache, so that a shredded patient is gone at once everywhere.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, select
+
+from core.crypto.envelope import DataKey, DecryptCode, DecryptError, Place, Value
+from core.crypto.kek import KekProvider, KeyPurpose, Wrapped
+from core.crypto.primitives import lp
+from policies.permit import Permit
+from records.base import Protected, phi_columns, table_of
+from records.vault.cache import KeyCache
+from records.vault.models import KeyState, PatientKey
+
+_KEY: Final = table_of(PatientKey).c
+_NOT_ITSELF: Final = "a permit for another row was shown to the vault"
+
+
+def sealed_columns(kind: type[Protected]) -> list[ColumnElement[Any]]:
+    """Return what a SELECT must fetch of a table (and its key) for the vault to open its rows."""
+    row = table_of(kind).c
+    return [
+        row.id.label("row_id"),
+        row[kind.resource].label("resource_id"),
+        row.patient_id,
+        row.key_id,
+        _KEY.version.label("key_version"),
+        _KEY.state.label("key_state"),
+        _KEY.kek_version,
+        _KEY.wrapped,
+        *phi_columns(kind),
+    ]
+
+
+def sealed_rows(kind: type[Protected], *others: Any) -> Select[Any]:
+    """Return a SELECT of a table's sealed rows, each with its key and with the `others` asked for."""
+    row = table_of(kind)
+    return select(*sealed_columns(kind), *others).join_from(
+        row, PatientKey, _KEY.key_id == row.c.key_id
+    )
+
+
+class Vault:
+    """The only holder of data keys, each unwrapped when first needed and forgotten soon after."""
+
+    def __init__(self, provider: KekProvider) -> None:
+        self._provider = provider
+        self._cache = KeyCache()
+
+    def new_key(self, patient_id: UUID) -> tuple[PatientKey, DataKey]:
+        """Return a fresh DEK for a patient, as the row to store and as the key to seal with."""
+        key_id, secret = secrets.randbits(62), secrets.token_bytes(32)
+        wrapped = self._provider.wrap(KeyPurpose.RECORD, secret, _context(patient_id, key_id, 1))
+        row = PatientKey(
+            key_id=key_id, patient_id=patient_id, kek_version=wrapped.version, wrapped=wrapped.blob
+        )
+        return row, DataKey(key_id, 1, secret)
+
+    def key(self, row: Mapping[str, Any]) -> DataKey:
+        """Return the DEK of a fetched row, or raise DecryptError when it is destroyed."""
+        if row["key_state"] == KeyState.DESTROYED or row["wrapped"] is None:
+            raise DecryptError(DecryptCode.KEY_DESTROYED)
+        key_id: int = row["key_id"]
+        return self._cache.get(key_id) or self._cache.put(key_id, self._unwrap(row))
+
+    def seal(
+        self,
+        permit: Permit,
+        kind: type[Protected],
+        key: DataKey,
+        row_id: UUID,
+        **values: Value | None,
+    ) -> dict[str, Any]:
+        """Return the sealed cells of a row's PHI columns by name, None staying None."""
+        if permit.patient_id is None:
+            raise PermissionError(_NOT_ITSELF)
+        table, sealed = table_of(kind).name, dict[str, Any]()
+        for column in phi_columns(kind):
+            value = values.pop(column.name, None)
+            place = Place(table, column.name, row_id, permit.patient_id)
+            padded = column.info["padded"]
+            sealed[column.name] = None if value is None else key.seal(place, value, padded=padded)
+        assert not values, f"not PHI columns of {table}: {sorted(values)}"
+        return sealed
+
+    def open(
+        self,
+        permit: Permit,
+        kind: type[Protected],
+        row: Mapping[str, Any],
+        only: Iterable[str] | None = None,
+    ) -> dict[str, Value | None]:
+        """Open the PHI columns (or `only` some) of a row that `sealed_columns` fetched."""
+        patient_id, row_id = row["patient_id"], row["row_id"]
+        if not permit.covers(row["resource_id"], patient_id):
+            raise PermissionError(_NOT_ITSELF)
+        key, table = self.key(row), table_of(kind).name
+        opened: dict[str, Value | None] = {}
+        for name in only or (c.name for c in phi_columns(kind)):
+            cell = row[name]
+            place = Place(table, name, row_id, patient_id)
+            opened[name] = None if cell is None else key.open(place, cell)
+        return opened
+
+    def _unwrap(self, row: Mapping[str, Any]) -> DataKey:
+        key_id, version = row["key_id"], row["key_version"]
+        wrapped = Wrapped(row["kek_version"], row["wrapped"])
+        context = _context(row["patient_id"], key_id, version)
+        return DataKey(key_id, version, self._provider.unwrap(KeyPurpose.RECORD, wrapped, context))
+
+
+def _context(patient_id: UUID, key_id: int, version: int) -> bytes:
+    return lp(
+        "confide/dek/v1", patient_id.bytes, key_id.to_bytes(8, "big"), version.to_bytes(4, "big")
+    )

@@ -1,0 +1,72 @@
+"""Real servers for tests: PostgreSQL and RabbitMQ once a session, a database of its own for each test."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.servers import Servers, execute, in_database, migrate, refuse_without_broker
+
+TEMPLATE = "confide_template"
+_numbers = itertools.count(1)
+_running = pytest.StashKey[Servers]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the broker, which takes longest, while the tests that do not need it run."""
+    if session.config.option.collectonly:
+        return
+    if any("broker" in getattr(item, "fixturenames", ()) for item in session.items):
+        _servers_of(session.config).broker()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _running in config.stash:
+        config.stash[_running].stop()
+
+
+def _servers_of(config: pytest.Config) -> Servers:
+    if _running not in config.stash:
+        config.stash[_running] = Servers()
+    return config.stash[_running]
+
+
+@pytest.fixture(scope="session")
+def servers(pytestconfig: pytest.Config) -> Servers:
+    return _servers_of(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def postgres(servers: Servers) -> str:
+    """The URL of a PostgreSQL's owner, in an empty database."""
+    return servers.postgres()
+
+
+@pytest.fixture(scope="session")
+def broker(servers: Servers) -> Iterator[str]:
+    """The URL of a real RabbitMQ; skips where there is none, except in CI."""
+    url = servers.broker().result()
+    if url is None:
+        refuse_without_broker()
+    else:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def template_url(postgres: str, servers: Servers) -> str:
+    """The URL of a migrated database nobody is connected to, to be cloned."""
+    await execute(postgres, f"DROP DATABASE IF EXISTS {TEMPLATE}")
+    await execute(postgres, f"CREATE DATABASE {TEMPLATE}")
+    url = in_database(postgres, TEMPLATE)
+    migrate(url, servers.home)
+    return url
+
+
+@pytest.fixture
+async def database_url(postgres: str, template_url: str) -> AsyncIterator[str]:
+    """The URL of a migrated, empty database of this test's own. `template_url` is where it comes from."""
+    name = f"confide_test_{next(_numbers)}"
+    await execute(postgres, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    await execute(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+    yield in_database(template_url, name)
+    await execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")

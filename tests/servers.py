@@ -1,0 +1,112 @@
+"""The servers of a test session: one PostgreSQL and one RabbitMQ, in a folder that goes with the session."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Thread
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from core.embedded import postgres, rabbitmq
+from core.embedded.processes import Family
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+HASTE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def open_folder() -> Path:
+    """Make a temporary folder that PostgreSQL, run as nobody where we are root, can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="confide-test-"))
+    folder.chmod(0o755)
+    return folder
+
+
+class Servers:
+    """Started when first asked for, stopped at the session's end."""
+
+    def __init__(self) -> None:
+        self.home = open_folder()
+        self.family = Family(self.home)
+        self._broker: Future[str | None] | None = None
+
+    def postgres(self) -> str:
+        """Return the owner's URL of a server that trades durability for speed."""
+        given = os.environ.get("CONFIDE_TEST_DATABASE_URL")
+        return given or postgres.start(self.home, self.family, HASTE)
+
+    def broker(self) -> Future[str | None]:
+        """Start the broker in the background; the future holds its URL, or None where there can be none."""
+        if self._broker is None:
+            self._broker = Future()
+            Thread(target=self._bring_broker, args=[self._broker], daemon=True).start()
+        return self._broker
+
+    def stop(self) -> None:
+        self.family.stop("broker", "epmd", "postgres")
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _bring_broker(self, url: Future[str | None]) -> None:
+        try:
+            url.set_result(os.environ.get("CONFIDE_TEST_BROKER_URL") or self._start_broker())
+        except Exception as failure:  # noqa: BLE001 - raised again by whoever waits
+            url.set_exception(failure)
+
+    def _start_broker(self) -> str | None:
+        installation = find_rabbitmq()
+        if installation is None:
+            return None
+        rabbitmq.await_ready(self.home, rabbitmq.start(self.home, self.family, installation))
+        return rabbitmq.url(self.home)
+
+
+def find_rabbitmq() -> rabbitmq.Installation | None:
+    """Find RabbitMQ, or fetch it to where `make run` looks for it too, once a checkout."""
+    return rabbitmq.obtain(Path(os.environ.get("CONFIDE_HOME", CHECKOUT / ".confide")).resolve())
+
+
+def require_rabbitmq() -> rabbitmq.Installation:
+    """Return RabbitMQ, or skip the test; in CI it must be there."""
+    return find_rabbitmq() or refuse_without_broker()
+
+
+def refuse_without_broker() -> rabbitmq.Installation:
+    reason = "no RabbitMQ is installed and none could be fetched"
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason}, in CI")
+    pytest.skip(reason)
+
+
+async def execute(url: str, statement: str) -> None:
+    """Run one statement on a connection of its own."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def in_database(url: str, name: str) -> str:
+    """Return the URL of another database of the same server."""
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def migrate(url: str, home: Path) -> None:
+    """Bring a database up to date the way an operator does."""
+    environment = {
+        **os.environ,
+        "CONFIDE_ENVIRONMENT": "development",
+        "CONFIDE_HOME": str(home),
+        "CONFIDE_DATABASE_URL": url,
+    }
+    command = [sys.executable, "-m", "api.cli", "migrate"]
+    done = subprocess.run(
+        command, env=environment, cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.fail(f"`confide migrate` failed:\n{done.stdout}{done.stderr}")

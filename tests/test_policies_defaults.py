@@ -1,0 +1,196 @@
+"""What a new clinic's rules mean, case by case: who, doing what, to which resource, in which situation."""
+
+from uuid import UUID
+
+import pytest
+
+from policies.enforcer import PolicySnapshot
+from policies.facts import Environment, Resource, Subject
+from policies.rules import defaults
+from policies.vocabulary import Action, Outcome, Purpose, ResourceType, Role
+
+ACCOUNT, DOCTOR, PATIENT, STRANGER = (UUID(int=number) for number in range(1, 5))
+SNAPSHOT = PolicySnapshot.build(1, defaults())
+TREATING = Environment(Purpose.TREATMENT)
+
+FOREIGN = {
+    "id": UUID(int=9),
+    "patient_id": STRANGER,
+    "author_id": STRANGER,
+    "doctor_id": STRANGER,
+    "status": "final",
+    "kind": "diagnosis",
+    "sensitivity": "N",
+    "in_care_team": False,
+    "own_appointment": False,
+}
+SITUATION = {
+    "foreign": {},
+    "team": {"in_care_team": True},
+    "visit": {"own_appointment": True},
+    "author": {"author_id": ACCOUNT},
+    "doctor": {"doctor_id": DOCTOR},
+    "self": {"patient_id": PATIENT},
+    "draft": {"status": "draft"},
+    "preliminary": {"status": "preliminary"},
+    "amended": {"status": "amended"},
+    "erroneous": {"status": "entered-in-error"},
+    "restricted": {"sensitivity": "R"},
+    "secret": {"sensitivity": "V"},
+    "observation": {"kind": "observation"},
+    "unknown": dict.fromkeys(FOREIGN),
+}
+
+# who           does    to            where it is                    is answered by
+CASES = """
+  doctor        read    record        foreign                        deny  -
+  doctor        read    record        unknown                        deny  hard-draft
+  doctor        read    record        team draft                     deny  hard-draft
+  patient       read    record        self draft                     deny  hard-draft
+  doctor        search  record        visit draft                    deny  hard-draft
+  doctor        update  record        author                         deny  hard-final
+  doctor        update  record        author amended                 deny  hard-final
+  doctor        sign    record        author erroneous               deny  hard-final
+  nurse         update  record        author                         deny  hard-final
+  doctor        read    record        team secret                    deny  soft-very-restricted
+  nurse         read    record        team secret                    deny  soft-very-restricted
+  doctor        update  record        team draft                     deny  -
+  nurse         sign    record        team preliminary               deny  -
+  nurse         read    record        team restricted                deny  -
+  nurse         read    record        visit                          deny  -
+  nurse         read    record        author                         deny  -
+  nurse         create  record        team                           deny  -
+  nurse         create  record        observation                    deny  -
+  doctor        create  record        foreign                        deny  -
+  patient       read    record        foreign                        deny  -
+  patient       read    record        self secret                    deny  -
+  patient       read    record        self preliminary               deny  -
+  patient       read    record        self erroneous                 deny  -
+  receptionist  read    record        team                           deny  -
+  admin         read    record        team                           deny  -
+  compliance    read    record        team                           deny  -
+  admin         read    patient       team                           deny  -
+  compliance    read    patient       team                           deny  -
+  doctor        read    patient       foreign                        deny  -
+  nurse         read    patient       visit                          deny  -
+  patient       read    patient       foreign                        deny  -
+  patient       update  patient       self                           deny  -
+  doctor        update  patient       team                           deny  -
+  nurse         read    coverage      team                           deny  -
+  doctor        update  coverage      team                           deny  -
+  doctor        update  doctor        doctor                         deny  -
+  doctor        read    appointment   foreign                        deny  -
+  doctor        read    appointment   visit                          deny  -
+  doctor        book    appointment   foreign                        deny  -
+  nurse         book    appointment   team                           deny  -
+  patient       cancel  appointment   foreign                        deny  -
+  admin         read    appointment   team                           deny  -
+  admin         read    audit_event   foreign                        deny  -
+  doctor        read    audit_event   author                         deny  -
+  admin         publish policy        foreign                        deny  -
+  doctor        read    policy        author                         deny  -
+  compliance    read    account       foreign                        deny  -
+  compliance    read    key           foreign                        deny  -
+
+  doctor        read    record        team                           allow record-read-doctor
+  doctor        read    record        visit                          allow record-read-doctor
+  doctor        read    record        visit secret                   allow record-read-doctor
+  doctor        read    record        author draft                   allow record-read-doctor
+  doctor        search  record        author secret                  allow record-read-doctor
+  nurse         read    record        team                           allow record-read-nurse
+  patient       read    record        self                           allow record-read-self
+  patient       read    record        self amended restricted        allow record-read-self
+  doctor        create  record        team draft                     allow record-create-doctor
+  doctor        create  record        visit draft                    allow record-create-doctor
+  nurse         create  record        team observation draft         allow record-create-nurse
+  doctor        update  record        author draft                   allow record-finish
+  nurse         sign    record        author preliminary             allow record-finish
+  doctor        read    patient       team                           allow patient-read-doctor
+  doctor        read    patient       visit                          allow patient-read-doctor
+  nurse         read    patient       team                           allow patient-read-nurse
+  receptionist  read    patient       foreign                        allow patient-read-reception
+  patient       read    patient       self                           allow patient-read-self
+  doctor        create  patient       foreign                        allow patient-create
+  receptionist  create  patient       foreign                        allow patient-create
+  receptionist  update  patient       foreign                        allow patient-update
+  doctor        read    coverage      visit                          allow coverage-read-doctor
+  patient       read    coverage      self                           allow coverage-read-self
+  receptionist  update  coverage      foreign                        allow coverage-keep
+  patient       read    doctor        foreign                        allow doctor-read
+  admin         update  doctor        foreign                        allow doctor-keep
+  receptionist  book    appointment   foreign                        allow appointment-desk
+  doctor        read    appointment   doctor                         allow appointment-doctor
+  doctor        read    appointment   team                           allow appointment-doctor
+  doctor        book    appointment   doctor                         allow appointment-book-doctor
+  doctor        cancel  appointment   visit                          allow appointment-book-doctor
+  nurse         read    appointment   team                           allow appointment-nurse
+  patient       book    appointment   self                           allow appointment-self
+  admin         create  account       foreign                        allow account-admin
+  admin         read    policy        foreign                        allow policy-read
+  compliance    read    policy        foreign                        allow policy-read
+  compliance    search  audit_event   foreign                        allow audit-read
+  admin         create  key           foreign                        allow key-admin
+"""
+TABLE = [line.split() for line in CASES.splitlines() if line]
+
+# Every action a role could ever be allowed, were all relations true.
+REACH = """
+  admin         account: create read search update, doctor: create read search update
+  admin         key: create read search, policy: read search
+  compliance    audit_event: read search, doctor: read search, policy: read search
+  doctor        appointment: book cancel read search update, coverage: read search
+  doctor        doctor: read search, patient: create read search, record: create read search sign update
+  nurse         appointment: read search, doctor: read search, patient: read search
+  nurse         record: create read search sign update
+  patient       appointment: book cancel read search update, coverage: read search
+  patient       doctor: read search, patient: read search, record: read search
+  receptionist  appointment: book cancel read search update, coverage: create read search update
+  receptionist  doctor: read search, patient: create read search update
+"""
+
+
+def subject(role: str) -> Subject:
+    """A person whose account, doctor and patient ids are set whatever the role, so that no id alone opens anything."""
+    return Subject(ACCOUNT, frozenset({Role(role)}), DOCTOR, PATIENT)
+
+
+def resource(resource_type: str, *situation: str) -> Resource:
+    facts = dict(FOREIGN)
+    for word in situation:
+        facts |= SITUATION[word]
+    return Resource(ResourceType(resource_type), **facts)
+
+
+@pytest.mark.parametrize("case", TABLE, ids=" ".join)
+def test_the_decision_table_of_a_new_clinic(case: list[str]):
+    role, action, resource_type, *situation, outcome, rule_id = case
+    decision = SNAPSHOT.decide(
+        subject(role), Action(action), resource(resource_type, *situation), TREATING
+    )
+    assert (decision.outcome, decision.rule_id or "-") == (Outcome(outcome), rule_id)
+
+
+def test_every_rule_stands_in_some_case():
+    assert {rule.id for rule in defaults()} == {case[-1] for case in TABLE} - {"-"}
+
+
+def test_no_role_reaches_further_than_its_list():
+    listed = {
+        (role, resource_type, action)
+        for role, *rest in (line.split(maxsplit=1) for line in REACH.splitlines() if line)
+        for part in rest[0].split(", ")
+        for resource_type, actions in [part.split(": ")]
+        for action in actions.split()
+    }
+    close = ("team", "visit", "author", "doctor", "self", "observation")
+    reached = {
+        (role, resource_type, action)
+        for role in Role
+        for resource_type in ResourceType
+        for action in Action
+        for status in ("draft", "amended")
+        if SNAPSHOT.decide(
+            subject(role), action, resource(resource_type, *close, status), TREATING
+        ).allowed
+    }
+    assert reached == listed
