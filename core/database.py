@@ -31,6 +31,7 @@ class Query:
         assert isinstance(statement, ClauseElement)
         compiled: Any = statement.compile(dialect=_dialect())
         self.sql = str(compiled)
+        assert "POSTCOMPILE" not in self.sql, "a Query cannot hold an IN list: use ANY(array)"
         self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
         self._fixed = {k: v for k, v in compiled.params.items() if v is not None}
 

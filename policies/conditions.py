@@ -1,4 +1,4 @@
-"""The condition of a rule, compiled for its effect: one text, a Python test and an SQL predicate that agree.
+"""The condition of a rule, compiled for its effect: one text, two targets (Python, SQL) that agree.
 
 An allow needs its condition to be definitely true. A deny is lifted only where its condition is
 definitely false: unknown never grants and always denies.
@@ -18,14 +18,14 @@ from policies.vocabulary import Outcome, ResourceType
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`favour` is what must be definitely true for the row: of an allow that it grants, of a deny that it spares."""
+    """`favour` must be definitely true: for an allow to grant the row, for a deny to spare it."""
 
     effect: Outcome
     favour: Formula
     closure: Closure
 
     def matches(self, sub: Subject, obj: Resource, env: Environment) -> bool:
-        """Tell whether the rule applies to these facts: an allow that favours, or a deny that does not."""
+        """Tell whether the rule applies to these facts: an allow that grants, a deny that spares not."""
         favoured = self.closure(sub, obj, env) is True
         return favoured if self.effect is Outcome.ALLOW else not favoured
 

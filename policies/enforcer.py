@@ -1,7 +1,7 @@
 """Who may? Casbin decides a point, the same rules as SQL decide a list; a snapshot never changes.
 
-Every (resource type, action) has a Casbin enforcer of its own, so a decision costs what the rules about
-that pair cost. No rule text is evaluated: `holds` looks up the compiled condition.
+Every (resource type, action) has a Casbin enforcer of its own, so a decision costs what the rules
+about that pair cost. No rule text is evaluated: `holds` looks up the compiled condition.
 """
 
 import logging
@@ -28,13 +28,12 @@ MODEL: Final = Path(__file__).with_name("model.conf").read_text(encoding="utf-8"
 # Casbin writes refused requests to its logger, and any dictConfig can switch that one on again.
 _MUTE: Final = logging.Logger("mute", level=logging.CRITICAL + 1)  # noqa: LOG001
 
-
 Row = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer, the rule that gave it (None: no rule applied, so no), and the version of the rules."""
+    """The answer, the rule that gave it (None: no rule applied, so no), the version of the rules."""
 
     allowed: bool
     rule_id: str | None
@@ -81,7 +80,10 @@ class PolicySnapshot:
         environment: Environment,
         columns: Columns,
     ) -> ColumnElement[bool]:
-        """Return the rows on which `decide` would allow. Lists use `read`: they show what may be read, no more."""
+        """Return the rows on which `decide` would allow; raises LookupError for a missing column.
+
+        Lists use the predicate of `read`: they show what may be read, and no more.
+        """
         lines = self._shards.get((resource_type, action), ())
         return visible(lines, subject, environment, columns)
 
@@ -123,14 +125,15 @@ def _in_role(lines: Sequence[Line]) -> Callable[[Subject, str], bool]:
 
 
 def _holds(lines: Sequence[Line]) -> Callable[[str, str, Subject, Resource, Environment], bool]:
-    """Return the matcher's `holds`: a condition that breaks on the facts grants nothing and denies all."""
+    """Return the matcher's `holds`: a condition that breaks on the facts never grants, always denies."""
     tests = {(line.rule.condition, line.rule.effect): line.condition.matches for line in lines}
 
     def holds(text: str, effect: str, sub: Subject, obj: Resource, env: Environment) -> bool:
         try:
             return tests[text, effect](sub, obj, env)
-        except Exception as error:  # noqa: BLE001 whatever it is, the answer must be the closed one
-            log.error("condition-broke %s %s", obj.type, type(error).__name__)  # noqa: TRY400 no PHI from a traceback
+        except Exception as error:  # noqa: BLE001 whatever it is, the answer is the closed one
+            # No traceback: what the facts hold is nobody's business.
+            log.error("condition-broke %s %s", obj.type, type(error).__name__)
             return effect != Outcome.ALLOW
 
     return holds

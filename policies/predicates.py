@@ -69,8 +69,6 @@ class _Writer:
             left, right = right, left
         if not isinstance(left, ColumnElement):
             return _decided((left == right) is expected)
-        if right is None:  # `column == None` would turn into IS NULL
-            return false()
         return cast("ColumnElement[bool]", left == right if expected else left != right)
 
     def _among(self, value: Any, words: tuple[str, ...], expected: bool) -> ColumnElement[bool]:

@@ -1,11 +1,16 @@
 """Real servers for tests: PostgreSQL and RabbitMQ once a session, a database of its own for each test."""
 
 import itertools
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from tests.servers import Servers, execute, in_database, migrate, refuse_without_broker
+
+# Argon2id as cheap as it goes: what is tested is that it is used, not that it is slow.
+os.environ.setdefault("CONFIDE_ARGON2_MEMORY_KIB", "8")
+os.environ.setdefault("CONFIDE_ARGON2_TIME", "1")
 
 TEMPLATE = "confide_template"
 _numbers = itertools.count(1)

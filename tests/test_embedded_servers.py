@@ -212,6 +212,31 @@ def test_a_port_that_is_taken_is_a_clear_message(home: Path, capsys: pytest.Capt
     assert f"CONFIDE_PORT={taken + 1}" in said
 
 
+def test_signals_that_come_in_pairs_stop_everything_once(home: Path):
+    port_of_api = str(port(home, "api"))
+    environment = {
+        **os.environ,
+        "CONFIDE_HOME": str(home),
+        "CONFIDE_PORT": port_of_api,
+        "CONFIDE_BROKER_URL": "amqp://127.0.0.1:1//",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "api.cli", "dev"],
+        env=environment,
+        cwd=CHECKOUT,
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 20
+    while not _processes_of(home):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    assert _processes_of(home) == []
+    assert not (home / "stack.json").exists()
+
+
 def test_a_package_that_does_not_exist_leaves_nothing_half_done(home: Path):
     if not debian.available():
         pytest.skip("not a Debian")

@@ -137,6 +137,7 @@ def _command(identity: Identity, argv: list[str | Path]) -> Command:
         cwd=Path("/"),
         user=identity.user,
         stop=signal.SIGINT,
+        death=signal.SIGINT,
     )
 
 

@@ -28,13 +28,17 @@ class ProcessError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to start. `stop` is the signal of an orderly end; `user` takes effect for root only."""
+    """What to start. `stop` is the signal of an orderly end, `death` that of our own sudden one.
+
+    `user` takes effect for root only.
+    """
 
     argv: Sequence[str | Path]
     env: Mapping[str, str] | None = None
     cwd: Path | None = None
     user: str | None = None
     stop: signal.Signals = signal.SIGTERM
+    death: signal.Signals = signal.SIGTERM
 
 
 @dataclass(slots=True)
@@ -167,7 +171,7 @@ def _popen(command: Command, **streams: Any) -> subprocess.Popen[bytes]:
         env=command.env,
         cwd=command.cwd,
         start_new_session=True,
-        preexec_fn=_tie(command.stop),  # noqa: PLW1509 - two system calls, and nothing else ties
+        preexec_fn=_tie(command.death),  # noqa: PLW1509 - two system calls, and nothing else ties
         **_identity(command.user),
         **streams,
     )
@@ -179,14 +183,14 @@ def _identity(user: str | None) -> dict[str, Any]:
     return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
-def _tie(stop: signal.Signals) -> Callable[[], None] | None:
+def _tie(death: signal.Signals) -> Callable[[], None] | None:
     """Run in the child after setuid, which would clear the tie; a parent already gone is noticed too."""
     if _libc is None:
         return None
     prctl, parent = _libc.prctl, os.getpid()
 
     def tie() -> None:
-        prctl(PR_SET_PDEATHSIG, int(stop), 0, 0, 0)
+        prctl(PR_SET_PDEATHSIG, int(death), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,9 @@ def start(home: Path, family: Family, installation: Installation) -> Child:
         "127.0.0.1",
     ]
     family.spawn("epmd", Command(mapper, env=environment, cwd=folder))
-    return family.spawn("broker", Command([installation.server], env=environment, cwd=folder))
+    # Erlang loses a SIGTERM that comes in its first moments, and would then outlive us.
+    command = Command([installation.server], env=environment, cwd=folder, death=signal.SIGKILL)
+    return family.spawn("broker", command)
 
 
 def await_ready(home: Path, broker: Child) -> None:

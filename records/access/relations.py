@@ -10,7 +10,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import DateTime, Text, bindparam, column, exists, func, or_, table
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy import DateTime, Text, all_, bindparam, column, exists, func, or_, table
 from sqlalchemy.sql.elements import ColumnElement
 
 from records.access.me import Me
@@ -57,6 +58,6 @@ def own_appointment(patient: Any) -> ColumnElement[bool]:
     return exists().where(
         visit.patient_id == patient,
         visit.doctor_id == DOCTOR,
-        visit.status.not_in(_UNREAL),
+        visit.status != all_(array(_UNREAL)),
         visit.starts_at.between(func.now() - WINDOW, func.now() + WINDOW),
     )

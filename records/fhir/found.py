@@ -1,0 +1,87 @@
+"""What was understood of a bundle: checked values, before anything of it is stored."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from policies.vocabulary import Sensitivity
+from records.clinical.models import RecordKind
+from records.people.registration import CoverageDetails, IdentifierDetails, PatientDetails
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSpecialty:
+    """A specialty as its code, its code system and its name."""
+
+    code: str
+    system: str
+    display: str
+
+
+@dataclass(slots=True, repr=False)
+class FoundDoctor:
+    """A Practitioner. `identity` is `system|value` of the first identifier: the same in every bundle."""
+
+    identity: str
+    family: str = ""
+    given: str = ""
+    prefix: str | None = None
+    npi: str | None = None
+    logins: Sequence[str] = ()
+    specialties: list[FoundSpecialty] = field(default_factory=list)
+    elsewhere: str | None = None
+    """Of one that another bundle brought: the pointer of the reference that needs it."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FoundRecord:
+    """One medical record; `reference` names the resource it was made of."""
+
+    reference: str
+    kind: RecordKind
+    title: str
+    content: Mapping[str, Any]
+    sensitivity: Sensitivity
+
+
+@dataclass(slots=True, repr=False)
+class FoundVisit:
+    """A finished ambulatory Encounter, with what was written at it. `doctor` is an identity."""
+
+    reference: str
+    doctor: str
+    start: datetime
+    end: datetime
+    reason: str
+    records: list[FoundRecord] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FoundCoverage:
+    """An insurance, and the last day a bill named it: the latest is the primary one."""
+
+    details: CoverageDetails
+    billed: date
+
+
+@dataclass(slots=True, repr=False)
+class FoundPatient:
+    """A Patient with everything that is theirs. `team` holds the identities of doctors."""
+
+    pointer: str
+    details: PatientDetails
+    identifiers: Sequence[IdentifierDetails]
+    coverages: dict[tuple[str | None, ...], FoundCoverage] = field(default_factory=dict)
+    visits: list[FoundVisit] = field(default_factory=list)
+    team: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True, repr=False)
+class Found:
+    """Everything of one bundle. `left` counts what is not kept, by resource type and reason."""
+
+    doctors: dict[str, FoundDoctor] = field(default_factory=dict)
+    patients: dict[int, FoundPatient] = field(default_factory=dict)
+    left: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -1,0 +1,164 @@
+"""From the outbox through RabbitMQ and a Celery worker into the ledger: everything, once, and nothing forged."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import orjson
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.broker import TRAIL, celery_app
+from core.crypto.kek import KeyPurpose
+from core.database import Database
+from core.errors import NotFound
+from core.ids import new_id
+from policies.vocabulary import Action, Outcome, ResourceType
+from records.audit import ledger
+from records.audit.batch import TASK, Forged, pack, unpack
+from records.audit.event import Event, Origin
+from records.audit.ledger import Malformed
+from records.clinic import Clinic
+from records.clinical.reading import read_record
+from tests.clinics import keyring, open_clinic, outbox, populate
+from tests.pipelines import Pipeline, pipeline
+
+
+def event(**changes: object) -> Event:
+    fields = {
+        "actor": new_id(),
+        "action": Action.READ,
+        "outcome": Outcome.ALLOW,
+        "resource_type": ResourceType.RECORD,
+        "resource_ids": (new_id(),),
+        "origin": Origin("GET /v1/records/{record_id}", "r"),
+    }
+    return Event(**(fields | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def writer(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, role=ledger.ROLE, size=1)
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def clinic(database_url: str, tmp_path: Path) -> AsyncIterator[Clinic]:
+    async with open_clinic(database_url, tmp_path) as clinic:
+        yield clinic
+
+
+@pytest.fixture
+def line(clinic: Clinic, database_url: str, broker: str, tmp_path: Path) -> Iterator[Pipeline]:
+    with pipeline(database_url, broker, tmp_path) as line:
+        yield line
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[]", b'{"id": "x"}', event().body() + b" ", event().body()[:-1]]
+)
+async def test_what_is_no_event_of_ours_does_not_enter_the_ledger(writer: Database, body: bytes):
+    with pytest.raises(Malformed):
+        await ledger.store(writer, [event().body(), body])
+
+
+async def test_of_a_batch_with_one_bad_body_none_is_stored(writer: Database, database_url: str):
+    with pytest.raises(Malformed):
+        await ledger.store(writer, [event().body(), b"{}"])
+    assert await count(database_url) == 0
+
+
+async def test_a_second_delivery_changes_nothing(writer: Database, database_url: str):
+    bodies = [event().body() for _ in range(3)]
+    for _ in range(3):
+        await ledger.store(writer, bodies)
+    assert await count(database_url) == 3
+
+
+async def test_the_ledger_holds_the_exact_bytes(writer: Database, database_url: str):
+    made = event(patient=new_id(), rule="record-read-doctor", policy_version=1)
+    await ledger.store(writer, [made.body()])
+    connection = await asyncpg.connect(database_url)
+    row = await connection.fetchrow("SELECT * FROM audit.event")
+    await connection.close()
+    assert row["body"] == made.body()
+    assert (row["id"], row["actor"], row["patient"]) == (made.id, made.actor, made.patient)
+    assert row["resource_ids"] == list(made.resource_ids)
+    assert row["occurred_at"] == made.occurred_at
+
+
+def test_a_forged_batch_is_refused(tmp_path: Path):
+    keys = keyring(tmp_path)
+    texts, mac = pack(keys, [event().body()])
+    with pytest.raises(Forged):
+        unpack(keys, [event().body().decode()], mac)
+    with pytest.raises(Forged):
+        unpack(keys, texts, keys.mac(KeyPurpose.AUDIT, b"another use", b"").hex())
+    assert unpack(keys, texts, mac) == [t.encode() for t in texts]
+
+
+@given(
+    st.lists(st.uuids(), max_size=100),
+    st.one_of(st.none(), st.text("abcdefghijklmnopqrstuvwxyz-0123456789 ", max_size=40)),
+    st.booleans(),
+)
+def test_the_body_of_an_event_is_canonical_json(ids: list, reason: str | None, urgent: bool):
+    body = event(resource_ids=tuple(ids), reason=reason, break_glass=urgent).body()
+    assert body == rfc8785.dumps(orjson.loads(body))
+
+
+async def test_a_read_and_a_refusal_reach_the_ledger_within_seconds(
+    clinic: Clinic, line: Pipeline, database_url: str
+):
+    people = await populate(clinic)
+    await read_record(clinic, people.adams, people.record.id)
+    with pytest.raises(NotFound):
+        await read_record(clinic, people.baker, people.record.id)
+    expected = [e["id"] for e in await outbox(database_url)]
+    await line.drained(20)
+    assert set(expected) <= set(await line.ledger())
+
+
+async def test_a_forged_message_leaves_no_trace_in_the_ledger(
+    clinic: Clinic, line: Pipeline, broker: str, tmp_path: Path
+):
+    forged = [event().body().decode()]
+    celery_app(broker, tmp_path).send_task(TASK, args=[forged, "00" * 36], queue=TRAIL)
+    true = event()
+    await clinic.trail.note(true)
+    await line.drained(20)
+    assert str(true.id) in await line.ledger()
+    assert orjson.loads(forged[0])["id"] not in await line.ledger()
+
+
+async def test_the_message_headers_say_nothing_of_the_arguments(
+    clinic: Clinic, database_url: str, broker: str, tmp_path: Path
+):
+    """Celery copies arguments into headers for its monitors, unless it is told not to."""
+    from records.audit.relay import ROLE, Relay
+
+    noted = event(patient=new_id())
+    await clinic.trail.note(noted)
+    database = Database(database_url, role=ROLE, size=1)
+    await database.open()
+    app = celery_app(broker, tmp_path)
+    with app.connection_for_read() as connection:
+        connection.default_channel.queue_declare("audit.trail", passive=True)
+        assert await Relay(database, app, keyring(tmp_path)).once() == 1
+        await asyncio.sleep(0.2)
+        message = connection.default_channel.basic_get("audit.trail", no_ack=True)
+    await database.close()
+    assert (message.headers["argsrepr"], message.headers["kwargsrepr"]) == ("-", "-")
+    assert str(noted.id) in message.body if isinstance(message.body, str) else True
+
+
+async def count(url: str) -> int:
+    connection = await asyncpg.connect(url)
+    number = await connection.fetchval("SELECT count(*) FROM audit.event")
+    await connection.close()
+    return number
