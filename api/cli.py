@@ -58,11 +58,12 @@ def serve(host: str = "127.0.0.1", workers: int = 1) -> None:
 def worker(concurrency: int = 1) -> None:
     """Run a Celery worker: batches of audit events go into the ledger."""
     from core import logging
+    from core.broker import TRAIL
     from records.worker import app as celery
 
     logging.configure()
     celery.worker_main(
-        ["worker", "--concurrency", str(concurrency), "--loglevel", "WARNING",
+        ["worker", "--queues", TRAIL, "--concurrency", str(concurrency), "--loglevel", "WARNING",
          "--without-gossip", "--without-mingle", "--without-heartbeat"]
     )  # fmt: skip
 

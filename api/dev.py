@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -39,7 +40,8 @@ def run(home: Path, port: int) -> int:
         console.print(f"[red]{failure}[/red]", soft_wrap=True)
         return 1
     except KeyboardInterrupt:
-        console.print("Everything is stopped. The data stays in", home, soft_wrap=True)
+        with suppress(OSError):
+            console.print("Everything is stopped. The data stays in", home, soft_wrap=True)
     return 0
 
 
@@ -51,7 +53,8 @@ def _run(stack: Stack) -> None:
         stack.watch()
     finally:
         _on_signals(_ignore)
-        stack.console.print("Stopping …")
+        with suppress(OSError):  # of a terminal that was closed
+            stack.console.print("Stopping …")
         stack.down()
 
 

@@ -2,10 +2,12 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Response
 from fastapi.responses import FileResponse
+
+from api.deps import PURPOSE_PARAMETER, SECURITY_SCHEMES
 
 router = APIRouter(include_in_schema=False)
 
@@ -15,6 +17,7 @@ _FILES: Final = {
     "swagger-ui.css": _SWAGGER,
     "swagger-ui-bundle.js": _SWAGGER,
     "docs.css": PAGES,
+    "icon.svg": PAGES,
     "docs.js": PAGES,
     "oauth2-redirect.js": PAGES,
 }
@@ -36,7 +39,9 @@ async def page() -> Response:
 @router.get("/docs/oauth2-redirect")
 async def redirect() -> Response:
     """Return the page that a login ends on: it hands the code to the window that asked, and closes."""
-    return FileResponse(PAGES / "oauth2-redirect.html", headers=_POLICY | {"Cache-Control": "no-store"})
+    return FileResponse(
+        PAGES / "oauth2-redirect.html", headers=_POLICY | {"Cache-Control": "no-store"}
+    )
 
 
 @router.get("/docs/assets/{name}")
@@ -45,3 +50,29 @@ async def asset(name: str) -> Response:
     if name not in _FILES:
         raise HTTPException(404, "Not found")
     return FileResponse(_FILES[name] / name, headers={"Cache-Control": "public, max-age=3600"})
+
+
+def describe_access(app: FastAPI, prefix: str) -> None:
+    """Say in the app's OpenAPI document what every path below the prefix needs: a token, perhaps a purpose.
+
+    Declared here and not by FastAPI's security classes, which would be resolved anew in each request.
+    """
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema:
+            return app.openapi_schema
+        document = plain()
+        components = document.setdefault("components", {})
+        components["securitySchemes"] = SECURITY_SCHEMES
+        components["parameters"] = {"purpose": PURPOSE_PARAMETER}
+        for path, operations in document["paths"].items():
+            if path.startswith(prefix):
+                for operation in operations.values():
+                    operation["security"] = [{"oauth2": []}, {"openIdConnect": []}]
+                    operation.setdefault("parameters", []).append(
+                        {"$ref": "#/components/parameters/purpose"}
+                    )
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -31,6 +31,13 @@ def celery_app(url: str, home: Path) -> Celery:
     return app
 
 
+def declare(app: Celery) -> None:
+    """Make the queues, where they are not there yet; the one for dead letters has no consumer."""
+    with app.connection_for_write() as connection:
+        for queue in app.conf.task_queues:
+            queue(connection.default_channel).declare()
+
+
 def _settings() -> dict[str, Any]:
     return {
         "accept_content": ["json"],
@@ -50,7 +57,7 @@ def _settings() -> dict[str, Any]:
         "worker_cancel_long_running_tasks_on_connection_loss": True,
         "worker_soft_shutdown_timeout": 30.0,
         "worker_hijack_root_logger": False,
-        "worker_detect_quorum_queues": False,
+        "worker_consumer": "core.consumer:Consumer",
         "broker_connection_retry_on_startup": True,
         "broker_connection_timeout": _SECONDS,
         "task_publish_retry": False,

@@ -15,12 +15,12 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 from fastapi import FastAPI
 
+import records.tables  # noqa: F401 - foreign keys resolve once every table is known
 from api import docs, errors
 from api.deps import tokens
 from api.middleware import Envelope
 from api.oauth import routes
 from api.v1 import me
-import records.tables  # noqa: F401 - foreign keys resolve once every table is known
 from core.crypto.keyring import FileKeyring
 from core.database import Database
 from core.settings import Settings
@@ -55,7 +55,9 @@ class Service:
         return [r["body"].decode() for r in await self.sql("SELECT body FROM audit.outbox")]
 
     async def me(self, access: str, **headers: str) -> httpx.Response:
-        return await self.http.get("/v1/me", headers={"Authorization": f"Bearer {access}"} | headers)
+        return await self.http.get(
+            "/v1/me", headers={"Authorization": f"Bearer {access}"} | headers
+        )
 
     async def token(self, **form: str) -> httpx.Response:
         return await self.http.post("/oauth/token", data={"client_id": "confide-cli"} | form)
@@ -120,10 +122,10 @@ def hidden(page: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def serve(database_url: str, home: Path) -> AsyncIterator[Service]:
+async def serve(database_url: str, home: Path, issuer: str = ISSUER) -> AsyncIterator[Service]:
     """Open a clinic with one doctor on a fresh database, and serve its logins."""
     chosen = Settings(
-        home=home, environment="development", database_url=database_url, issuer=ISSUER
+        home=home, environment="development", database_url=database_url, issuer=issuer
     )
     owner = Database(database_url, size=2)
     await owner.open()
@@ -143,20 +145,21 @@ async def serve(database_url: str, home: Path) -> AsyncIterator[Service]:
                 label="Dr Adams",
             )
         transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url=ISSUER) as http:
-            issuer = tokens(_Asking(app))  # type: ignore[arg-type]
-            yield Service(app, clinic, http, issuer, account, owner)
+        async with httpx.AsyncClient(transport=transport, base_url=issuer) as http:
+            made = tokens(_Asking(app))  # type: ignore[arg-type]
+            yield Service(app, clinic, http, made, account, owner)
     await owner.close()
 
 
 def application(chosen: Settings, clinic: Clinic) -> FastAPI:
-    app = FastAPI()
+    app = FastAPI(docs_url=None, redoc_url=None)
     app.state.settings, app.state.clinic = chosen, clinic
     app.add_middleware(Envelope)
     errors.install(app)
     app.include_router(routes.router)
     app.include_router(docs.router)
     app.include_router(me.router, prefix="/v1")
+    docs.describe_access(app, "/v1")
     return app
 
 

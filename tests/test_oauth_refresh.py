@@ -44,7 +44,9 @@ async def test_a_refresh_token_is_no_access_token(service: Service):
 
 async def test_a_refresh_token_serves_its_own_client_only(service: Service):
     given = await service.grant()
-    assert (await service.refresh(given["refresh_token"], client_id="confide-docs")).status_code == 400
+    assert (
+        await service.refresh(given["refresh_token"], client_id="confide-docs")
+    ).status_code == 400
     assert (await service.refresh(given["refresh_token"])).status_code == 200
 
 

@@ -40,7 +40,9 @@ class Forger:
         self.parts = good.split(".")
         self.public = keys.jwks()["keys"][0]
         self.kid = self.public["kid"]
-        self.ours = ECKey.import_key(json.loads((home / "signing-keys.json").read_text())["keys"][0])
+        self.ours = ECKey.import_key(
+            json.loads((home / "signing-keys.json").read_text())["keys"][0]
+        )
         self.claims = json.loads(urlsafe_b64decode(self.parts[1] + "=="))
 
     def signed(self, header: dict[str, Any] | None = None, /, **claims: Any) -> str:
@@ -51,10 +53,14 @@ class Forger:
 
     def by(self, key: Any, header: dict[str, Any], claims: dict[str, Any] | None = None) -> str:
         header = {k: v for k, v in header.items() if v is not None}
-        content = f"{b64(json.dumps(header).encode())}.{b64(json.dumps(claims or self.claims).encode())}"
+        content = (
+            f"{b64(json.dumps(header).encode())}.{b64(json.dumps(claims or self.claims).encode())}"
+        )
         if key is None:
             return f"{content}."
-        signer = jws.JWSRegistry.algorithms[header["alg"] if header["alg"] in jws.JWSRegistry.algorithms else "ES256"]
+        signer = jws.JWSRegistry.algorithms[
+            header["alg"] if header["alg"] in jws.JWSRegistry.algorithms else "ES256"
+        ]
         return f"{content}.{b64(signer.sign(content.encode(), key))}"
 
     def hmac(self, secret: bytes, alg: str = "HS256") -> str:
@@ -64,6 +70,13 @@ class Forger:
 
 def theirs() -> ECKey:
     return ECKey.generate_key("P-256")
+
+
+def _twice(f: Forger) -> str:
+    head = b64(f'{{"alg":"ES256","typ":"at+jwt","kid":"x","kid":"{f.kid}"}}'.encode())
+    content = f"{head}.{f.parts[1]}"
+    signer = jws.JWSRegistry.algorithms["ES256"]
+    return f"{content}.{b64(signer.sign(content.encode(), f.ours))}"
 
 
 HEAD = {"alg": "ES256", "typ": "at+jwt"}
@@ -85,7 +98,7 @@ FORGERIES: dict[str, Forgery] = {
     "kid a path": lambda f: f.signed({"kid": "../../../../dev/null"}),
     "kid SQL": lambda f: f.signed({"kid": "' OR '1'='1"}),
     "kid a list": lambda f: f.signed({"kid": [f.kid]}),
-    "kid twice": lambda f: _twice(f),
+    "kid twice": _twice,
     "jwk in the header": lambda f: _with_own_key(f, "jwk"),
     "jwk in the header, our signature": lambda f: f.signed({"jwk": f.public}),
     "jku": lambda f: f.signed({"jku": "https://evil.example/jwks"}),
@@ -118,19 +131,12 @@ FORGERIES: dict[str, Forgery] = {
     "padding": lambda f: f"{f.good}==",
     "another spelling of the signature": lambda f: f.good[:-1] + _sibling(f.good[-1]),
     "changed claims": lambda f: f"{f.parts[0]}.{b64(b'{}')}.{f.parts[2]}",
-    "five parts": lambda f: "e30.e30.e30.e30.e30",
-    "nothing": lambda f: "",
-    "not base64": lambda f: "a!.b!.c!",
+    "five parts": lambda _: "e30.e30.e30.e30.e30",
+    "nothing": lambda _: "",
+    "not base64": lambda _: "a!.b!.c!",
     "very long": lambda f: f.good + "A" * 100_000,
     "deep JSON": lambda f: f"{b64(b'[' * 3000)}.{f.parts[1]}.{f.parts[2]}",
 }
-
-
-def _twice(f: Forger) -> str:
-    head = b64(f'{{"alg":"ES256","typ":"at+jwt","kid":"x","kid":"{f.kid}"}}'.encode())
-    content = f"{head}.{f.parts[1]}"
-    signer = jws.JWSRegistry.algorithms["ES256"]
-    return f"{content}.{b64(signer.sign(content.encode(), f.ours))}"
 
 
 def _with_own_key(f: Forger, name: str) -> str:

@@ -15,7 +15,7 @@ import structlog
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
-from core.broker import TRAIL, celery_app
+from core.broker import TRAIL, celery_app, declare
 from core.crypto.kek import KekProvider
 from core.crypto.keyring import open_provider
 from core.database import Database
@@ -53,8 +53,12 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until cancelled; a broker or database that is away is waited for."""
+        declared = False
         while True:
             try:
+                if not declared:
+                    await asyncio.to_thread(declare, self._app)
+                    declared = True
                 moved = await self.once()
                 await asyncio.sleep(0 if moved == BATCH else POLL)
             except (KombuError, OperationalError, OSError, Unavailable) as error:

@@ -48,6 +48,10 @@ class Bundle:
         """Yield the entries of some resource types, in order."""
         return (entry for entry in self.entries if entry.kind in kinds)
 
+    def named(self, reference: str) -> Entry | None:
+        """Return the entry that goes by a name, if any."""
+        return self._known.get(reference)
+
     def find(self, holder: Node, kind: str) -> Entry:
         """Return the entry that a Reference leads to; Broken when it is none of that type."""
         reference = holder.need("reference")

@@ -37,8 +37,9 @@ class FoundDoctor:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FoundRecord:
-    """One medical record; `reference` names the resource it was made of."""
+    """One medical record; `reference` names the resource it was made of, `pointer` where that stands."""
 
+    pointer: str
     reference: str
     kind: RecordKind
     title: str
@@ -80,8 +81,9 @@ class FoundPatient:
 
 @dataclass(slots=True, repr=False)
 class Found:
-    """Everything of one bundle. `left` counts what is not kept, by resource type and reason."""
+    """Everything of one bundle. `doctors` by identity; `by_entry` and `patients` by index; `left` counts what is not kept, by resource type and reason."""
 
     doctors: dict[str, FoundDoctor] = field(default_factory=dict)
+    by_entry: dict[int, FoundDoctor] = field(default_factory=dict)
     patients: dict[int, FoundPatient] = field(default_factory=dict)
     left: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -14,10 +14,13 @@ EXACT: Final = 2**53
 """RFC 8785 keeps integers below this one; larger ones become floats."""
 
 _ELEMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9]{0,63}")
-_CODE: Final = re.compile(r"[^\s]{1,64}")
-_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]{1,180}")
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_MOMENT: Final = re.compile(r"\d{4}(-\d{2}(-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2}))?)?)?")
+_CODE: Final = re.compile(r"[!-~]{1,64}")
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,180}")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME: Final = r"T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
+_MOMENT: Final = re.compile(rf"[0-9]{{4}}(-[0-9]{{2}}(-[0-9]{{2}}({_TIME})?)?)?")
+_INSTANT: Final = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{_TIME}")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 class Broken(Exception):
@@ -67,7 +70,7 @@ class Node:
 
     def text(self, longest: int = 4000) -> str:
         """Return a string with something in it."""
-        if not isinstance(self.value, str) or not self.value.strip():
+        if not isinstance(self.value, str) or not self.value.strip() or _CONTROL.search(self.value):
             raise self.broken("string")
         if len(self.value) > longest:
             raise self.broken("too-long")
@@ -114,8 +117,8 @@ class Node:
     def instant(self) -> datetime:
         """Return a time with its offset, in UTC."""
         try:
-            at = datetime.fromisoformat(self._matching(_MOMENT, "instant"))
-            return at.astimezone(UTC) if at.tzinfo else self._no_instant()
+            at = datetime.fromisoformat(self._matching(_INSTANT, "instant"))
+            return at.astimezone(UTC)
         except (ValueError, OverflowError):
             raise self.broken("instant") from None
 
@@ -126,9 +129,6 @@ class Node:
     def broken(self, rule: str) -> Broken:
         """Return what to raise when this value breaks a rule."""
         return Broken(self.pointer, rule)
-
-    def _no_instant(self) -> datetime:
-        raise self.broken("instant")
 
     def _matching(self, pattern: re.Pattern[str], rule: str) -> str:
         if not isinstance(self.value, str) or not pattern.fullmatch(self.value):

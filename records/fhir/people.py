@@ -27,7 +27,9 @@ def patient(entry: Entry) -> FoundPatient:
     """Understand a Patient; name, birth date, sex and an identifier must be there."""
     resource = entry.resource
     resource.need("name")
-    name = next((n for n in resource.each("name") if _use(n) == "official"), resource.each("name")[0])
+    name = next(
+        (n for n in resource.each("name") if _use(n) == "official"), resource.each("name")[0]
+    )
     born = resource.need("birthDate")
     if not date(1850, 1, 1) <= born.day() <= now().date():
         raise born.broken("date")
@@ -52,10 +54,13 @@ def doctor(entry: Entry, found: Found) -> FoundDoctor:
     resource = entry.resource
     resource.need("name")
     name = human_name(resource.each("name")[0])
-    numbers = [(i.need("system").uri(), i.need("value").text(80)) for i in resource.each("identifier")]
+    numbers = [
+        (i.need("system").uri(), i.need("value").text(80)) for i in resource.each("identifier")
+    ]
     npi = next((value for system, value in numbers if system == NPI), None)
     if npi and not is_npi(npi):
         found.left["Practitioner", "identifier is no NPI (ten digits, the last one checks)"] += 1
+    numbers.sort(key=lambda number: number[0] != NPI)
     identity = "|".join(numbers[0]) if numbers else entry.reference
     if not identity:
         raise Broken(f"{resource.pointer}/identifier", "required")
@@ -78,7 +83,7 @@ def specialties(bundle: Bundle, entry: Entry) -> Iterator[tuple[Entry | str, Fou
             code = coding(concept)
             if "code" in code and "system" in code:
                 name = str(code["display"])[:200]
-                yield whose, FoundSpecialty(str(code["code"])[:40], str(code["system"]), name)
+                yield whose, FoundSpecialty(str(code["code"]), str(code["system"]), name)
 
 
 def coverages(bundle: Bundle, found: Found) -> None:
@@ -87,6 +92,10 @@ def coverages(bundle: Bundle, found: Found) -> None:
         billed = _billed(entry.resource)
         for covered in (entry.resource, *entry.resource.each("contained")):
             if covered.need("resourceType").value == "Coverage":
+                status = covered.get("status")
+                if status and status.value != "active":
+                    found.left["Coverage", "is not active"] += 1
+                    continue
                 whose = found.patients[bundle.find(covered.need("beneficiary"), "Patient").index]
                 for payor in covered.each("payor"):
                     _cover(found, whose, _coverage(payor, covered), billed)
@@ -168,7 +177,10 @@ def _contacts(resource: Node) -> Iterator[dict[str, str]]:
     for contact in resource.each("contact"):
         if name := contact.get("name"):
             words = [*(g.text(100) for g in name.each("given")), name.optional("family", 100)]
-            whom = {"name": " ".join(word for word in words if word), "phone": telecom(contact, "phone")}
+            whom = {
+                "name": " ".join(word for word in words if word),
+                "phone": telecom(contact, "phone"),
+            }
             yield {key: value for key, value in whom.items() if value}
 
 

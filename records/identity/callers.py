@@ -41,18 +41,19 @@ class Caller:
     environment: Environment
 
 
-_answers: OrderedDict[UUID, tuple[float, Caller | None]] = OrderedDict()
+_answers: OrderedDict[tuple[UUID, UUID], tuple[float, Caller | None]] = OrderedDict()
 
 
 async def caller(database: Database, account_id: UUID, session_id: UUID) -> Caller | None:
     """Return who is behind a session; None when the account is not active or the session has ended."""
-    known, asked = _answers.get(session_id), monotonic()
+    key = session_id, account_id
+    known, asked = _answers.get(key), monotonic()
     if known and asked - known[0] < FRESH:
         return known[1]
     row = await database.one(_CALLER, session=session_id, account=account_id)
     answer = _caller(account_id, row) if row else None
-    _answers[session_id] = asked, answer
-    _answers.move_to_end(session_id)
+    _answers[key] = asked, answer
+    _answers.move_to_end(key)
     if len(_answers) > KEPT:
         _answers.popitem(last=False)
     return answer

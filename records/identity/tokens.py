@@ -116,13 +116,15 @@ class Tokens:
 def _said(claims: dict[str, Any], issuer: str) -> AccessToken:
     if claims["iss"] != issuer or claims["aud"] != issuer or claims.get("nbf", 0) > time():
         raise BadToken
+    if not isinstance(claims["exp"], int):
+        raise BadToken
     return AccessToken(
         account=UUID(claims["sub"]),
         session=UUID(claims["sid"]),
         client_id=claims["client_id"],
         scope=claims["scope"],
         issued=claims["iat"],
-        expires=int(claims["exp"]),
+        expires=claims["exp"],
     )
 
 

@@ -1,0 +1,152 @@
+"""A patient of a bundle, put into the clinic's tables: what is there already is left as it is."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from sqlalchemy import select, tuple_
+
+from core.clock import now
+from core.crypto.envelope import DataKey, DecryptError
+from policies.facts import Resource
+from policies.permit import Permit
+from policies.vocabulary import Action, ResourceType
+from records.access.me import Me
+from records.access.models import CareTeam
+from records.base import Executor, add, table_of
+from records.clinic import Clinic
+from records.fhir.found import FoundPatient
+from records.fhir.node import Broken
+from records.fhir.tally import Member, Tally
+from records.people.models import Coverage, Identifier, Patient
+from records.people.registration import (
+    Chart,
+    IdentifierDetails,
+    add_coverage,
+    add_identifiers,
+    register,
+)
+from records.vault.vault import sealed_rows
+
+_patient, _identifier = table_of(Patient).c, table_of(Identifier).c
+_coverage, _member = table_of(Coverage).c, table_of(CareTeam).c
+
+Numbers = Mapping[tuple[str, bytes], IdentifierDetails]
+"""Identifiers by system and blind-index token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every step of an import works with, inside one transaction."""
+
+    session: Executor
+    clinic: Clinic
+    me: Me
+    tally: Tally
+
+    async def allow(self, *resources: Resource) -> Permit:
+        """Return the permit to import these; its event commits with the bundle."""
+        return await self.clinic.gate.write(self.session, self.me, Action.IMPORT, *resources)
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """A patient at hand: every permit to come is for this id, everything is sealed by this key."""
+
+    id: UUID
+    key: DataKey
+
+
+async def keep_patient(desk: Desk, found: FoundPatient) -> Whose:
+    """Return a patient who is known by an identifier, or register a new one."""
+    tokens = desk.clinic.indexes.identifier
+    numbers = {(i.system, tokens(i.value)): i for i in found.identifiers}
+    if known := await _known(desk, found, numbers):
+        return await _again(desk, found, numbers, known)
+    chart = await register(
+        desk.session,
+        desk.clinic,
+        desk.me,
+        found.details,
+        list(numbers.values()),
+        action=Action.IMPORT,
+    )
+    desk.tally.count("patient", 1, 1)
+    desk.tally.count("identifier", len(numbers), len(numbers))
+    return Whose(chart.patient_id, chart.key)
+
+
+async def keep_coverages(desk: Desk, whose: Whose, found: FoundPatient) -> None:
+    """Give a patient the insurances that are new; of these the one billed last comes first."""
+    mine = select(_coverage.source).where(_coverage.patient_id == whose.id)
+    known = (await desk.session.execute(mine)).scalars().all()
+    source = desk.clinic.indexes.source
+    named = {source(f"{whose.id}/Coverage/{key!r}"): c for key, c in found.coverages.items()}
+    new = sorted(named.keys() - set(known), key=lambda s: named[s].billed, reverse=True)
+    desk.tally.count("coverage", len(new), len(named))
+    if not new:
+        return
+    resource = Resource(ResourceType.COVERAGE, id=whose.id, patient_id=whose.id)
+    chart = Chart(whose.id, await desk.allow(resource), whose.key)
+    for position, name in enumerate(new, start=len(known) + 1):
+        details = replace(named[name].details, position=position)
+        await add_coverage(desk.session, desk.clinic, chart, details, name)
+
+
+async def keep_team(
+    desk: Desk, whose: Whose, treating: Iterable[Member], named: Iterable[Member]
+) -> None:
+    """Complete a care team: with who treats, unless they ever were in it; with who is named, unless they are."""
+    mine = select(_member.doctor_id, _member.account_id, _member.valid_until).where(
+        _member.patient_id == whose.id
+    )
+    rows = (await desk.session.execute(mine)).all()
+    ever = {Member(doctor, account) for doctor, account, _ in rows}
+    current = {Member(d, a) for d, a, until in rows if until is None or until > now()}
+    wanted, asked = set(treating), set(named)
+    new = sorted((wanted - ever) | (asked - current), key=str)
+    desk.tally.count("care team member", len(new), len(wanted | asked))
+    if new:
+        await desk.allow(Resource(ResourceType.PATIENT, id=whose.id, patient_id=whose.id))
+        who = [{"doctor_id": m.doctor_id, "account_id": m.account_id} for m in new]
+        await add(desk.session, *(CareTeam(patient_id=whose.id, **member) for member in who))
+
+
+async def _known(desk: Desk, found: FoundPatient, numbers: Numbers) -> UUID | None:
+    same = tuple_(_identifier.system, _identifier.token).in_(list(numbers))
+    holders = select(_identifier.patient_id).where(_identifier.active, same).distinct()
+    ids = (await desk.session.execute(holders)).scalars().all()
+    if len(ids) > 1:
+        raise Broken(f"{found.pointer}/identifier", "identifiers-of-several-patients")
+    return ids[0] if ids else None
+
+
+async def _again(desk: Desk, found: FoundPatient, numbers: Numbers, patient_id: UUID) -> Whose:
+    """Return a known patient, with the identifiers that are new.
+
+    Broken when the bundle and the clinic disagree about a number: one of the two is another person's.
+    """
+    mine = select(_identifier.system, _identifier.token).where(
+        _identifier.active, _identifier.patient_id == patient_id
+    )
+    known = {(system, bytes(token)) for system, token in (await desk.session.execute(mine)).all()}
+    new = {number: details for number, details in numbers.items() if number not in known}
+    agreed = {system for system, _ in numbers.keys() & known}
+    if {system for system, _ in new} & ({system for system, _ in known} - agreed):
+        raise Broken(f"{found.pointer}/identifier", "identifier-of-another-patient")
+    whose = Whose(patient_id, await _key(desk, found, patient_id))
+    desk.tally.count("patient", 0, 1)
+    desk.tally.count("identifier", len(new), len(numbers))
+    if new:
+        permit = await desk.allow(Resource(ResourceType.PATIENT, id=whose.id, patient_id=whose.id))
+        chart = Chart(whose.id, permit, whose.key)
+        await add_identifiers(desk.session, desk.clinic, chart, list(new.values()))
+    return whose
+
+
+async def _key(desk: Desk, found: FoundPatient, patient_id: UUID) -> DataKey:
+    row = await desk.session.execute(sealed_rows(Patient).where(_patient.id == patient_id))
+    try:
+        return desk.clinic.vault.key(row.mappings().one())
+    except DecryptError:
+        raise Broken(found.pointer, "patient-was-erased") from None
