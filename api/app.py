@@ -54,4 +54,5 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
         app.include_router(router)
     for module in (me, patients, doctors, appointments, records, audit):
         app.include_router(module.router, prefix=V1, responses=errors.RESPONSES)
+    docs.describe_access(app, V1)
     return app

@@ -136,7 +136,9 @@ def keys_init() -> None:
 
 @imports.command("fhir")
 def import_fhir(
-    paths: Annotated[list[Path], typer.Argument(exists=True, help="bundles, or folders of bundles")],
+    paths: Annotated[
+        list[Path], typer.Argument(exists=True, help="bundles, or folders of bundles")
+    ],
     care_team: Annotated[
         list[str] | None, typer.Option(help="login of a doctor who treats every imported patient")
     ] = None,

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.middleware import template
 from core.errors import BadRequest, FieldError, Unauthenticated
 from policies.facts import Environment
 from policies.vocabulary import Purpose
@@ -77,10 +78,8 @@ def bearer(request: Request) -> AccessToken:
 def origin(request: Request, client: str = "") -> Origin:
     """Return where an act comes from: the route's template, never a path with ids in it."""
     scope = request.scope
-    # FastAPI keeps the route as it was included, prefix and all, beside the bare one.
-    route = scope.get("fastapi", {}).get("effective_route_context") or scope["route"]
     return Origin(
-        endpoint=f"{scope['method']} {route.path}",
+        endpoint=f"{scope['method']} {template(scope)}",
         request_id=scope.get("request_id", ""),
         network=network(request.client.host) if request.client else "",
         client=client,

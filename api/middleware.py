@@ -70,8 +70,15 @@ def _bounded(receive: Receive) -> Receive:
     return receiving
 
 
+def template(scope: Scope) -> str:
+    """Return the template of the route a request was matched to: ids and all PHI stay out of it."""
+    # FastAPI keeps the route as it was included, prefix and all, beside the bare one.
+    route = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    return getattr(route, "path", "unmatched")
+
+
 def _count(scope: Scope, status: int, seconds: float) -> None:
     """Count by route template: a path may hold an id, a label must not."""
-    route = getattr(scope.get("route"), "path", "unmatched")
+    route = template(scope)
     _REQUESTS.labels(scope["method"], route, status).inc()
     _SECONDS.labels(route).observe(seconds)

@@ -2,17 +2,18 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
-_QUIET = ("uvicorn.access", "casbin", "celery.worker.strategy", "celery.app.trace", "asyncio")
+_QUIET = ("uvicorn.access", "casbin", "celery.worker.strategy", "celery.app.trace", "asyncio", "httpx")
 
 
 def configure(level: str = "INFO") -> None:
     """Set up structlog, and silence the libraries that print arguments or request lines."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(levelname)s %(name)s %(message)s", force=True
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Brief("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     structlog.configure(
@@ -27,6 +28,14 @@ def configure(level: str = "INFO") -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+class _Brief(logging.Formatter):
+    """Libraries' log lines, with the kind of an exception in place of its text and traceback."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
+        """Return the exception's class: its text may hold PHI."""
+        return f"({ei[0].__name__})"
 
 
 def _refuse_exceptions(

@@ -25,6 +25,7 @@ from sqlmodel import Field, SQLModel, insert
 
 from core.clock import now
 from core.crypto.sealed import Sealed
+from core.database import translated
 from core.ids import new_id
 
 metadata = SQLModel.metadata
@@ -65,10 +66,15 @@ class Executor(Protocol):
 
 
 async def add(session: Executor, *rows: SQLModel) -> None:
-    """Insert rows in the order given, neighbours of one table in one statement."""
+    """Insert rows in the order given, neighbours of one table in one statement.
+
+    Raises Conflict, coded by the constraint's name, when a row breaks one.
+    """
     for kind, group in groupby(rows, key=type):
         columns = table_of(kind).columns.keys()
-        await session.execute(insert(kind), [{c: getattr(r, c) for c in columns} for r in group])
+        values = [{c: getattr(row, c) for c in columns} for row in group]
+        with translated():
+            await session.execute(insert(kind), values)
 
 
 def table_of(kind: type[SQLModel]) -> Table:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from api.stack import STOP_ORDER
 from core.embedded import postgres, rabbitmq
 from core.embedded.processes import Family
 
@@ -48,7 +49,7 @@ class Servers:
         return self._broker
 
     def stop(self) -> None:
-        self.family.stop("broker", "epmd", "postgres")
+        self.family.stop(*STOP_ORDER)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _bring_broker(self, url: Future[str | None]) -> None:

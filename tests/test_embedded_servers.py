@@ -148,10 +148,12 @@ async def test_data_survives_a_restart_even_after_kill_9_of_everything(home: Pat
         os.kill(pid, signal.SIGKILL)
     _await_end_of(home)
     family.stop()
-    (home / "postgres/data/postmaster.pid").write_text(
-        f"{os.getpid()}\n"
-    )  # the number is another's by now
     again = Family(home)
+    user = postgres.identify(postgres.binaries(), home).user
+    other = again.spawn(
+        "other", Command(["sleep", "60"], user=user)
+    )  # has the dead one's number now
+    (home / "postgres/data/postmaster.pid").write_text(f"{other.process.pid}\n")
     assert postgres.start(home, again) == url
     await execute(url, "DROP TABLE kept")
     again.stop()
@@ -212,7 +214,7 @@ def test_a_port_that_is_taken_is_a_clear_message(home: Path, capsys: pytest.Capt
     assert f"CONFIDE_PORT={taken + 1}" in said
 
 
-def test_signals_that_come_in_pairs_stop_everything_once(home: Path):
+def test_a_stop_asked_for_while_everything_starts_leaves_nothing(home: Path):
     port_of_api = str(port(home, "api"))
     environment = {
         **os.environ,
@@ -235,6 +237,20 @@ def test_signals_that_come_in_pairs_stop_everything_once(home: Path):
     assert process.wait(20) == 0
     assert _processes_of(home) == []
     assert not (home / "stack.json").exists()
+
+
+def test_of_two_signals_the_second_does_not_cut_the_stop_short():
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    try:
+        dev._on_signals(dev._interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_a_package_that_does_not_exist_leaves_nothing_half_done(home: Path):

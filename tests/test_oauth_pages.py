@@ -48,7 +48,10 @@ async def test_the_login_page_runs_no_script_and_loads_its_own_style_only(servic
     answer = (await service.log_in()).page
     page = Page(answer.text)
     assert page.all("script") == page.all("style") == []
-    assert [link["href"] for link in page.all("link")] == ["/docs/assets/icon.svg", "/oauth/style.css"]
+    assert [link["href"] for link in page.all("link")] == [
+        "/docs/assets/icon.svg",
+        "/oauth/style.css",
+    ]
     for _, attributes in page.tags:
         assert not [name for name in attributes if name == "style" or name.startswith("on")]
     style = await service.http.get("/oauth/style.css")

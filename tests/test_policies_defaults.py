@@ -91,6 +91,8 @@ CASES = """
   doctor        read    policy        author                         deny  -
   compliance    read    account       foreign                        deny  -
   compliance    read    key           foreign                        deny  -
+  receptionist  import  patient       foreign                        deny  -
+  doctor        import  record        author visit                   deny  -
 
   doctor        read    record        team                           allow record-read-doctor
   doctor        read    record        visit                          allow record-read-doctor
@@ -130,12 +132,15 @@ CASES = """
   compliance    read    policy        foreign                        allow policy-read
   compliance    search  audit_event   foreign                        allow audit-read
   admin         create  key           foreign                        allow key-admin
+  admin         import  record        foreign                        allow import-admin
+  admin         import  patient       foreign                        allow import-admin
 """
 TABLE = [line.split() for line in CASES.splitlines() if line]
 
 # Every action a role could ever be allowed, were all relations true.
 REACH = """
-  admin         account: create read search update, doctor: create read search update
+  admin         account: create import read search update, appointment: import, coverage: import
+  admin         doctor: create import read search update, patient: import, record: import
   admin         key: create read search, policy: read search
   compliance    audit_event: read search, doctor: read search, policy: read search
   doctor        appointment: book cancel read search update, coverage: read search

@@ -108,8 +108,13 @@ async def keep_team(
     desk.tally.count("care team member", len(new), len(wanted | asked))
     if new:
         await desk.allow(Resource(ResourceType.PATIENT, id=whose.id, patient_id=whose.id))
-        who = [{"doctor_id": m.doctor_id, "account_id": m.account_id} for m in new]
-        await add(desk.session, *(CareTeam(patient_id=whose.id, **member) for member in who))
+        await add(
+            desk.session,
+            *(
+                CareTeam(patient_id=whose.id, doctor_id=m.doctor_id, account_id=m.account_id)
+                for m in new
+            ),
+        )
 
 
 async def _known(desk: Desk, found: FoundPatient, numbers: Numbers) -> UUID | None:

@@ -1,0 +1,56 @@
+"""The whole API over a small clinic, spoken to through HTTP."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from api.app import create_app
+from core.settings import Settings
+from records.access.me import Me
+from records.clinic import Clinic
+from records.identity import sessions
+from records.identity.tokens import Tokens
+from tests.clinics import People, keyring, populate
+
+
+@dataclass
+class Api:
+    """One running API. `get` and `post` speak as somebody of the clinic."""
+
+    app: FastAPI
+    http: httpx.AsyncClient
+    clinic: Clinic
+    people: People
+    tokens: Tokens
+
+    async def bearer(self, me: Me) -> dict[str, str]:
+        async with self.clinic.database.transaction() as session:
+            family = await sessions.start(
+                session, me.subject.id, "confide-cli", "openid", self.tokens.life
+            )
+        return {"Authorization": f"Bearer {self.tokens.access(family)}"}
+
+    async def get(self, me: Me, path: str, **options: Any) -> httpx.Response:
+        return await self.http.get(path, headers=await self.bearer(me), **options)
+
+    async def post(self, me: Me, path: str, body: object, **options: Any) -> httpx.Response:
+        return await self.http.post(path, headers=await self.bearer(me), json=body, **options)
+
+
+@asynccontextmanager
+async def serve(database_url: str, home: Path) -> AsyncIterator[Api]:
+    settings = Settings(home=home, environment="development", database_url=database_url)
+    keyring(home)
+    app = create_app(settings)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url=settings.issuer) as http,
+    ):
+        clinic: Clinic = app.state.clinic
+        yield Api(app, http, clinic, await populate(clinic), Tokens.of(settings))
