@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import docs, errors, health
+from api import docs, errors, health, openapi, problems
 from api.middleware import Envelope
 from api.oauth import routes as oauth
 from api.v1 import appointments, audit, doctors, me, patients, records
@@ -50,9 +50,10 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
     app.state.settings = chosen or settings()
     app.add_middleware(Envelope)
     errors.install(app)
-    for router in (oauth.router, docs.router, health.router):
+    for router in (oauth.router, docs.router, problems.router, health.router):
         app.include_router(router)
     for module in (me, patients, doctors, appointments, records, audit):
         app.include_router(module.router, prefix=V1, responses=errors.RESPONSES)
     docs.describe_access(app, V1)
+    openapi.complete(app)
     return app

@@ -125,6 +125,15 @@ def bench() -> None:
     raise typer.Exit(run(settings()))
 
 
+@app.command()
+def docs() -> None:
+    """Write the generated pages of docs/ (from a checkout)."""
+    from api.docgen import write
+
+    for path in write(Path()):
+        console.print(f"wrote {path}")
+
+
 @keys.command("init")
 def keys_init() -> None:
     """Make the keyring and the signing keys, unless they are there."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from celery import Celery
-from kombu import Exchange, Queue
+from kombu.entity import Exchange, Queue
 
 TRAIL: Final = "audit.trail"
 """The queue from the outbox to the ledger."""

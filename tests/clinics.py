@@ -75,7 +75,12 @@ class People:
 async def _account(clinic: Clinic, name: str, role: Role, doctor: UUID | None = None) -> Me:
     async with clinic.database.transaction() as session:
         account = await accounts.create(
-            session, clinic.indexes, username=f"{name}@test", password=PASSWORD, roles=[role], doctor_id=doctor
+            session,
+            clinic.indexes,
+            username=f"{name}@test",
+            password=PASSWORD,
+            roles=[role],
+            doctor_id=doctor,
         )
     return me_as(Subject(account.id, frozenset({role}), doctor))
 

@@ -32,7 +32,14 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/me", "/v1/patients", "/v1/doctors", "/v1/appointments", f"/v1/records/{new_id()}", "/v1/audit/events"],
+    [
+        "/v1/me",
+        "/v1/patients",
+        "/v1/doctors",
+        "/v1/appointments",
+        f"/v1/records/{new_id()}",
+        "/v1/audit/events",
+    ],
 )
 async def test_without_a_token_there_is_nothing(api: Api, path: str):
     answer = await api.http.get(path)

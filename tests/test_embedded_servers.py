@@ -10,8 +10,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from rich.console import Console
 
 from api import dev
+from api.stack import Stack
 from core.embedded import debian, postgres, rabbitmq
 from core.embedded.home import port
 from core.embedded.processes import Command, Family, ProcessError
@@ -269,6 +271,16 @@ def test_programs_of_a_fetched_package_run_with_its_environment(home: Path):
     (home / "root/usr/bin/hello").chmod(0o755)
     environment = {**os.environ, **debian.environment(home / "root")}
     assert subprocess.check_output(["hello"], env=environment, text=True) == "hello\n"  # noqa: S607
+
+
+def test_without_rabbitmq_and_apt_messages_go_through_files_and_a_warning_says_so(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("PATH", str(home))
+    monkeypatch.delenv("CONFIDE_BROKER_URL", raising=False)
+    monkeypatch.setattr(rabbitmq, "DEBIAN", home / "nowhere")
+    assert Stack(home, 8000, Console())._choose_broker() == "filesystem://"
+    assert "No RabbitMQ here" in capsys.readouterr().out
 
 
 def test_the_broker_refuses_the_password_everyone_knows(broker: str):

@@ -20,8 +20,8 @@ PATIENCE = 1.0
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
-    yield open_folder()
+def home() -> Path:
+    return open_folder()
 
 
 @pytest.fixture

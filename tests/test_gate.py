@@ -97,7 +97,9 @@ async def test_without_the_trail_nothing_is_read(clinic: Clinic, people: People,
     assert (await read_record(clinic, people.adams, people.record.id)).title == "Megrims"
 
 
-async def test_one_who_may_see_a_patient_but_not_register_is_told_so(clinic: Clinic, people: People):
+async def test_one_who_may_see_a_patient_but_not_register_is_told_so(
+    clinic: Clinic, people: People
+):
     with pytest.raises(Forbidden):
         async with clinic.database.transaction() as session:
             await register(session, clinic, people.compliance, DETAILS)

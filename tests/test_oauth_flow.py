@@ -1,5 +1,6 @@
 """The whole way of a login: page, code, tokens, and every way it is refused."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -177,6 +178,14 @@ async def test_a_replayed_code_ends_the_session_it_began(service: Service):
     assert (await service.refresh(first["refresh_token"])).status_code == 400
     assert (await service.me(first["access_token"])).status_code == 401
     assert [e for e in await service.events() if '"code-replayed"' in e]
+
+
+async def test_of_racing_uses_of_one_code_one_succeeds_and_the_session_ends(service: Service):
+    login = await service.log_in()
+    uses = (service.redeem(login.code, login.verifier) for _ in range(20))
+    answers = sorted(await asyncio.gather(*uses), key=lambda a: a.status_code)
+    assert [a.status_code for a in answers] == [200] + [400] * 19
+    assert (await service.refresh(answers[0].json()["refresh_token"])).status_code == 400
 
 
 async def test_a_code_is_good_for_a_minute(service: Service):

@@ -130,6 +130,12 @@ FORGERIES: dict[str, Forgery] = {
     "a fourth part": lambda f: f"{f.good}.",
     "padding": lambda f: f"{f.good}==",
     "another spelling of the signature": lambda f: f.good[:-1] + _sibling(f.good[-1]),
+    "a padded header that we signed": lambda f: _respelled(
+        f, lambda head: head + "=" * (-len(head) % 4)
+    ),
+    "a header with noise that we signed": lambda f: _respelled(
+        f, lambda head: f"{head[:8]}*\n{head[8:]}"
+    ),
     "changed claims": lambda f: f"{f.parts[0]}.{b64(b'{}')}.{f.parts[2]}",
     "five parts": lambda _: "e30.e30.e30.e30.e30",
     "nothing": lambda _: "",
@@ -137,6 +143,13 @@ FORGERIES: dict[str, Forgery] = {
     "very long": lambda f: f.good + "A" * 100_000,
     "deep JSON": lambda f: f"{b64(b'[' * 3000)}.{f.parts[1]}.{f.parts[2]}",
 }
+
+
+def _respelled(f: Forger, respell: Callable[[str], str]) -> str:
+    """Sign a header that decodes alike and is written otherwise."""
+    head = b64(json.dumps(HEAD | {"kid": f.kid}).encode() + b" ")
+    content = f"{respell(head)}.{f.parts[1]}"
+    return f"{content}.{b64(jws.JWSRegistry.algorithms['ES256'].sign(content.encode(), f.ours))}"
 
 
 def _with_own_key(f: Forger, name: str) -> str:

@@ -54,7 +54,8 @@ async def clinic(database_url: str, tmp_path: Path) -> AsyncIterator[Clinic]:
 
 
 @pytest.fixture
-def line(clinic: Clinic, database_url: str, broker: str, tmp_path: Path) -> Iterator[Pipeline]:
+def line(database_url: str, broker: str, tmp_path: Path) -> Iterator[Pipeline]:
+    keyring(tmp_path)
     with pipeline(database_url, broker, tmp_path) as line:
         yield line
 

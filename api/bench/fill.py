@@ -1,4 +1,4 @@
-"""The clinic that is measured: every doctor treats every patient, and each patient has twenty signed notes."""
+"""The clinic that is measured: one doctor treats every patient, and each patient has twenty signed notes."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -34,9 +34,11 @@ NOTES = 20
 TITLE = "Follow-up visit"
 CONTENT = {
     "subjective": "Slept badly, and woke twice with palpitations that settled without help. " * 3,
-    "objective": "Pulse 76 and regular, blood pressure 132 over 84, lungs clear on both sides. " * 3,
-    "assessment": "Known condition, stable under the present treatment; no new findings today. " * 3,
-    "plan": "Go on as before, bring the diary along next time, come sooner if it gets worse. " * 2,
+    "objective": "Pulse 76 and regular, blood pressure 132 over 84, lungs clear on both sides. "
+    * 3,
+    "assessment": "Known condition, stable under the present treatment; no new findings today. "
+    * 3,
+    "plan": "Go on as before, keep the diary, come sooner if it gets worse. " * 2,
 }
 """About 870 bytes as JSON."""
 
@@ -85,7 +87,9 @@ async def _account(clinic: Clinic, role: str, doctor_id: UUID | None) -> Me:
 
 async def _patient(clinic: Clinic, desk: Me, doctor: Me, number: int) -> tuple[UUID, list[UUID]]:
     """Register a patient whom the doctor treats, with a visit and its notes."""
-    details = PatientDetails({"family": f"Patient {number}", "given": "Bench"}, date(1970, 1, 1), "other")
+    details = PatientDetails(
+        {"family": f"Patient {number}", "given": "Bench"}, date(1970, 1, 1), "other"
+    )
     treating = doctor.subject.doctor_id
     assert treating
     async with clinic.database.transaction() as session:
@@ -101,7 +105,9 @@ async def _patient(clinic: Clinic, desk: Me, doctor: Me, number: int) -> tuple[U
             start=slot(number),
         )
         draft = Draft(RecordKind.NOTE, TITLE, CONTENT, status=RecordStatus.FINAL)
-        notes = [(await write_record(session, clinic, doctor, visit.id, draft)).id for _ in range(NOTES)]
+        notes = [
+            (await write_record(session, clinic, doctor, visit.id, draft)).id for _ in range(NOTES)
+        ]
     return chart.patient_id, notes
 
 

@@ -48,16 +48,16 @@ class Wrk:
         headers = ["Content-Type: application/json"]
         if token:
             headers.append(f"Authorization: Bearer {token}")
-        printed = output(
-            [
-                *("env", *(f"{name}={value}" for name, value in self.environment.items())),
-                *(self.program, "-t", "1", "-c", str(connections), "-d", f"{seconds}s"),
-                *("--timeout", "10s", "-s", SCRIPT),
-                *(part for header in headers for part in ("-H", header)),
-                *(url, "--", lines, *(["statuses"] if statuses else [])),
-            ],
-            seconds=seconds + GRACE,
-        )
+        argv: list[str | Path] = [
+            "env",
+            *(f"{name}={value}" for name, value in self.environment.items()),
+            self.program,
+            *("-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s"),
+            *(part for header in headers for part in ("-H", header)),
+            *("-s", SCRIPT, url, "--", lines),
+            *(["statuses"] if statuses else []),
+        ]
+        printed = output(argv, seconds=seconds + GRACE)
         return Driven(**json.loads(printed.strip().splitlines()[-1]))
 
 

@@ -72,7 +72,7 @@ class SigningKeys(Unpicklable):
         """Return the claims of a token of the type given; raise BadToken if one of our keys did not sign it."""
         self._load()
         header, payload = verified(token, self._keys)
-        if False:
+        if header.get("typ") != typ:
             raise BadToken
         return _object(payload)
 

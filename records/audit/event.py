@@ -65,8 +65,9 @@ class Event:
 
         RFC 8785: for ASCII keys and values that are strings, integers, booleans, null and arrays
         of these, sorted keys in orjson's output are that form (a property test holds it to it).
+        Raises ValueError past LIMIT, before the event can spoil a batch.
         """
-        return orjson.dumps(
+        body = orjson.dumps(
             {
                 "v": 1,
                 "id": str(self.id),
@@ -91,6 +92,9 @@ class Event:
             },
             option=orjson.OPT_SORT_KEYS,
         )
+        if len(body) > LIMIT:
+            raise ValueError("an audit event names too many things")
+        return body
 
 
 def _text(value: UUID | None) -> str | None:

@@ -7,13 +7,13 @@ PostgreSQL has flushed it (group commit): thirty concurrent reads share one roun
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 import structlog
 
 from core.database import Database
-from core.errors import DomainError, Unavailable
+from core.errors import Unavailable
 from records.audit.event import Event
 from records.audit.models import Outbox
 from records.base import Executor, add
@@ -22,6 +22,9 @@ BATCH: Final = 200
 """Events in one INSERT at most."""
 
 _INSERT = "INSERT INTO audit.outbox (event_id, body, created_at) SELECT i, b, now() FROM unnest($1::uuid[], $2::bytea[]) AS e (i, b)"
+
+_Entry = tuple[UUID, bytes]
+_Waiting = tuple[list[_Entry], asyncio.Future[None]]
 
 log = structlog.get_logger()
 
@@ -32,7 +35,7 @@ class Trail:
     def __init__(self, database: Database, *, deadline: float = 1.0) -> None:
         self._database = database
         self._deadline = deadline
-        self._waiting: deque[tuple[Sequence[Event], asyncio.Future[None]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
@@ -51,7 +54,7 @@ class Trail:
     async def note(self, *events: Event) -> None:
         """Return once the events are durable; raise Unavailable when they are not within the deadline."""
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((events, written))
+        self._waiting.append(([(e.id, e.body()) for e in events], written))
         self._wake.set()
         try:
             async with asyncio.timeout(self._deadline):
@@ -72,8 +75,7 @@ class Trail:
 
     async def _flush(self) -> None:
         batch = self._take()
-        events = [event for group, _ in batch for event in group]
-        failure = await self._store(events)
+        failure = await self._store([entry for entries, _ in batch for entry in entries])
         for _, written in batch:
             if written.done():
                 continue
@@ -82,20 +84,19 @@ class Trail:
             else:
                 written.set_result(None)
 
-    def _take(self) -> list[tuple[Sequence[Event], asyncio.Future[None]]]:
+    def _take(self) -> list[_Waiting]:
         batch, size = [], 0
         while self._waiting and size < BATCH:
             batch.append(self._waiting.popleft())
             size += len(batch[-1][0])
         return batch
 
-    async def _store(self, events: Sequence[Event]) -> Unavailable | None:
+    async def _store(self, entries: list[_Entry]) -> Unavailable | None:
+        ids, bodies = [e[0] for e in entries], [e[1] for e in entries]
         try:
             async with asyncio.timeout(self._deadline), self._database.bare() as connection:
-                await connection.execute(
-                    _INSERT, [e.id for e in events], [e.body() for e in events]
-                )
-        except (DomainError, TimeoutError, OSError) as error:
-            log.error("audit trail did not write", events=len(events), error=type(error).__name__)
+                await connection.execute(_INSERT, ids, bodies)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            log.error("audit trail did not write", events=len(ids), error=type(error).__name__)
             return Unavailable("the audit trail does not answer", code="audit-unavailable")
         return None

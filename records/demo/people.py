@@ -2,14 +2,14 @@
 
 from typing import Final
 
-# login | family | given | NPI (right by Luhn) | NUCC code and name | languages | ISO weekdays | hours
+# login | family | given | NPI (right by Luhn, and of the 2… range that nobody was given yet) | NUCC code and name | languages | ISO weekdays | hours
 _DOCTORS: Final = """
-dr.adams   | Adams   | Eleanor | 1003000126 | 207Q00000X Family Medicine            | en es | 1 2 3 4 5 | 09:00-12:00 13:00-17:00
-dr.baker   | Baker   | Tobias  | 1245319599 | 207R00000X Internal Medicine          | en de | 1 2 3 4 5 | 08:30-12:30 13:30-16:30
-dr.chen    | Chen    | Mei     | 1497758544 | 207RC0000X Cardiovascular Disease     | en zh | 1 3 5     | 09:00-12:00 13:00-16:00
-dr.diallo  | Diallo  | Aminata | 1679576722 | 2084P0800X Psychiatry                 | en fr | 2 3 4     | 10:00-13:00 14:00-18:00
-dr.eriksen | Eriksen | Lars    | 1588667638 | 207RE0101X Endocrinology              | en no | 1 2 4     | 08:00-12:00 13:00-15:00
-dr.farouk  | Farouk  | Salma   | 1730187394 | 207RI0200X Infectious Disease         | en ar | 2 4 5     | 09:00-13:00 14:00-17:00
+dr.adams   | Adams   | Eleanor | 2900001019 | 207Q00000X Family Medicine            | en es | 1 2 3 4 5 | 09:00-12:00 13:00-17:00
+dr.baker   | Baker   | Tobias  | 2900001027 | 207R00000X Internal Medicine          | en de | 1 2 3 4 5 | 08:30-12:30 13:30-16:30
+dr.chen    | Chen    | Mei     | 2900001035 | 207RC0000X Cardiovascular Disease     | en zh | 1 3 5     | 09:00-12:00 13:00-16:00
+dr.diallo  | Diallo  | Aminata | 2900001043 | 2084P0800X Psychiatry                 | en fr | 2 3 4     | 10:00-13:00 14:00-18:00
+dr.eriksen | Eriksen | Lars    | 2900001050 | 207RE0101X Endocrinology              | en no | 1 2 4     | 08:00-12:00 13:00-15:00
+dr.farouk  | Farouk  | Salma   | 2900001068 | 207RI0200X Infectious Disease         | en ar | 2 4 5     | 09:00-13:00 14:00-17:00
 """
 
 # family | given | sex | born | street | city | payor | doctors (* has the nurse too) | stories
@@ -56,10 +56,11 @@ patient@demo    | patient      |
 """
 
 
-def _rows(table: str) -> list[list[str]]:
+def rows(table: str) -> list[list[str]]:
+    """Return the cells of a table, one row a line, parted by bars."""
     return [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
 
 
-DOCTORS: Final = _rows(_DOCTORS)
-PATIENTS: Final = _rows(_PATIENTS)
-ACCOUNTS: Final = _rows(_ACCOUNTS)
+DOCTORS: Final = rows(_DOCTORS)
+PATIENTS: Final = rows(_PATIENTS)
+ACCOUNTS: Final = rows(_ACCOUNTS)

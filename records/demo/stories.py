@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from policies.vocabulary import Sensitivity
+from records.demo.people import rows
 
 # story | ICD-10-CM | diagnosis | sensitivity | reason of the visit | note
 _STORIES: Final = """
@@ -76,14 +77,10 @@ class Story:
     note: str
 
 
-def _rows(table: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
-
-
 STORIES: Final = {
     name: Story(code, words, Sensitivity(level), reason, note)
-    for name, code, words, level, reason, note in _rows(_STORIES)
+    for name, code, words, level, reason, note in rows(_STORIES)
 }
-MEASURES: Final = _rows(_MEASURES)
-DRUGS: Final = _rows(_DRUGS)
-ALLERGIES: Final = _rows(_ALLERGIES)
+MEASURES: Final = rows(_MEASURES)
+DRUGS: Final = rows(_DRUGS)
+ALLERGIES: Final = rows(_ALLERGIES)

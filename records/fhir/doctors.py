@@ -129,6 +129,7 @@ def _profile(source: str, found: FoundDoctor) -> Doctor:
         given=found.given,
         prefix=found.prefix,
         npi=found.npi,
+        languages=list(found.languages),
         source=source,
     )
 

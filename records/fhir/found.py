@@ -9,6 +9,7 @@ from typing import Any
 from policies.vocabulary import Sensitivity
 from records.clinical.models import RecordKind
 from records.people.registration import CoverageDetails, IdentifierDetails, PatientDetails
+from records.scheduling.models import AppointmentStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class FoundDoctor:
     npi: str | None = None
     logins: Sequence[str] = ()
     specialties: list[FoundSpecialty] = field(default_factory=list)
+    languages: Sequence[str] = ()
     elsewhere: str | None = None
     """Of one that another bundle brought: the pointer of the reference that needs it."""
 
@@ -49,13 +51,14 @@ class FoundRecord:
 
 @dataclass(slots=True, repr=False)
 class FoundVisit:
-    """A finished ambulatory Encounter, with what was written at it. `doctor` is an identity."""
+    """A visit, with what was written at it: a finished ambulatory Encounter. `doctor` is an identity."""
 
     reference: str
     doctor: str
     start: datetime
     end: datetime
     reason: str
+    status: AppointmentStatus = AppointmentStatus.FULFILLED
     records: list[FoundRecord] = field(default_factory=list)
 
 

@@ -18,7 +18,7 @@ from records.fhir.doctors import chunks
 from records.fhir.found import FoundRecord, FoundVisit
 from records.fhir.node import Broken
 from records.fhir.tally import KnownDoctor
-from records.scheduling.models import Appointment, AppointmentStatus
+from records.scheduling.models import Appointment
 
 Doctors = Mapping[str, KnownDoctor]
 
@@ -52,7 +52,7 @@ async def _add_visits(
             id=ids[name],
             patient_id=whose.id,
             doctor_id=doctors[visit.doctor].id,
-            status=AppointmentStatus.FULFILLED,
+            status=visit.status,
         )
         for name, visit in some
     ]
@@ -77,7 +77,7 @@ def _appointment(
         patient_id=whose.id,
         key_id=whose.key.key_id,
         doctor_id=doctors[visit.doctor].id,
-        status=AppointmentStatus.FULFILLED,
+        status=visit.status,
         starts_at=visit.start,
         ends_at=visit.end,
         source=source,

@@ -72,6 +72,9 @@ def doctor(entry: Entry, found: Found) -> FoundDoctor:
         str(name.get("prefix", ""))[:20] or None,
         npi if npi and is_npi(npi) else None,
         [login for login in (email, npi and f"npi{npi}@import") if login],
+        languages=[
+            str(c["code"]) for c in map(coding, resource.each("communication")) if "code" in c
+        ],
     )
 
 

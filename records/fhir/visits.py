@@ -39,7 +39,7 @@ def visit(bundle: Bundle, entry: Entry, found: Found) -> FoundVisit | None:
     if end <= start:
         raise time.need("end").broken("order")
     note = _note(entry)
-    made = FoundVisit(entry.reference, doctors[0].identity, start, end, note.title, [note])
+    made = FoundVisit(entry.reference, doctors[0].identity, start, end, note.title, records=[note])
     if not made.reference:
         raise resource.need("id").broken("required")
     whose.visits.append(made)

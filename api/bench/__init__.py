@@ -1,0 +1,109 @@
+"""`confide bench`: Confide beside a bare floor, in one run, on servers of its own; ratios rather than records.
+
+The database waits for its disk, every answer must be a success, and every read must be on the trail. While reads and
+bookings are measured no relay and no worker runs; they are measured afterwards.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from http import HTTPStatus
+
+from rich.console import Console
+
+from api.bench import cases, report
+from api.bench.load import find_wrk
+from api.bench.place import Place, place
+from api.bench.report import Report, compared
+from api.bench.rounds import Bench, Effort
+from api.bench.trail import Pipeline, read_events, start_pipeline
+from core.clock import now
+from core.embedded.home import write
+from core.embedded.processes import ProcessError
+from core.settings import Settings
+
+SHORT = Effort(rounds=1, seconds=1, connections=4, pipeline=False)
+"""Enough to see that everything works, too little to say how well."""
+
+
+def run(chosen: Settings, *, as_json: bool = False, effort: Effort | None = None) -> int:
+    """Measure, write `bench.json` under the home, show a table (or the JSON); return 0, or 1 and say why."""
+    console = Console(stderr=as_json, highlight=False)
+    try:
+        with console.status("Starting") as status:
+            found = _measure(chosen, effort or Effort(), status.update)
+    except ProcessError as failure:
+        console.print(f"[red]{failure}[/red]", soft_wrap=True)
+        return 1
+    text = json.dumps(found, indent=2)
+    write(chosen.home / "bench.json", text)
+    if as_json:
+        sys.stdout.write(text + "\n")
+        return 0
+    console.print(report.table(found))
+    for sentence in report.sentences(found):
+        console.print(sentence, soft_wrap=True)
+    console.print("Written to", chosen.home / "bench.json", soft_wrap=True)
+    return 0
+
+
+def _measure(chosen: Settings, effort: Effort, say: Callable[[str], None]) -> Report:
+    home = chosen.home / "bench"
+    home.mkdir(parents=True, exist_ok=True)
+    wrk = find_wrk(chosen.home)
+    with place(home) as here:
+        bench = Bench(wrk, here, effort, say)
+        found = _reads(bench) | _writes(bench)
+        say("outbox to ledger")
+        idle = Pipeline(ran=False, note="left out of a short run")
+        pipeline = start_pipeline(here, chosen.home) if effort.pipeline else idle
+        about = {
+            "machine": report.machine(),
+            "versions": _versions(here),
+            "date": now().isoformat(),
+        }
+        return found | {"pipeline": asdict(pipeline)} | about
+
+
+def _reads(bench: Bench) -> Report:
+    """Compare reads, then count their events: fewer than answers would make it another thing that we measured."""
+    many, filled = bench.effort.connections, bench.place.filled
+    found = {
+        "secured_read": compared(bench.compare(cases.reads(filled), connections=many), many),
+        "secured_read_alone": compared(bench.compare(cases.reads(filled), connections=1), 1),
+    }
+    answered, events = bench.answered[cases.SECURED], read_events(bench.place)
+    if events < answered:
+        raise ProcessError(f"{answered} reads were answered, and {events} are on the trail")
+    found["audit"] = {"reads": answered, "events": events}
+    listed = bench.compare(cases.lists(filled), connections=many)
+    return found | {"secured_list": compared(listed, many)}
+
+
+def _writes(bench: Bench) -> Report:
+    many, filled = bench.effort.connections, bench.place.filled
+    booked = bench.compare(cases.bookings(filled), connections=many)
+    return {"booking": compared(booked, many), "contested_slot": _contest(bench)}
+
+
+def _contest(bench: Bench) -> Report:
+    """Have everybody want one slot: one gets it, all others are told so."""
+    case, seconds = cases.contested(bench.place.filled), bench.effort.seconds
+    driven = bench.drive(case, connections=bench.effort.connections, seconds=seconds, statuses=True)
+    seen = dict(driven.statuses)
+    booked, refused = (seen.pop(str(int(s)), 0) for s in (HTTPStatus.CREATED, HTTPStatus.CONFLICT))
+    if booked != 1 or seen:
+        raise ProcessError(f"one slot was booked {booked} times; other answers by status: {seen}")
+    pace = driven.requests / driven.seconds
+    return {
+        "booked": booked,
+        "refused": refused,
+        "requests_per_second": pace,
+        "p99_ms": driven.p99_ms,
+    }
+
+
+def _versions(here: Place) -> Report:
+    return asyncio.run(report.versions(here.settings.postgres_url))

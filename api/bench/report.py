@@ -1,0 +1,155 @@
+"""What was measured, as `bench.json` and as a table."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from rich.table import Table
+
+from api.bench.cases import FLOOR, SECURED
+from api.bench.rounds import Measured
+
+PACKAGES = (
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "asyncpg",
+    "orjson",
+    "sqlalchemy",
+)
+Report = dict[str, Any]
+
+
+def compared(found: Mapping[str, Measured], connections: int) -> Report:
+    """Return Confide's figures beside the floor's. CPU is in seconds for 1,000 requests, server and database."""
+    ours, floor = found[SECURED], found[FLOOR]
+    return {
+        "concurrency": connections,
+        "requests_per_second": _short(ours.requests_per_second),
+        "floor": _short(floor.requests_per_second),
+        "ratio": _ratio(ours.requests_per_second, floor.requests_per_second),
+        "cpu_ratio": _ratio(ours.cpu, floor.cpu),
+        "p50_ms": _short(ours.p50_ms),
+        "p99_ms": _short(ours.p99_ms),
+        "p99_ratio": _ratio(ours.p99_ms, floor.p99_ms),
+        "cases": {name: _rounded(asdict(m) | {"cpu": m.cpu}) for name, m in found.items()},
+    }
+
+
+def machine() -> Report:
+    """Return what this ran on, and what else was running on it."""
+    load = os.getloadavg()[0]
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "load": load,
+    }
+
+
+async def versions(url: str) -> Report:
+    """Return the versions of what was measured, and whether the database waits for its disk."""
+    connection = await asyncpg.connect(url)
+    try:
+        names = ("server_version", "synchronous_commit", "fsync")
+        shown = [await connection.fetchval(f"SHOW {name}") for name in names]
+    finally:
+        await connection.close()
+    server, commit, fsync = shown
+    return {
+        "python": platform.python_version(),
+        "postgresql": server,
+        "synchronous_commit": commit,
+        "fsync": fsync,
+        **{name: version(name) for name in PACKAGES},
+    }
+
+
+def table(report: Report) -> Table:
+    """Return the comparisons as a table, one line a case."""
+    shown = Table(
+        "",
+        "requests/s",
+        "of floor",
+        "p50 ms",
+        "p99 ms",
+        "server CPU",
+        "database CPU",
+        "CPU of floor",
+    )
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    for title, name in TITLES.items():
+        if name in report:
+            _section(shown, title, report[name])
+    shown.caption = "medians over interleaved rounds; CPU in seconds for 1,000 requests"
+    return shown
+
+
+TITLES = {
+    "one record": "secured_read",
+    "one record, one at a time": "secured_read_alone",
+    "list of 20 records": "secured_list",
+    "booking": "booking",
+}
+
+
+def _section(shown: Table, title: str, part: Report) -> None:
+    shown.add_row(f"[bold]{title}[/bold] ({part['concurrency']} connections)")
+    floor = part["cases"][FLOOR]
+    for name, case in part["cases"].items():
+        figures = [
+            case["requests_per_second"],
+            _ratio(case["requests_per_second"], floor["requests_per_second"]),
+        ]
+        figures += [case["p50_ms"], case["p99_ms"], case["server_cpu"], case["database_cpu"]]
+        shown.add_row(f"  {name}", *map(_text, [*figures, _ratio(case["cpu"], floor["cpu"])]))
+    shown.add_section()
+
+
+def sentences(report: Report) -> Sequence[str]:
+    """Return what a table does not say: the race, the trail, the pipeline."""
+    race, audit, pipeline = report["contested_slot"], report["audit"], report["pipeline"]
+    ran = (
+        f"{_text(pipeline['events_per_second'])} events/s ({pipeline['note']})"
+        if pipeline["ran"]
+        else ""
+    )
+    return [
+        f"One slot for all: {race['booked']} booked, {race['refused']} refused, p99 {_text(race['p99_ms'])} ms",
+        f"Reads answered {audit['reads']}, audit events of them on disk {audit['events']}",
+        f"From the outbox to the ledger: {ran or 'not run, ' + pipeline['note']}",
+    ]
+
+
+def _rounded(figures: Mapping[str, Any]) -> Report:
+    return {k: _short(v) if isinstance(v, float) else v for k, v in figures.items()}
+
+
+def _ratio(ours: float | None, floor: float | None) -> float | None:
+    return round(ours / floor, 3) if ours is not None and floor else None
+
+
+def _short(value: float) -> float:
+    return round(value, 3)
+
+
+def _text(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"  # noqa: PLR2004
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "")

@@ -1,0 +1,50 @@
+"""A condition in words, for people who do not read code."""
+
+from typing import Final
+
+from policies.formula import AllOf, Always, Among, AnyOf, Attr, Flag, Formula, Known, Literal, Same
+
+_NAMES: Final = {
+    ("sub", "id"): "the caller",
+    ("sub", "doctor_id"): "the caller (a doctor)",
+    ("sub", "patient_id"): "the caller (a patient)",
+    ("env", "purpose"): "the purpose of use",
+    ("obj", "id"): "it",
+    ("obj", "patient_id"): "the patient it is about",
+    ("obj", "author_id"): "its author",
+    ("obj", "doctor_id"): "its doctor",
+    ("obj", "status"): "its status",
+    ("obj", "kind"): "its kind",
+    ("obj", "sensitivity"): "its sensitivity",
+}
+_FLAGS: Final = {
+    ("in_care_team", True): "the caller treats the patient",
+    ("in_care_team", False): "the caller does not treat the patient",
+    ("own_appointment", True): "the caller has an appointment with the patient",
+    ("own_appointment", False): "the caller has no appointment with the patient",
+}
+
+
+def in_words(formula: Formula) -> str:
+    """Return a condition as a sentence without a full stop."""
+    match formula:
+        case Always(value):
+            return "always" if value else "never"
+        case AllOf(parts):
+            return " and ".join(f"({_e})" if " or " in (_e := in_words(p)) else _e for p in parts)
+        case AnyOf(parts):
+            return " or ".join(map(in_words, parts))
+        case Flag(attr, expected):
+            return _FLAGS[attr.name, expected]
+        case Known(attr, expected):
+            return f"{_name(attr)} is {'known' if expected else 'not known'}"
+        case Same(left, right, expected):
+            return f"{_name(left)} is {'' if expected else 'not '}{_name(right)}"
+        case Among(attr, words, expected):
+            return f"{_name(attr)} is {'' if expected else 'not '}one of {', '.join(words)}"
+
+
+def _name(operand: Attr | Literal) -> str:
+    if isinstance(operand, Literal):
+        return operand.value
+    return _NAMES[operand.root, operand.name]

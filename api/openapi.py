@@ -1,0 +1,60 @@
+"""The OpenAPI document: what FastAPI says of the routes, and what it cannot know."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from api.errors import PROBLEM_JSON, Problem
+
+TAGS: Final[Mapping[str, str]] = {
+    "me": "The caller, as the policy sees them.",
+    "patients": "Who is cared for, under which numbers and insurances. Every word is sealed.",
+    "doctors": "Public profiles of who practises here.",
+    "appointments": "Visits: booked, read, listed. Nobody is booked twice.",
+    "records": "Medical records. Each read is decided and noted before it is answered.",
+    "audit": "Who did what to whose data, for those who check.",
+    "operations": "Health and metrics, without a login.",
+}
+_METHODS: Final = frozenset({"get", "put", "post", "patch", "delete"})
+_REF: Final = "#/components/schemas/{model}"
+
+
+def complete(app: FastAPI) -> None:
+    """Add to the app's document the Problem schema, titles and tags; call it after every router is in."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema:
+            return app.openapi_schema
+        document = plain()
+        _define_problem(document["components"]["schemas"])
+        document["tags"] = [{"name": n, "description": d} for n, d in TAGS.items()]
+        for operation in operations(document):
+            operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
+        for operation in operations(document, "post", under="/v1/"):
+            operation["responses"].setdefault("409", _conflict())
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def operations(
+    document: Mapping[str, Any], *methods: str, under: str = "/"
+) -> Iterator[dict[str, Any]]:
+    """Yield the operations of a document: of the methods given, or of all; of paths that begin so."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if path.startswith(under) and method in (methods or _METHODS):
+                yield operation
+
+
+def _define_problem(schemas: dict[str, Any]) -> None:
+    problem = Problem.model_json_schema(ref_template=_REF)
+    schemas |= problem.pop("$defs")
+    schemas["Problem"] = problem
+
+
+def _conflict() -> dict[str, Any]:
+    schema = {"$ref": _REF.format(model="Problem")}
+    return {"description": "Conflict", "content": {PROBLEM_JSON: {"schema": schema}}}
