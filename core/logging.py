@@ -6,7 +6,14 @@ from typing import Any
 
 import structlog
 
-_QUIET = ("uvicorn.access", "casbin", "celery.worker.strategy", "celery.app.trace", "asyncio", "httpx")
+_QUIET = (
+    "uvicorn.access",
+    "casbin",
+    "celery.worker.strategy",
+    "celery.app.trace",
+    "asyncio",
+    "httpx",
+)
 
 
 def configure(level: str = "INFO") -> None:

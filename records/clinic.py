@@ -69,7 +69,9 @@ class Clinic:
         try:
             return self.vault.open(permit, kind, row)
         except DecryptError as error:
-            log.error("sealed data does not open", code=error.code, audit_event=str(permit.event_id))
+            log.error(
+                "sealed data does not open", code=error.code, audit_event=str(permit.event_id)
+            )
             await self.gate.failed(me, permit, error.code)
             raise Unreadable("sealed data does not open") from None
         except Unavailable as error:

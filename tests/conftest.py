@@ -2,11 +2,14 @@
 
 import itertools
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.servers import Servers, execute, in_database, migrate, refuse_without_broker
+from tests.embedded_homes import processes_of
+from tests.servers import Servers, execute, in_database, migrate, open_folder, refuse_without_broker
 
 # Argon2id as cheap as it goes: what is tested is that it is used, not that it is slow.
 os.environ.setdefault("CONFIDE_ARGON2_MEMORY_KIB", "8")
@@ -75,3 +78,12 @@ async def database_url(postgres: str, template_url: str) -> AsyncIterator[str]:
     await execute(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
     yield in_database(template_url, name)
     await execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder for servers; none may be left in it at the end."""
+    folder = open_folder()
+    yield folder
+    assert processes_of(folder) == [], "a test left servers behind"
+    shutil.rmtree(folder)

@@ -56,7 +56,7 @@ async def test_a_hidden_record_answers_exactly_like_an_absent_one(api: Api):
 
 
 async def test_a_hidden_patient_answers_exactly_like_an_absent_one(api: Api):
-    for tail in ("", "/records", "/coverages"):
+    for tail in ("", "/records", "/coverages", "/appointments"):
         hidden = await api.get(api.people.baker, f"/v1/patients/{api.people.patient_id}{tail}")
         absent = await api.get(api.people.baker, f"/v1/patients/{new_id()}{tail}")
         assert hidden.status_code == absent.status_code == 404

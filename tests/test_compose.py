@@ -21,7 +21,9 @@ def test_every_part_of_the_stack_is_a_service():
 
 def test_no_password_stands_in_the_file():
     given = [f"{k}={v}" for s in SERVICES.values() for k, v in s.get("environment", {}).items()]
-    secrets = [pair for pair in given if "PASS" in pair.split("=")[0] or "_URL" in pair.split("=")[0]]
+    secrets = [
+        pair for pair in given if "PASS" in pair.split("=")[0] or "_URL" in pair.split("=")[0]
+    ]
     assert secrets
     assert all("PASSWORD:?" in pair for pair in secrets)
 

@@ -4,51 +4,26 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
-from rich.console import Console
 
-from api import dev
-from api.stack import Stack
 from core.embedded import debian, postgres, rabbitmq
 from core.embedded.home import port
 from core.embedded.processes import Command, Family, ProcessError
-from tests.servers import CHECKOUT, HASTE, execute, open_folder, require_rabbitmq
+from tests.embedded_homes import (
+    PARENT,
+    await_end_of,
+    outer_address,
+    processes_of,
+    program,
+    python_for,
+)
+from tests.servers import CHECKOUT, HASTE, execute, require_rabbitmq
 
 Parent = Callable[..., subprocess.Popen[str]]
-PARENT = """
-import sys, time
-from pathlib import Path
-from core.embedded import postgres, rabbitmq
-from core.embedded.home import lock
-from core.embedded.processes import Family
-
-home = Path(sys.argv[1])
-with lock(home):
-    family = Family(home)
-    try:
-        if "broker" in sys.argv:
-            broker = rabbitmq.start(home, family, rabbitmq.obtain(Path(sys.argv[2])))
-        postgres.start(home, family, {"fsync": "off"})
-        if "broker" in sys.argv:
-            rabbitmq.await_ready(home, broker)
-        print("up", flush=True)
-        time.sleep(120)
-    finally:
-        family.stop("broker", "epmd", "postgres")
-"""
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    folder = open_folder()
-    yield folder
-    assert _processes_of(folder) == [], "a test left servers behind"
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -79,30 +54,30 @@ def parent(home: Path) -> Iterator[Parent]:
     for process in started:
         process.kill()
         process.communicate()
-    _await_end_of(home)
+    await_end_of(home)
 
 
 def test_kill_9_of_the_parent_leaves_no_postgres_no_broker_and_no_epmd(parent: Parent, home: Path):
     require_rabbitmq()
     process = parent(os.environ.get("CONFIDE_HOME", str(CHECKOUT / ".confide")), "broker")
-    names = {_program(pid) for pid in _processes_of(home)}
+    names = {program(pid) for pid in processes_of(home)}
     assert {"postgres", "beam.smp", "epmd"} <= names
     process.kill()
-    _await_end_of(home)
+    await_end_of(home)
 
 
 def test_sigint_of_the_parent_stops_everything_in_order(parent: Parent, home: Path):
     process = parent()
     process.send_signal(signal.SIGINT)
     process.wait(20)
-    assert _processes_of(home) == []
+    assert processes_of(home) == []
     assert "database system is shut down" in (home / "logs/postgres.log").read_text()
 
 
 def test_an_ordinary_user_can_run_it(parent: Parent, home: Path):
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else; and we are an ordinary user already")
-    python = _python_for("nobody")
+    python = python_for("nobody")
     shutil.chown(home, "nobody")
     parent(user="nobody", group="nogroup", extra_groups=[], python=python)
     assert (home / "postgres/data").owner() == "nobody"
@@ -146,9 +121,9 @@ async def test_data_survives_a_restart_even_after_kill_9_of_everything(home: Pat
     family = Family(home)
     url = postgres.start(home, family)
     await execute(url, "CREATE TABLE kept AS SELECT 42 AS number")
-    for pid in _processes_of(home):
+    for pid in processes_of(home):
         os.kill(pid, signal.SIGKILL)
-    _await_end_of(home)
+    await_end_of(home)
     family.stop()
     again = Family(home)
     user = postgres.identify(postgres.binaries(), home).user
@@ -207,54 +182,6 @@ async def test_the_log_of_the_server_holds_no_value(family: Family, home: Path):
     assert "Secret" not in (home / "logs/postgres.log").read_text()
 
 
-def test_a_port_that_is_taken_is_a_clear_message(home: Path, capsys: pytest.CaptureFixture[str]):
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        taken = other.getsockname()[1]
-        assert dev.run(home, taken) == 1
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"port {taken} of 127.0.0.1 is taken" in said
-    assert f"CONFIDE_PORT={taken + 1}" in said
-
-
-def test_a_stop_asked_for_while_everything_starts_leaves_nothing(home: Path):
-    port_of_api = str(port(home, "api"))
-    environment = {
-        **os.environ,
-        "CONFIDE_HOME": str(home),
-        "CONFIDE_PORT": port_of_api,
-        "CONFIDE_BROKER_URL": "amqp://127.0.0.1:1//",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "api.cli", "dev"],
-        env=environment,
-        cwd=CHECKOUT,
-        stdout=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 20
-    while not _processes_of(home):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
-    assert _processes_of(home) == []
-    assert not (home / "stack.json").exists()
-
-
-def test_of_two_signals_the_second_does_not_cut_the_stop_short():
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in numbers]
-    try:
-        dev._on_signals(dev._interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-
-
 def test_a_package_that_does_not_exist_leaves_nothing_half_done(home: Path):
     if not debian.available():
         pytest.skip("not a Debian")
@@ -273,16 +200,6 @@ def test_programs_of_a_fetched_package_run_with_its_environment(home: Path):
     assert subprocess.check_output(["hello"], env=environment, text=True) == "hello\n"  # noqa: S607
 
 
-def test_without_rabbitmq_and_apt_messages_go_through_files_and_a_warning_says_so(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    monkeypatch.setenv("PATH", str(home))
-    monkeypatch.delenv("CONFIDE_BROKER_URL", raising=False)
-    monkeypatch.setattr(rabbitmq, "DEBIAN", home / "nowhere")
-    assert Stack(home, 8000, Console())._choose_broker() == "filesystem://"
-    assert "No RabbitMQ here" in capsys.readouterr().out
-
-
 def test_the_broker_refuses_the_password_everyone_knows(broker: str):
     from amqp import Connection
     from amqp.exceptions import AccessRefused
@@ -299,7 +216,7 @@ def test_the_broker_accepts_its_own_and_is_on_loopback_only(broker: str):
         connection.connect()
         number = connection.port
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((_outer_address(), number), 1)
+        socket.create_connection((outer_address(), number), 1)
 
 
 def test_a_broker_that_fell_starts_again(family: Family, home: Path):
@@ -309,48 +226,3 @@ def test_a_broker_that_fell_starts_again(family: Family, home: Path):
     first.process.wait()
     rabbitmq.await_ready(home, rabbitmq.start(home, family, installation))
     assert family.children["broker"].exit_code is None
-
-
-def _processes_of(home: Path) -> list[int]:
-    """All processes that work in the home, by their folder, except our own."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            folder = (process / "cwd").readlink()
-        except OSError:
-            continue
-        if folder.is_relative_to(home):
-            found.append(int(process.name))
-    return found
-
-
-def _program(pid: int) -> str:
-    return Path(f"/proc/{pid}/exe").readlink().name
-
-
-def _await_end_of(home: Path) -> None:
-    deadline = time.monotonic() + 20
-    while _processes_of(home):
-        assert time.monotonic() < deadline, f"still there: {_processes_of(home)}"
-        time.sleep(0.1)
-
-
-def _python_for(user: str) -> str:
-    for python in (sys.executable, "/usr/bin/python3"):
-        check = Command([python, "-c", "import sys; assert sys.version_info >= (3, 11)"])
-        try:
-            options = {"user": user, "group": "nogroup", "extra_groups": []}
-            subprocess.run([*map(str, check.argv)], check=True, capture_output=True, **options)
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        return python
-    pytest.skip(f"{user} can run no Python here")
-
-
-def _outer_address() -> str:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing; RFC 5737's documentation address
-        except OSError:
-            pytest.skip("this machine has no address but loopback")
-        return str(probe.getsockname()[0])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from api.bench.cases import FLOOR, SECURED
@@ -74,35 +75,29 @@ async def versions(url: str) -> Report:
 
 def table(report: Report) -> Table:
     """Return the comparisons as a table, one line a case."""
-    shown = Table(
-        "",
-        "requests/s",
-        "of floor",
-        "p50 ms",
-        "p99 ms",
-        "server CPU",
-        "database CPU",
-        "CPU of floor",
-    )
-    for column in shown.columns[1:]:
-        column.justify = "right"
-    for title, name in TITLES.items():
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("", no_wrap=True)
+    for heading in ("req/s", "ratio", "p50 ms", "p99 ms", "CPU", "DB CPU", "CPU ratio"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for name, title in TITLES.items():
         if name in report:
             _section(shown, title, report[name])
-    shown.caption = "medians over interleaved rounds; CPU in seconds for 1,000 requests"
+    shown.caption = (
+        "medians of interleaved rounds; CPU seconds for 1,000 requests; ratios to the floor"
+    )
     return shown
 
 
 TITLES = {
-    "one record": "secured_read",
-    "one record, one at a time": "secured_read_alone",
-    "list of 20 records": "secured_list",
+    "secured_read": "one record",
+    "secured_read_alone": "one record",
+    "secured_list": "list of 20 records",
     "booking": "booking",
 }
 
 
 def _section(shown: Table, title: str, part: Report) -> None:
-    shown.add_row(f"[bold]{title}[/bold] ({part['concurrency']} connections)")
+    shown.add_row(f"[bold]{title}, {part['concurrency']} at once[/bold]")
     floor = part["cases"][FLOOR]
     for name, case in part["cases"].items():
         figures = [

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from api.docgen.markdown import page as whole, table
+from api.docgen.markdown import page as whole
+from api.docgen.markdown import table
 from api.problems import Explained, catalogue
 from policies.grammar import REFUSALS
 

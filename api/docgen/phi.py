@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from inspect import signature
 from typing import Final
 
 from sqlmodel import SQLModel
 
-from api.docgen.markdown import page as whole, said, table
+from api.docgen.markdown import page as whole
+from api.docgen.markdown import said, table
 from records.base import phi_columns, table_of
 from records.tables import metadata
 from records.vault.indexes import Indexes
@@ -26,7 +26,8 @@ this version.
 _OPEN: Final = """
 Not sealed, because decisions, constraints and lists need it: ids, times, statuses, kinds, sensitivity labels, who treats
 whom, which doctor sees which patient when, identifier types and systems, insurance periods. Doctors' profiles are public.
-Somebody who holds the database learns from these that a patient (a number) saw a doctor (a name) at a time.
+A patient's account names its
+patient's id. Somebody who holds the database learns from these that a patient (a number) saw a doctor (a name) at a time.
 """
 
 
@@ -94,7 +95,6 @@ def _recorded() -> Iterator[Searchable]:
     for name, method in vars(Indexes).items():
         if name.startswith("_") or isinstance(method, classmethod):
             continue
-        assert list(signature(method).parameters)[0] == "self"
         recorder = _Recorder()
         method(Indexes(recorder), "x")  # type: ignore[arg-type]
         yield Searchable(name, *recorder.asked)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from api.docgen.markdown import page as whole, table
+from api.docgen.markdown import page as whole
+from api.docgen.markdown import table
 from api.docgen.words import in_words
 from policies.grammar import parse
 from policies.rules import Rule, defaults
@@ -45,5 +46,5 @@ def _cell(rules: Iterable[Rule], kind: ResourceType, action: Action, role: Role)
     allow = [f"`{r.id}`" for r in about if r.effect == Outcome.ALLOW]
     deny = [f"`{r.id}`" for r in about if r.effect == Outcome.DENY]
     if not allow:
-        return "–"
+        return "no"
     return " or ".join(allow) + (f", not if {' or '.join(deny)}" if deny else "")

@@ -16,7 +16,8 @@ from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.schema import CreateIndex
 from sqlmodel import SQLModel
 
-from api.docgen.markdown import mermaid, page as whole, said, table
+from api.docgen.markdown import mermaid, said, table
+from api.docgen.markdown import page as whole
 from records.base import table_of
 from records.tables import metadata
 

@@ -6,8 +6,8 @@ from policies.formula import AllOf, Always, Among, AnyOf, Attr, Flag, Formula, K
 
 _NAMES: Final = {
     ("sub", "id"): "the caller",
-    ("sub", "doctor_id"): "the caller (a doctor)",
-    ("sub", "patient_id"): "the caller (a patient)",
+    ("sub", "doctor_id"): "the caller",
+    ("sub", "patient_id"): "the caller",
     ("env", "purpose"): "the purpose of use",
     ("obj", "id"): "it",
     ("obj", "patient_id"): "the patient it is about",
@@ -25,13 +25,13 @@ _FLAGS: Final = {
 }
 
 
-def in_words(formula: Formula) -> str:
+def in_words(formula: Formula) -> str:  # noqa: PLR0911 - one a kind of node
     """Return a condition as a sentence without a full stop."""
     match formula:
         case Always(value):
             return "always" if value else "never"
         case AllOf(parts):
-            return " and ".join(f"({_e})" if " or " in (_e := in_words(p)) else _e for p in parts)
+            return " and ".join(map(_part, parts))
         case AnyOf(parts):
             return " or ".join(map(in_words, parts))
         case Flag(attr, expected):
@@ -42,6 +42,10 @@ def in_words(formula: Formula) -> str:
             return f"{_name(left)} is {'' if expected else 'not '}{_name(right)}"
         case Among(attr, words, expected):
             return f"{_name(attr)} is {'' if expected else 'not '}one of {', '.join(words)}"
+
+
+def _part(formula: Formula) -> str:
+    return f"({in_words(formula)})" if isinstance(formula, AnyOf) else in_words(formula)
 
 
 def _name(operand: Attr | Literal) -> str:

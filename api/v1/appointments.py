@@ -12,7 +12,12 @@ from api.json import Json
 from api.paging import Listing, Page, cursor
 from records.scheduling.booking import book
 from records.scheduling.models import AppointmentStatus
-from records.scheduling.reading import Wanted, list_appointments, read_appointment
+from records.scheduling.reading import (
+    Wanted,
+    list_appointments,
+    list_patient_appointments,
+    read_appointment,
+)
 
 router = APIRouter(tags=["appointments"])
 
@@ -98,6 +103,8 @@ async def get_patient_appointments(
     patient_id: UUID, request: Request, clinic: Clinic, me: Me, page: Page
 ) -> Response:
     """List one patient's appointments that the caller may see, newest first."""
-    wanted = Wanted(request.app.state.settings.time_zone, patient_id=patient_id)
-    items, last = await list_appointments(clinic, me, wanted, limit=page.limit, after=page.after)
+    zone = request.app.state.settings.time_zone
+    items, last = await list_patient_appointments(
+        clinic, me, patient_id, zone, limit=page.limit, after=page.after
+    )
     return Json({"items": items, "next_cursor": cursor(last)})

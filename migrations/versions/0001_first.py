@@ -4,8 +4,8 @@ Three NOLOGIN roles part the work: requests (`confide_app`), the relay (`confide
 (`confide_ledger`). Whoever migrates may become each of them and owns the tables; the roles own nothing.
 """
 
-from alembic import op
 import sqlalchemy as sa
+from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0001"

@@ -10,8 +10,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy.dialects.postgresql import array
 from sqlalchemy import DateTime, Text, all_, bindparam, column, exists, func, or_, table
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.elements import ColumnElement
 
 from records.access.me import Me

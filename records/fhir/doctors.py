@@ -49,7 +49,7 @@ async def keep_doctors(
     await _write(session, clinic, me, ResourceType.DOCTOR, list(rows.values()))
     await add(session, *(s for source, d in new.items() for s in _specialties(rows[source].id, d)))
     ids |= {source: row.id for source, row in rows.items()}
-    tally.count("doctor", len(new), len(found))
+    tally.created["doctor"] += len(new)
     known = await _accounts(session, clinic, me, ids, found, password_hash, tally)
     tally.doctors |= {doctor.id: doctor for doctor in known.values()}
     return known
@@ -96,7 +96,7 @@ async def _accounts(
         new.append(row)
         known[doctor.identity] = KnownDoctor(ids[source], row.id, label, login)
     await _write(session, clinic, me, ResourceType.ACCOUNT, new)
-    tally.count("account", len(new), len(found))
+    tally.created["account"] += len(new)
     return known
 
 

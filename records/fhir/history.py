@@ -96,7 +96,7 @@ async def _keep_records(
     for visit_id, visit in visits.items():
         for record in visit.records:
             name = source(f"{whose.id}/{record.reference}")
-            desk.tally.count(record.kind, name not in known, 1)
+            desk.tally.count(record.kind.value, name not in known, 1)
             if name not in known:
                 new.append((visit_id, doctors[visit.doctor], record, name))
     for some in chunks(new):

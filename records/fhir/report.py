@@ -52,14 +52,16 @@ class Report:
     def as_json(self) -> Mapping[str, Any]:
         """Return the report as plain JSON, in a stable order."""
         left = sorted(self.left.items())
+        created, seen = self.tally.created, len(self.tally.doctors)
+        doctors = {kind: seen - created[kind] for kind in ("doctor", "account")}
         return {
             "bundles": {
                 "read": self.bundles,
                 "imported": self.bundles - len(self.refused),
                 "rejected": len(self.refused),
             },
-            "created": dict(sorted((+self.tally.created).items())),
-            "already_there": dict(sorted((+self.tally.present).items())),
+            "created": dict(sorted((+created).items())),
+            "already_there": dict(sorted((+(self.tally.present + Counter(doctors))).items())),
             "not_imported": [
                 {"resource_type": kind, "reason": reason, "count": count}
                 for (kind, reason), count in left

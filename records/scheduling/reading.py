@@ -18,6 +18,7 @@ from records.access.me import Me
 from records.access.relations import asking, in_care_team, own_appointment
 from records.base import table_of
 from records.clinic import Clinic
+from records.people.reading import patient_in_sight
 from records.scheduling.models import Appointment
 from records.vault.vault import sealed_rows
 
@@ -93,6 +94,15 @@ async def list_appointments(
         if row["resource_id"] in permits
     ]
     return opened, page[-1]["resource_id"] if len(rows) > limit else None
+
+
+async def list_patient_appointments(
+    clinic: Clinic, me: Me, patient_id: UUID, zone: str, *, limit: int, after: UUID | None = None
+) -> tuple[Sequence[OpenAppointment], UUID | None]:
+    """Return one patient's appointments; NotFound for a patient the caller may not see."""
+    await patient_in_sight(clinic, me, patient_id)
+    wanted = Wanted(zone, patient_id=patient_id)
+    return await list_appointments(clinic, me, wanted, limit=limit, after=after)
 
 
 def resource_of(row: Mapping[str, Any]) -> Resource:

@@ -1,0 +1,92 @@
+"""The OpenAPI document is whole: nothing dangles, nothing is nameless, nothing of /v1 is open, no error is foreign."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from api.app import create_app
+from api.errors import PROBLEM_JSON
+from api.openapi import TAGS, operations
+from core.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return create_app(Settings(environment="development")).openapi()
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for item in value.values():
+            yield from references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+def resolve(document: dict[str, Any], reference: str) -> Any:
+    found: Any = document
+    for step in reference.removeprefix("#/").split("/"):
+        found = found[step]
+    return found
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]):
+    found = set(references(document))
+    assert "#/components/schemas/Problem" in found
+    for reference in found:
+        assert resolve(document, reference)
+
+
+def test_no_operation_id_stands_twice(document: dict[str, Any]):
+    times = Counter(operation["operationId"] for operation in operations(document))
+    assert [name for name, number in times.items() if number > 1] == []
+
+
+def test_every_operation_has_a_known_tag_a_title_and_a_description(document: dict[str, Any]):
+    for operation in operations(document):
+        assert set(operation["tags"]) <= set(TAGS), operation["operationId"]
+        assert operation["summary"], operation["operationId"]
+        assert operation["description"], operation["operationId"]
+
+
+def test_every_operation_of_v1_needs_a_scheme_that_is_defined(document: dict[str, Any]):
+    schemes = set(document["components"]["securitySchemes"])
+    for operation in operations(document, under="/v1/"):
+        assert operation["security"], operation["operationId"]
+        assert all(set(needed) <= schemes for needed in operation["security"])
+
+
+def test_nothing_outside_v1_asks_for_a_token(document: dict[str, Any]):
+    inside = {operation["operationId"] for operation in operations(document, under="/v1/")}
+    everything = {operation["operationId"]: operation for operation in operations(document)}
+    assert [n for n, o in everything.items() if n not in inside and "security" in o] == []
+
+
+def test_every_error_of_v1_is_a_problem(document: dict[str, Any]):
+    for operation in operations(document, under="/v1/"):
+        refusals = {s: r for s, r in operation["responses"].items() if s[0] in "45"}
+        assert {"401", "403", "404", "503"} <= refusals.keys(), operation["operationId"]
+        assert all(set(r["content"]) == {PROBLEM_JSON} for r in refusals.values())
+
+
+def test_frameworks_own_error_is_not_in_it(document: dict[str, Any]):
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_every_parameter_of_a_path_is_declared(document: dict[str, Any]):
+    for path, item in document["paths"].items():
+        named = {part[1:-1] for part in path.split("/") if part.startswith("{")}
+        for operation in item.values():
+            declared = {p["name"] for p in operation.get("parameters", ()) if p.get("in") == "path"}
+            assert named == declared, path
+
+
+def test_every_answer_of_v1_has_a_schema(document: dict[str, Any]):
+    for operation in operations(document, under="/v1/"):
+        good = next(r for s, r in operation["responses"].items() if s.startswith("2"))
+        assert good["content"]["application/json"]["schema"], operation["operationId"]
