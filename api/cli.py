@@ -25,6 +25,14 @@ MISUSED = 2
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
+@app.callback()
+def quiet() -> None:
+    """Keep a clinic's appointments and medical records, and prove who read them."""
+    from core import logging
+
+    logging.configure("WARNING")  # on standard error: what a command prints is its result alone
+
+
 @app.command()
 def dev() -> None:
     """Run the whole stack here: PostgreSQL, broker, API, worker, relay. Ctrl-C stops it all."""

@@ -14,12 +14,12 @@ from api.docgen import errors, phi, roles, schema
 
 def pages() -> Mapping[str, str]:
     """Return every generated page by its path in the checkout."""
-    return {path: make() for path, make in _PAGES.items()}
+    return {path: make() for path, make in PAGES.items()}
 
 
 def write(root: Path) -> list[Path]:
     """Write every page under `root`; return the paths."""
-    written = [root / path for path in _PAGES]
+    written = [root / path for path in PAGES]
     for path, text in zip(written, pages().values(), strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -35,7 +35,7 @@ def _openapi() -> str:
     return orjson.dumps(document, option=options).decode()
 
 
-_PAGES: Final[Mapping[str, Callable[[], str]]] = {
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/schema.md": schema.page,
     "docs/phi.md": phi.page,
     "docs/roles.md": roles.page,
