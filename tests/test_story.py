@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from core.embedded.home import port
@@ -80,7 +80,8 @@ def test_the_readmes_story_comes_true(stack: Running):
     script = script.replace(".venv/bin/confide", f"{sys.executable} -m api.cli")
     separated = script.replace("# 200:", "; echo # 200:").replace("# 404:", "; echo # 404:")
     record, refusal, events = map(json.loads, stack.run(separated).strip().splitlines())
-    assert record["content"] and record["title"]
+    assert record["content"]
+    assert record["title"]
     assert (refusal["status"], refusal["code"]) == (404, "not-found")
     seen = [(e["outcome"], e["rule"] is not None) for e in events["items"]]
     assert seen == [("deny", False), ("allow", True)]
@@ -94,8 +95,7 @@ def test_a_command_prints_its_result_and_nothing_else(stack: Running):
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"])
 def test_what_machines_and_people_look_at_first_answers(stack: Running, path: str):
-    with urllib.request.urlopen(stack.base + path, timeout=5) as answer:
-        assert answer.status == 200
+    assert httpx.get(stack.base + path, timeout=5).status_code == 200
 
 
 def test_a_second_stack_in_the_same_home_is_refused_in_words(stack: Running):
