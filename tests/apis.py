@@ -1,6 +1,6 @@
 """The whole API over a small clinic, spoken to through HTTP."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,10 @@ class Api:
 
 
 @asynccontextmanager
-async def serve(database_url: str, home: Path) -> AsyncIterator[Api]:
+async def serve(
+    database_url: str, home: Path, fill: Callable[[Clinic], Awaitable[People]] = populate
+) -> AsyncIterator[Api]:
+    """Serve a clinic; `fill` puts people into it, or finds those who are there."""
     settings = Settings(home=home, environment="development", database_url=database_url)
     keyring(home)
     app = create_app(settings)
@@ -53,4 +56,4 @@ async def serve(database_url: str, home: Path) -> AsyncIterator[Api]:
         httpx.AsyncClient(transport=transport, base_url=settings.issuer) as http,
     ):
         clinic: Clinic = app.state.clinic
-        yield Api(app, http, clinic, await populate(clinic), Tokens.of(settings))
+        yield Api(app, http, clinic, await fill(clinic), Tokens.of(settings))

@@ -1,6 +1,5 @@
 """Real servers for tests: PostgreSQL and RabbitMQ once a session, a database of its own for each test."""
 
-import itertools
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -9,14 +8,21 @@ from pathlib import Path
 import pytest
 
 from tests.embedded_homes import processes_of
-from tests.servers import Servers, execute, in_database, migrate, open_folder, refuse_without_broker
+from tests.servers import (
+    Servers,
+    cloned,
+    execute,
+    in_database,
+    migrate,
+    open_folder,
+    refuse_without_broker,
+)
 
 # Argon2id as cheap as it goes: what is tested is that it is used, not that it is slow.
 os.environ.setdefault("CONFIDE_ARGON2_MEMORY_KIB", "8")
 os.environ.setdefault("CONFIDE_ARGON2_TIME", "1")
 
 TEMPLATE = "confide_template"
-_numbers = itertools.count(1)
 _running = pytest.StashKey[Servers]()
 
 
@@ -73,11 +79,8 @@ async def template_url(postgres: str, servers: Servers) -> str:
 @pytest.fixture
 async def database_url(postgres: str, template_url: str) -> AsyncIterator[str]:
     """The URL of a migrated, empty database of this test's own. `template_url` is where it comes from."""
-    name = f"confide_test_{next(_numbers)}"
-    await execute(postgres, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    await execute(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
-    yield in_database(template_url, name)
-    await execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    async with cloned(postgres, template_url) as url:
+        yield url
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2] / "shared" / "data"
+_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+ROOT = Path(os.environ.get("CONFIDE_TEST_DATA", _BESIDE))
 
 
 def outside(*parts: str) -> Path:

@@ -1,11 +1,14 @@
 """The servers of a test session: one PostgreSQL and one RabbitMQ, in a folder that goes with the session."""
 
+import itertools
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
@@ -19,6 +22,7 @@ from core.embedded.processes import Family
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 HASTE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_numbers = itertools.count(1)
 
 
 def open_folder() -> Path:
@@ -97,17 +101,48 @@ def in_database(url: str, name: str) -> str:
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
-def migrate(url: str, home: Path) -> None:
-    """Bring a database up to date the way an operator does."""
+@asynccontextmanager
+async def cloned(postgres: str, template: str) -> AsyncIterator[str]:
+    """A migrated, empty database for as long as the block runs; `template` is where it comes from."""
+    name = f"confide_test_{next(_numbers)}"
+    await execute(postgres, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    origin = urlsplit(template).path[1:]
+    await execute(postgres, f"CREATE DATABASE {name} TEMPLATE {origin} STRATEGY file_copy")
+    yield in_database(template, name)
+    await execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def confide(url: str, home: Path, *argv: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours as an operator does, in a process of its own."""
     environment = {
         **os.environ,
         "CONFIDE_ENVIRONMENT": "development",
         "CONFIDE_HOME": str(home),
         "CONFIDE_DATABASE_URL": url,
     }
-    command = [sys.executable, "-m", "api.cli", "migrate"]
-    done = subprocess.run(
+    command = [sys.executable, "-m", "api.cli", *argv]
+    return subprocess.run(
         command, env=environment, cwd=CHECKOUT, capture_output=True, text=True, check=False
     )
+
+
+def migrate(url: str, home: Path) -> None:
+    """Bring a database up to date the way an operator does."""
+    done = confide(url, home, "migrate")
     if done.returncode != 0:
         pytest.fail(f"`confide migrate` failed:\n{done.stdout}{done.stderr}")
+
+
+async def every_row(url: str) -> dict[str, list[str]]:
+    """Return every row of every table of ours as text, by table."""
+    connection = await asyncpg.connect(url)
+    names = await connection.fetch(
+        "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' "
+        "AND relnamespace IN ('public'::regnamespace, 'audit'::regnamespace)"
+    )
+    found = {}
+    for (name,) in names:
+        rows = await connection.fetch(f"SELECT t::text FROM {name} t ORDER BY 1")  # noqa: S608
+        found[name] = [row["t"] for row in rows]
+    await connection.close()
+    return found
