@@ -11,7 +11,7 @@ TAGS: Final[Mapping[str, str]] = {
     "me": "The caller, as the policy sees them.",
     "patients": "Who is cared for, under which numbers and insurances. Every word is sealed.",
     "doctors": "Public profiles of who practises here.",
-    "appointments": "Visits: booked, read, listed. Nobody is booked twice.",
+    "appointments": "Visits: booked, moved, received, called off. Nobody is booked twice.",
     "records": "Medical records. Each read is decided and noted before it is answered.",
     "audit": "Who did what to whose data, for those who check.",
     "operations": "Health and metrics, without a login.",

@@ -128,6 +128,10 @@ class translated:  # noqa: N801 - reads as a statement: `with translated():`
         if isinstance(error, IntegrityError):
             constraint = getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
             raise Conflict(code=str(constraint or "constraint").replace("_", "-")) from None
+        if isinstance(error, DBAPIError) and _deadlock(error):
+            raise Conflict(
+                "two changes met; try again", code="contention", retryable=True
+            ) from None
         if error is not None and _lost(error):
             raise Unavailable("the database does not answer", code="database-unavailable") from None
         if isinstance(error, DBAPIError | asyncpg.PostgresError):
@@ -150,6 +154,10 @@ _LOST = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
 )
+
+
+def _deadlock(error: DBAPIError) -> bool:
+    return isinstance(getattr(error.orig, "__cause__", None), asyncpg.DeadlockDetectedError)
 
 
 def _lost(error: BaseException) -> bool:

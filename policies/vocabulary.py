@@ -14,7 +14,10 @@ class Role(StrEnum):
 
 
 class Action(StrEnum):
-    """What one may do to a resource. `search` is to list; `book` is to create an appointment."""
+    """What one may do to a resource. `search` is to list; `book` is to create an appointment or confirm one.
+
+    `attend` is the course of a visit (check-in to completion, no-show); `retract` says that it never was.
+    """
 
     READ = "read"
     SEARCH = "search"
@@ -23,6 +26,8 @@ class Action(StrEnum):
     SIGN = "sign"
     BOOK = "book"
     CANCEL = "cancel"
+    ATTEND = "attend"
+    RETRACT = "retract"
     IMPORT = "import"
     EXPORT = "export"
     PUBLISH = "publish"

@@ -125,6 +125,12 @@ CASES = """
   doctor        read    appointment   team                           allow appointment-doctor
   doctor        book    appointment   doctor                         allow appointment-book-doctor
   doctor        cancel  appointment   visit                          allow appointment-book-doctor
+  doctor        attend  appointment   doctor                         allow appointment-attend-doctor
+  doctor        retract appointment   doctor                         allow appointment-attend-doctor
+  doctor        attend  appointment   team                           deny  -
+  nurse         attend  appointment   team                           allow appointment-attend-nurse
+  patient       attend  appointment   self                           deny  -
+  receptionist  retract appointment   foreign                        deny  -
   nurse         read    appointment   team                           allow appointment-nurse
   patient       book    appointment   self                           allow appointment-self
   admin         create  account       foreign                        allow account-admin
@@ -143,13 +149,13 @@ REACH = """
   admin         doctor: create import read search update, patient: import, record: import
   admin         key: create read search, policy: read search
   compliance    audit_event: read search, doctor: read search, policy: read search
-  doctor        appointment: book cancel read search update, coverage: read search
+  doctor        appointment: attend book cancel read retract search update, coverage: read search
   doctor        doctor: read search, patient: create read search, record: create read search sign update
-  nurse         appointment: read search, doctor: read search, patient: read search
+  nurse         appointment: attend read search, doctor: read search, patient: read search
   nurse         record: create read search sign update
   patient       appointment: book cancel read search update, coverage: read search
   patient       doctor: read search, patient: read search, record: read search
-  receptionist  appointment: book cancel read search update, coverage: create read search update
+  receptionist  appointment: attend book cancel read search update, coverage: create read search update
   receptionist  doctor: read search, patient: create read search update
 """
 

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me, Transaction
+from api.etags import etag
 from api.json import Json
 from api.paging import Listing, Page, cursor
 from records.scheduling.booking import book
-from records.scheduling.models import AppointmentStatus
+from records.scheduling.models import AppointmentStatus, CancellationReason
 from records.scheduling.reading import (
     Wanted,
     list_appointments,
@@ -32,6 +33,8 @@ class AppointmentView(BaseModel):
     start: AwareDatetime
     end: AwareDatetime
     reason: str | None = None
+    cancellation_reason: CancellationReason | None = None
+    moves: int = Field(description="how often it was rescheduled")
     version: int
     created_at: AwareDatetime
 
@@ -59,7 +62,7 @@ async def post_appointment(
 ) -> Response:
     """Book a visit. When doctor or patient is engaged, the answer is 409 `slot-taken`."""
     booked = await book(session, clinic, me, **new.model_dump())
-    headers = {"Location": f"/v1/appointments/{booked.id}", "ETag": 'W/"1"'}
+    headers = {"Location": f"/v1/appointments/{booked.id}", "ETag": etag(booked.version)}
     return Json(booked, 201, headers)
 
 
@@ -91,7 +94,7 @@ async def get_appointments(
 async def get_appointment(appointment_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one appointment."""
     appointment = await read_appointment(clinic, me, appointment_id)
-    return Json(appointment, headers={"ETag": f'W/"{appointment.version}"'})
+    return Json(appointment, headers={"ETag": etag(appointment.version)})
 
 
 @router.get(

@@ -174,7 +174,7 @@ def _event(
         purpose=me.environment.purpose,
         patient=resources[0].patient_id,
         resource_type=resources[0].type,
-        resource_ids=tuple(r.id for r in resources if r.id),
+        resource_ids=tuple(dict.fromkeys(r.id for r in resources if r.id)),
         rule=decision.rule_id,
         policy_version=decision.version,
     )

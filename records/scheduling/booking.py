@@ -56,7 +56,7 @@ async def book(
     who is not there, and Conflict(`slot-taken`) when doctor or patient is engaged at that time.
     """
     end = end or start + DEFAULT_LENGTH
-    _refuse_impossible(start, end)
+    refuse_impossible(start, end)
     whom = await _whom(session, clinic, me, patient_id)
     resource = Resource(
         ResourceType.APPOINTMENT,
@@ -120,7 +120,8 @@ def _as_booked(row: Appointment, reason: str | None) -> OpenAppointment:
     )
 
 
-def _refuse_impossible(start: datetime, end: datetime) -> None:
+def refuse_impossible(start: datetime, end: datetime) -> None:
+    """Raise Invalid for a time that no visit can have."""
     if start.tzinfo is None or end.tzinfo is None:
         raise Invalid(errors=[FieldError("/start", "time-zone", "a time needs its offset")])
     if not start < end <= start + LONGEST:

@@ -2,9 +2,10 @@
 
 from datetime import date, datetime, time
 from enum import StrEnum
+from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlmodel import Field
 
@@ -25,6 +26,41 @@ class AppointmentStatus(StrEnum):
     NOSHOW = "noshow"
     ENTERED_IN_ERROR = "entered-in-error"
     WAITLIST = "waitlist"
+
+
+class Act(StrEnum):
+    """What is done to an appointment once it is there; `records.scheduling.life` says when each may be."""
+
+    CONFIRM = "confirm"
+    CHECK_IN = "check-in"
+    START = "start"
+    COMPLETE = "complete"
+    CANCEL = "cancel"
+    NO_SHOW = "no-show"
+    RESCHEDULE = "reschedule"
+    EXPIRE = "expire"
+    UNDO = "undo"
+    ENTER_IN_ERROR = "enter-in-error"
+
+
+class CancellationReason(StrEnum):
+    """Why a visit did not take place: codes of FHIR's `appointment-cancellation-reason`, and one of ours."""
+
+    PATIENT = "pat"
+    PATIENT_DECEASED = "pat-dec"
+    PATIENT_FEELING_BETTER = "pat-fb"
+    PATIENT_LACK_OF_TRANSPORT = "pat-lt"
+    PROVIDER = "prov"
+    PROVIDER_PERSONAL = "prov-pers"
+    PROVIDER_DISCHARGED = "prov-dch"
+    PROVIDER_EDUCATION = "prov-edu"
+    PROVIDER_HOSPITALISED = "prov-hosp"
+    MAINTENANCE = "maint"
+    MEDICATION_INCOMPLETE = "meds-inc"
+    WEATHER = "oth-weath"
+    MOVED_FORWARD = "oth-cms"
+    OTHER = "other"
+    HOLD_EXPIRED = "hold-expired"
 
 
 BLOCKING = "status IN ('pending', 'booked', 'arrived', 'checked-in')"
@@ -48,7 +84,12 @@ class Appointment(Protected, table=True):
         sealed_by(),
         one_of("status", AppointmentStatus),
         UniqueConstraint("id", "patient_id"),
+        one_of("cancellation_reason", CancellationReason),
         CheckConstraint("ends_at > starts_at", name="order"),
+        CheckConstraint(
+            "cancellation_reason IS NULL OR status IN ('cancelled', 'noshow')",
+            name="reason_of_cancelling",
+        ),
         _never_twice("doctor_id"),
         _never_twice("patient_id"),
         Index("ix_appointment_doctor_day", "doctor_id", "starts_at"),
@@ -62,9 +103,46 @@ class Appointment(Protected, table=True):
     ends_at: datetime = moment()
     reason: Cell | None = phi(nullable=True)
     source: str | None = word(None, max_length=200, unique=True)
+    cancellation_reason: CancellationReason | None = word(None)
+    moves: int = 0
     version: int = 1
     created_by: UUID = Field(foreign_key="account.id")
     created_at: datetime = moment(default=True)
+
+
+class AppointmentChange(Protected, table=True):
+    """One change of an appointment: who, when, why, from what to what. Rows are only ever added.
+
+    `number` is the version the change made. Nobody in `changed_by` is the clinic's own clockwork.
+    """
+
+    __tablename__ = "appointment_change"
+    __table_args__ = (
+        sealed_by(),
+        one_of("act", Act),
+        one_of("from_status", AppointmentStatus),
+        one_of("to_status", AppointmentStatus),
+        one_of("reason_code", CancellationReason),
+        ForeignKeyConstraint(
+            ["appointment_id", "patient_id"], ["appointment.id", "appointment.patient_id"]
+        ),
+        UniqueConstraint("appointment_id", "number"),
+    )
+    resource: ClassVar[str] = "appointment_id"
+
+    appointment_id: UUID
+    number: int
+    act: Act = word()
+    from_status: AppointmentStatus = word()
+    to_status: AppointmentStatus = word()
+    from_start: datetime = moment()
+    from_end: datetime = moment()
+    to_start: datetime = moment()
+    to_end: datetime = moment()
+    reason_code: CancellationReason | None = word(None)
+    note: Cell | None = phi(nullable=True)
+    changed_by: UUID | None = Field(default=None, foreign_key="account.id")
+    changed_at: datetime = moment(default=True)
 
 
 class Schedule(Row, table=True):

@@ -46,6 +46,8 @@ class OpenAppointment:
     version: int
     created_at: datetime
     reason: Value | None
+    cancellation_reason: str | None = None
+    moves: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,23 @@ class Wanted:
     status: str | None = None
 
 
-def _select() -> Select[Any]:
+_HEAD: Final = (
+    _visit.starts_at,
+    _visit.ends_at,
+    _visit.version,
+    _visit.created_at,
+    _visit.cancellation_reason,
+    _visit.moves,
+)
+
+
+def selected(*others: Any) -> Select[Any]:
+    """Return the SELECT of appointments: what is shown, what is decided on, and what opens them."""
     facts = [c.label(n) for n, c in _COLUMNS.items() if n not in ("id", "patient_id")]
-    head = [_visit.starts_at, _visit.ends_at, _visit.version, _visit.created_at]
-    return sealed_rows(Appointment, *head, *facts)
+    return sealed_rows(Appointment, *_HEAD, *facts, *others)
 
 
-_ONE: Final = Query(_select().where(_visit.id == bindparam("appointment_id", type_=PGUUID())))
+_ONE: Final = Query(selected().where(_visit.id == bindparam("appointment_id", type_=PGUUID())))
 
 
 async def read_appointment(clinic: Clinic, me: Me, appointment_id: UUID) -> OpenAppointment:
@@ -74,7 +86,7 @@ async def read_appointment(clinic: Clinic, me: Me, appointment_id: UUID) -> Open
     if row is None:
         await clinic.gate.absent(me, Action.READ, ResourceType.APPOINTMENT, appointment_id)
     permit = await clinic.gate.read(me, Action.READ, resource_of(row))
-    return _opened(row, await clinic.reveal(me, permit, Appointment, row))
+    return opened(row, await clinic.reveal(me, permit, Appointment, row))
 
 
 async def list_appointments(
@@ -88,12 +100,12 @@ async def list_appointments(
     rows = await clinic.database.select(statement, asking(me))
     page = rows[:limit]
     permits = await clinic.gate.disclose(me, ResourceType.APPOINTMENT, map(resource_of, page))
-    opened = [
-        _opened(row, await clinic.reveal(me, permits[row["resource_id"]], Appointment, row))
+    shown = [
+        opened(row, await clinic.reveal(me, permits[row["resource_id"]], Appointment, row))
         for row in page
         if row["resource_id"] in permits
     ]
-    return opened, page[-1]["resource_id"] if len(rows) > limit else None
+    return shown, page[-1]["resource_id"] if len(rows) > limit else None
 
 
 async def list_patient_appointments(
@@ -119,7 +131,7 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
 
 
 def _filtered(wanted: Wanted) -> Select[Any]:
-    statement = _select()
+    statement = selected()
     if wanted.doctor_id:
         statement = statement.where(_visit.doctor_id == wanted.doctor_id)
     if wanted.patient_id:
@@ -134,7 +146,8 @@ def _filtered(wanted: Wanted) -> Select[Any]:
     return statement
 
 
-def _opened(row: Mapping[str, Any], phi: Mapping[str, Value | None]) -> OpenAppointment:
+def opened(row: Mapping[str, Any], phi: Mapping[str, Value | None]) -> OpenAppointment:
+    """Return a fetched row, with its PHI, as a reader sees it."""
     return OpenAppointment(
         id=row["resource_id"],
         patient_id=row["patient_id"],
@@ -145,4 +158,6 @@ def _opened(row: Mapping[str, Any], phi: Mapping[str, Value | None]) -> OpenAppo
         version=row["version"],
         created_at=row["created_at"],
         reason=phi["reason"],
+        cancellation_reason=row["cancellation_reason"],
+        moves=row["moves"],
     )

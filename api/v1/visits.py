@@ -1,0 +1,131 @@
+"""The life of an appointment: one route an act, the way back, the history."""
+
+from collections.abc import Mapping
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.deps import Clinic, Me, Transaction
+from api.etags import Seen, etag
+from api.json import Json
+from api.paging import Listing
+from api.v1.appointments import AppointmentView
+from records.scheduling import changing
+from records.scheduling.changing import Why
+from records.scheduling.history import read_history
+from records.scheduling.models import Act, AppointmentStatus, CancellationReason
+from records.scheduling.reading import OpenAppointment
+
+router = APIRouter(prefix="/appointments/{appointment_id}", tags=["appointments"])
+
+ACTS: Final[Mapping[Act, str]] = {
+    Act.CONFIRM: "Book what was proposed or held.",
+    Act.CHECK_IN: "Note that the patient is at the desk: `checked-in`.",
+    Act.START: (
+        "Note that the patient is with the doctor: `arrived`. "
+        "(FHIR has no status for a visit in progress: that is the Encounter's.)"
+    ),
+    Act.COMPLETE: "Note that the visit has taken place: `fulfilled`.",
+    Act.CANCEL: "Call the visit off; its time is free at once.",
+    Act.NO_SHOW: "Note that the patient did not come: 15 minutes after the start, not before.",
+    Act.ENTER_IN_ERROR: "Say that this visit should never have been written down. It stays readable.",
+}
+
+
+class Given(BaseModel):
+    """Why it is done; all of it may be left out."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    reason_code: CancellationReason | None = Field(
+        None,
+        description="why the visit does not take place, for `cancel` and `no-show` alone; "
+        "FHIR appointment-cancellation-reason",
+    )
+    reason: str | None = Field(None, max_length=500, description="a few words; sealed")
+
+
+class Move(BaseModel):
+    """When the visit shall be instead."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    start: AwareDatetime
+    end: AwareDatetime | None = Field(None, description="as long as before if left out")
+    reason: str | None = Field(None, max_length=500, description="a few words; sealed")
+
+
+class ChangeView(BaseModel):
+    """One step in the life of an appointment."""
+
+    version: int = Field(description="the version this step made")
+    act: str = Field(examples=["check-in"])
+    from_status: AppointmentStatus | None
+    to_status: AppointmentStatus
+    start: AwareDatetime
+    end: AwareDatetime
+    reason_code: CancellationReason | None
+    note: str | None
+    by: UUID | None = Field(description="the account; null for the clinic's own clockwork")
+    at: AwareDatetime
+
+
+def _route(act: Act, description: str) -> None:
+    @router.post(
+        f"/{act}",
+        operation_id=f"{act.replace('-', '_')}_appointment",
+        response_model=AppointmentView,
+        description=description,
+    )
+    async def do(
+        appointment_id: UUID,
+        session: Transaction,
+        clinic: Clinic,
+        me: Me,
+        seen: Seen,
+        given: Annotated[Given | None, Body()] = None,
+    ) -> Response:
+        why = Why(given.reason_code, given.reason, seen) if given else Why(version=seen)
+        return _answer(await changing.change(session, clinic, me, appointment_id, act, why))
+
+
+for _act, _description in ACTS.items():
+    _route(_act, _description)
+
+
+@router.post("/undo", operation_id="undo_appointment_change", response_model=AppointmentView)
+async def undo(
+    appointment_id: UUID,
+    session: Transaction,
+    clinic: Clinic,
+    me: Me,
+    seen: Seen,
+    given: Annotated[Given | None, Body()] = None,
+) -> Response:
+    """Take the last change back. Who may do a thing may undo it; the time must still be free."""
+    why = Why(note=given.reason if given else None, version=seen)
+    return _answer(await changing.undo(session, clinic, me, appointment_id, why))
+
+
+@router.post("/reschedule", operation_id="reschedule_appointment", response_model=AppointmentView)
+async def reschedule(
+    appointment_id: UUID, move: Move, session: Transaction, clinic: Clinic, me: Me, seen: Seen
+) -> Response:
+    """Move the visit: the same appointment at another time. If that is taken the old one stays: 409 `slot-taken`."""
+    why = Why(note=move.reason, version=seen)
+    return _answer(
+        await changing.reschedule(session, clinic, me, appointment_id, move.start, move.end, why)
+    )
+
+
+@router.get("/history", operation_id="read_appointment_history", response_model=Listing[ChangeView])
+async def history(appointment_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """Read who changed what, when and why, from the booking on."""
+    steps = await read_history(clinic, me, appointment_id)
+    return Json({"items": steps, "next_cursor": None})
+
+
+def _answer(appointment: OpenAppointment) -> Response:
+    return Json(appointment, headers={"ETag": etag(appointment.version)})

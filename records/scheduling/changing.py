@@ -1,0 +1,185 @@
+"""Changing an appointment: lock the row, decide, move it along the table of `life`, and write down who, when and why.
+
+All of it is one transaction. Whatever fails leaves the old status and the old time as they were.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import bindparam, func, select, update
+
+from core.clock import now
+from core.database import translated
+from core.errors import Conflict, FieldError, Invalid, PreconditionFailed
+from core.ids import new_id
+from policies.vocabulary import Action, ResourceType
+from records.access.me import Me
+from records.access.relations import asking
+from records.base import Executor, add, table_of
+from records.clinic import Clinic
+from records.scheduling.booking import refuse_impossible
+from records.scheduling.life import FINAL, LIFE, refuse_illegal
+from records.scheduling.models import Act, Appointment, AppointmentChange, CancellationReason
+from records.scheduling.reading import OpenAppointment, opened, resource_of, selected
+
+_visit, _change = table_of(Appointment), table_of(AppointmentChange).c
+_ID: Final = bindparam("appointment_id", type_=PGUUID())
+_LOCKED: Final = selected().where(_visit.c.id == _ID).with_for_update(of=_visit)
+_LAST: Final = (
+    select(*_change).where(_change.appointment_id == _ID).order_by(_change.number.desc()).limit(1)
+)
+_STATE: Final = ("status", "starts_at", "ends_at", "cancellation_reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What the caller gives for a change: a code, a few words (sealed), the version they saw."""
+
+    code: CancellationReason | None = None
+    note: str | None = None
+    version: int | None = None
+
+
+async def change(
+    session: Executor, clinic: Clinic, me: Me, appointment_id: UUID, act: Act, why: Why
+) -> OpenAppointment:
+    """Do one act of the table, and return the appointment as it is then.
+
+    Raises NotFound for what the caller may not see, Forbidden for what they may not do,
+    PreconditionFailed for a version that is gone, Conflict(`illegal-transition`).
+    """
+    if why.code and act not in (Act.CANCEL, Act.NO_SHOW):
+        fault = FieldError("/reason_code", "not-here", "only what does not take place has this")
+        raise Invalid(errors=[fault])
+    row = await _locked(session, clinic, me, act, appointment_id)
+    after = LIFE[act].after or row["status"]
+    new = {"status": after, "cancellation_reason": _reason(me, act, row, why)}
+    return await _changed(session, clinic, me, act, LIFE[act].right, row, new, why)
+
+
+async def reschedule(
+    session: Executor,
+    clinic: Clinic,
+    me: Me,
+    appointment_id: UUID,
+    start: datetime,
+    end: datetime | None,
+    why: Why,
+) -> OpenAppointment:
+    """Move an appointment: same id, same length unless told, the old time kept if the new one is taken."""
+    row = await _locked(session, clinic, me, Act.RESCHEDULE, appointment_id)
+    end = end or start + (row["ends_at"] - row["starts_at"])
+    refuse_impossible(start, end)
+    new = {"starts_at": start, "ends_at": end, "moves": row["moves"] + 1}
+    return await _changed(session, clinic, me, Act.RESCHEDULE, Action.UPDATE, row, new, why)
+
+
+async def undo(
+    session: Executor, clinic: Clinic, me: Me, appointment_id: UUID, why: Why
+) -> OpenAppointment:
+    """Take the last change back; who may do it may undo it. An undo itself is not undone."""
+    row = await _locked(session, clinic, me, Act.UNDO, appointment_id)
+    last = (await session.execute(_LAST, {"appointment_id": appointment_id})).mappings().first()
+    if last is None or last["act"] in FINAL:
+        raise Conflict("there is no change to take back", code="nothing-to-undo")
+    new = {
+        "status": last["from_status"],
+        "starts_at": last["from_start"],
+        "ends_at": last["from_end"],
+        "cancellation_reason": None,
+    }
+    right = LIFE[Act(last["act"])].right
+    return await _changed(session, clinic, me, Act.UNDO, right, row, new, why)
+
+
+async def _locked(
+    session: Executor, clinic: Clinic, me: Me, act: Act, appointment_id: UUID
+) -> Mapping[str, Any]:
+    """Return the row, locked until the transaction ends, if the caller may see it at all."""
+    found = await session.execute(_LOCKED, {"appointment_id": appointment_id, **asking(me)})
+    row: Mapping[str, Any] | None = found.mappings().first()
+    if row is None:
+        right = Action.UPDATE if act is Act.UNDO else LIFE[act].right
+        await clinic.gate.absent(me, right, ResourceType.APPOINTMENT, appointment_id)
+    await clinic.gate.require(me, Action.READ, resource_of(row))
+    return row
+
+
+async def _changed(
+    session: Executor,
+    clinic: Clinic,
+    me: Me,
+    act: Act,
+    right: Action,
+    row: Mapping[str, Any],
+    new: Mapping[str, Any],
+    why: Why,
+) -> OpenAppointment:
+    """Decide on the image before and after, then write both the change and its history."""
+    stored = resource_of(row)
+    after = replace(stored, status=new.get("status", stored.status))
+    permit = await clinic.gate.write(session, me, right, stored, after)
+    if why.version not in (None, row["version"]):
+        raise PreconditionFailed("the appointment has changed since you read it")
+    if act is not Act.UNDO:
+        refuse_illegal(act, row["status"], row["starts_at"], now())
+    image = {**row, **new, "version": row["version"] + 1}
+    if act in (Act.RESCHEDULE, Act.UNDO):
+        await _queue(session, row)
+    await _store(session, row["row_id"], {**new, "version": image["version"]})
+    key = clinic.vault.key(row)
+    change_id = new_id()
+    cells = clinic.vault.seal(permit, AppointmentChange, key, change_id, note=why.note)
+    entry = AppointmentChange(
+        id=change_id,
+        patient_id=row["patient_id"],
+        key_id=key.key_id,
+        appointment_id=row["row_id"],
+        number=image["version"],
+        act=act,
+        from_status=row["status"],
+        to_status=image["status"],
+        from_start=row["starts_at"],
+        from_end=row["ends_at"],
+        to_start=image["starts_at"],
+        to_end=image["ends_at"],
+        reason_code=image["cancellation_reason"],
+        changed_by=me.subject.id,
+        **cells,
+    )
+    await add(session, entry)
+    return opened(image, await clinic.reveal(me, permit, Appointment, row))
+
+
+async def _queue(session: Executor, row: Mapping[str, Any]) -> None:
+    """Let those who move visits of one doctor or one patient pass one by one, in one order: no deadlock."""
+    turns = (func.hashtextextended(f"{who} {row[who]}", 0) for who in ("doctor_id", "patient_id"))
+    await session.execute(select(*(func.pg_advisory_xact_lock(turn) for turn in turns)))
+
+
+async def _store(session: Executor, row_id: UUID, values: Mapping[str, Any]) -> None:
+    try:
+        with translated():
+            await session.execute(update(_visit).where(_visit.c.id == row_id).values(**values))
+    except Conflict as conflict:
+        if conflict.code not in TAKEN:
+            raise
+        raise Conflict(
+            "doctor or patient is engaged at that time", code="slot-taken", retryable=True
+        ) from None
+
+
+TAKEN: Final = frozenset({"doctor-taken", "patient-taken", "room-taken", "contention"})
+"""The codes of Conflict with which the database says that a time is not free."""
+
+
+def _reason(me: Me, act: Act, row: Mapping[str, Any], why: Why) -> CancellationReason | None:
+    """Return the code that stays on the row: the caller's, or what is plain from who asks."""
+    if act is not Act.CANCEL:
+        return why.code if act is Act.NO_SHOW else None
+    by_patient = me.subject.patient_id == row["patient_id"]
+    return why.code or (CancellationReason.PATIENT if by_patient else CancellationReason.OTHER)

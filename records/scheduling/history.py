@@ -1,0 +1,85 @@
+"""The history of an appointment: how it was booked, and every change since."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import bindparam
+
+from core.crypto.envelope import Value
+from core.database import Query
+from policies.vocabulary import Action, ResourceType
+from records.access.me import Me
+from records.access.relations import asking
+from records.base import table_of
+from records.clinic import Clinic
+from records.scheduling.models import Appointment, AppointmentChange
+from records.scheduling.reading import resource_of, selected
+from records.vault.vault import sealed_rows
+
+_visit, _change = table_of(Appointment).c, table_of(AppointmentChange).c
+_ID: Final = bindparam("appointment_id", type_=PGUUID())
+_ONE: Final = Query(selected(_visit.created_by).where(_visit.id == _ID))
+_PLAIN: Final = (
+    "number", "act", "from_status", "to_status", "from_start", "from_end", "to_start", "to_end",
+    "reason_code", "changed_by", "changed_at",
+)  # fmt: skip
+_ALL: Final = Query(
+    sealed_rows(AppointmentChange, *(_change[name] for name in _PLAIN))
+    .where(_change.appointment_id == _ID)
+    .order_by(_change.number)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One step: `by` is an account, or None where the clinic's own clockwork did it."""
+
+    version: int
+    act: str
+    from_status: str | None
+    to_status: str
+    start: datetime
+    end: datetime
+    reason_code: str | None
+    note: Value | None
+    by: UUID | None
+    at: datetime
+
+
+async def read_history(clinic: Clinic, me: Me, appointment_id: UUID) -> Sequence[Entry]:
+    """Return every step of an appointment, oldest first, or raise NotFound."""
+    visit = await clinic.database.one(_ONE, appointment_id=appointment_id, **asking(me))
+    if visit is None:
+        await clinic.gate.absent(me, Action.READ, ResourceType.APPOINTMENT, appointment_id)
+    permit = await clinic.gate.read(me, Action.READ, resource_of(visit))
+    rows = await clinic.database.all(_ALL, appointment_id=appointment_id)
+    steps = [_step(row, (await clinic.reveal(me, permit, AppointmentChange, row))) for row in rows]
+    return [_beginning(visit, rows), *steps]
+
+
+def _beginning(visit: Any, changes: Sequence[Any]) -> Entry:
+    """Return the booking itself, which the row and the first change tell together."""
+    status, start, end = visit["status"], visit["starts_at"], visit["ends_at"]
+    if changes:
+        status, start, end = (changes[0][f"from_{part}"] for part in ("status", "start", "end"))
+    by, at = visit["created_by"], visit["created_at"]
+    return Entry(1, "book", None, status, start, end, None, None, by, at)
+
+
+def _step(row: Any, phi: dict[str, Value | None]) -> Entry:
+    return Entry(
+        row["number"],
+        row["act"],
+        row["from_status"],
+        row["to_status"],
+        row["to_start"],
+        row["to_end"],
+        row["reason_code"],
+        phi["note"],
+        row["changed_by"],
+        row["changed_at"],
+    )
