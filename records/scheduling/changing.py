@@ -15,13 +15,13 @@ from sqlalchemy import bindparam, func, select, update
 from core.clock import now
 from core.database import translated
 from core.errors import Conflict, FieldError, Invalid, PreconditionFailed
-from core.ids import new_id
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking
-from records.base import Executor, add, table_of
+from records.base import Executor, table_of
 from records.clinic import Clinic
 from records.scheduling.booking import refuse_impossible
+from records.scheduling.history import write_down
 from records.scheduling.life import FINAL, LIFE, refuse_illegal
 from records.scheduling.models import Act, Appointment, AppointmentChange, CancellationReason
 from records.scheduling.reading import OpenAppointment, opened, resource_of, selected
@@ -32,7 +32,6 @@ _LOCKED: Final = selected().where(_visit.c.id == _ID).with_for_update(of=_visit)
 _LAST: Final = (
     select(*_change).where(_change.appointment_id == _ID).order_by(_change.number.desc()).limit(1)
 )
-_STATE: Final = ("status", "starts_at", "ends_at", "cancellation_reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,27 +130,7 @@ async def _changed(
     if act in (Act.RESCHEDULE, Act.UNDO):
         await _queue(session, row)
     await _store(session, row["row_id"], {**new, "version": image["version"]})
-    key = clinic.vault.key(row)
-    change_id = new_id()
-    cells = clinic.vault.seal(permit, AppointmentChange, key, change_id, note=why.note)
-    entry = AppointmentChange(
-        id=change_id,
-        patient_id=row["patient_id"],
-        key_id=key.key_id,
-        appointment_id=row["row_id"],
-        number=image["version"],
-        act=act,
-        from_status=row["status"],
-        to_status=image["status"],
-        from_start=row["starts_at"],
-        from_end=row["ends_at"],
-        to_start=image["starts_at"],
-        to_end=image["ends_at"],
-        reason_code=image["cancellation_reason"],
-        changed_by=me.subject.id,
-        **cells,
-    )
-    await add(session, entry)
+    await write_down(session, clinic, permit, act, row, image, why.note)
     return opened(image, await clinic.reveal(me, permit, Appointment, row))
 
 

@@ -1,6 +1,6 @@
 """The history of an appointment: how it was booked, and every change since."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -11,12 +11,14 @@ from sqlalchemy import bindparam
 
 from core.crypto.envelope import Value
 from core.database import Query
+from core.ids import new_id
+from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking
-from records.base import table_of
+from records.base import Executor, add, table_of
 from records.clinic import Clinic
-from records.scheduling.models import Appointment, AppointmentChange
+from records.scheduling.models import Act, Appointment, AppointmentChange
 from records.scheduling.reading import resource_of, selected
 from records.vault.vault import sealed_rows
 
@@ -59,6 +61,38 @@ async def read_history(clinic: Clinic, me: Me, appointment_id: UUID) -> Sequence
     rows = await clinic.database.all(_ALL, appointment_id=appointment_id)
     steps = [_step(row, (await clinic.reveal(me, permit, AppointmentChange, row))) for row in rows]
     return [_beginning(visit, rows), *steps]
+
+
+async def write_down(
+    session: Executor,
+    clinic: Clinic,
+    permit: Permit,
+    act: Act,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    note: str | None = None,
+) -> None:
+    """Add a step: the images of the row before and after it, and a sealed word about why."""
+    key, change_id = clinic.vault.key(before), new_id()
+    cells = clinic.vault.seal(permit, AppointmentChange, key, change_id, note=note)
+    step = AppointmentChange(
+        id=change_id,
+        patient_id=before["patient_id"],
+        key_id=key.key_id,
+        appointment_id=before["row_id"],
+        number=after["version"],
+        act=act,
+        from_status=before["status"],
+        to_status=after["status"],
+        from_start=before["starts_at"],
+        from_end=before["ends_at"],
+        to_start=after["starts_at"],
+        to_end=after["ends_at"],
+        reason_code=after["cancellation_reason"],
+        changed_by=permit.subject_id,
+        **cells,
+    )
+    await add(session, step)
 
 
 def _beginning(visit: Any, changes: Sequence[Any]) -> Entry:
