@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from api import docs, errors, health, openapi, problems
 from api.middleware import Envelope
 from api.oauth import routes as oauth
-from api.v1 import appointments, audit, doctors, me, patients, records, visits
+from api.v1 import appointments, audit, doctors, me, patients, record_life, records, visits
 from core import logging
 from core.crypto.keyring import open_provider
 from core.settings import Settings, settings
@@ -20,6 +20,16 @@ is decided by the policy in force, and is on the audit trail before it is answer
 exactly like what does not exist.
 """
 V1 = "/v1"
+MODULES = (
+    me,
+    patients,
+    doctors,
+    appointments,
+    visits,
+    records,
+    record_life,
+    audit,
+)
 
 
 @asynccontextmanager
@@ -52,7 +62,7 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
     errors.install(app)
     for router in (oauth.router, docs.router, problems.router, health.router):
         app.include_router(router)
-    for module in (me, patients, doctors, appointments, visits, records, audit):
+    for module in MODULES:
         app.include_router(module.router, prefix=V1, responses=errors.RESPONSES)
     docs.describe_access(app, V1)
     openapi.complete(app)

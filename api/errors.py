@@ -25,6 +25,7 @@ STATUS: Final[Mapping[type[DomainError], tuple[int, str]]] = {
     errors.Conflict: (409, "Conflict"),
     errors.PreconditionFailed: (412, "It has changed"),
     errors.Invalid: (422, "Some of it is not valid"),
+    errors.Locked: (423, "Locked"),
     errors.PreconditionRequired: (428, "If-Match is required"),
     errors.Throttled: (429, "Too many requests"),
     Unreadable: (500, "Sealed data does not open"),

@@ -63,6 +63,12 @@ class Conflict(DomainError):
     code = "conflict"
 
 
+class Locked(DomainError):
+    """The thing was closed to every change."""
+
+    code = "locked"
+
+
 class PreconditionFailed(DomainError):
     """If-Match names another version."""
 

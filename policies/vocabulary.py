@@ -16,7 +16,8 @@ class Role(StrEnum):
 class Action(StrEnum):
     """What one may do to a resource. `search` is to list; `book` is to create an appointment or confirm one.
 
-    `attend` is the course of a visit (check-in to completion, no-show); `retract` says that it never was.
+    `attend` is the course of a visit (check-in to completion, no-show); `retract` says that it never was. `amend` is
+    to say anew what a signed record says; `addend` is to add a record to it.
     """
 
     READ = "read"
@@ -24,6 +25,9 @@ class Action(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     SIGN = "sign"
+    COSIGN = "cosign"
+    AMEND = "amend"
+    ADDEND = "addend"
     BOOK = "book"
     CANCEL = "cancel"
     ATTEND = "attend"

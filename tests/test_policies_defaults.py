@@ -55,6 +55,13 @@ CASES = """
   doctor        read    record        team secret                    deny  soft-very-restricted
   nurse         read    record        team secret                    deny  soft-very-restricted
   doctor        update  record        team draft                     deny  -
+  doctor        amend   record        team                           deny  -
+  patient       amend   record        self author                    deny  -
+  doctor        addend  record        foreign                        deny  -
+  patient       addend  record        self team                      deny  -
+  doctor        cosign  record        author team                    deny  -
+  doctor        cosign  record        foreign                        deny  -
+  nurse         cosign  record        team                           deny  -
   nurse         sign    record        team preliminary               deny  -
   nurse         read    record        team restricted                deny  -
   nurse         read    record        visit                          deny  -
@@ -107,6 +114,9 @@ CASES = """
   nurse         create  record        team observation draft         allow record-create-nurse
   doctor        update  record        author draft                   allow record-finish
   nurse         sign    record        author preliminary             allow record-finish
+  doctor        amend   record        author amended                 allow record-amend
+  nurse         addend  record        team                           allow record-addend
+  doctor        cosign  record        visit                          allow record-cosign
   doctor        read    patient       team                           allow patient-read-doctor
   doctor        read    patient       visit                          allow patient-read-doctor
   nurse         read    patient       team                           allow patient-read-nurse
@@ -150,9 +160,10 @@ REACH = """
   admin         key: create read search, policy: read search
   compliance    audit_event: read search, doctor: read search, policy: read search
   doctor        appointment: attend book cancel read retract search update, coverage: read search
-  doctor        doctor: read search, patient: create read search, record: create read search sign update
+  doctor        doctor: read search, patient: create read search
+  doctor        record: addend amend cosign create read retract search sign update
   nurse         appointment: attend read search, doctor: read search, patient: read search
-  nurse         record: create read search sign update
+  nurse         record: addend amend create read retract search sign update
   patient       appointment: book cancel read search update, coverage: read search
   patient       doctor: read search, patient: read search, record: read search
   receptionist  appointment: attend book cancel read search update, coverage: create read search update
@@ -193,15 +204,16 @@ def test_no_role_reaches_further_than_its_list():
         for resource_type, actions in [part.split(": ")]
         for action in actions.split()
     }
-    close = ("team", "visit", "author", "doctor", "self", "observation")
+    close = ("team", "visit", "doctor", "self", "observation")
     reached = {
         (role, resource_type, action)
         for role in Role
         for resource_type in ResourceType
         for action in Action
         for status in ("draft", "amended")
+        for whose in ([], ["author"])
         if SNAPSHOT.decide(
-            subject(role), action, resource(resource_type, *close, status), TREATING
+            subject(role), action, resource(resource_type, *close, *whose, status), TREATING
         ).allowed
     }
     assert reached == listed

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me, Transaction
+from api.etags import etag
 from api.json import Json
 from api.paging import Listing, Page, cursor
 from policies.vocabulary import Sensitivity
-from records.clinical.models import RecordKind, RecordStatus
-from records.clinical.reading import list_records, read_record
+from records.clinical.models import RecordAct, RecordKind, RecordStatus
+from records.clinical.reading import OpenRecord, list_records, read_record
 from records.clinical.writing import Draft, write_record
 
 router = APIRouter(tags=["records"])
@@ -21,6 +22,15 @@ Content = Annotated[
     dict[str, Any] | str,
     Field(description="what was written: an object of the kind, or text; at most 16 KiB"),
 ]
+Title = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class SignatureView(BaseModel):
+    """The signature of a version: whose, when, and over what."""
+
+    signer_id: UUID
+    signed_at: datetime
+    digest: str = Field(description="SHA-256 (hex) of the version's canonical JSON, RFC 8785")
 
 
 class RecordView(BaseModel):
@@ -36,8 +46,14 @@ class RecordView(BaseModel):
     status: RecordStatus
     sensitivity: Sensitivity
     version: int = Field(ge=1)
+    act: RecordAct = Field(description="what made this version")
+    writer_id: UUID = Field(description="the account that wrote this version")
+    locked: bool = Field(description="closed to every later act")
+    addendum_to: UUID | None = Field(None, description="the record it adds to")
     title: str
     content: Content
+    reason: str | None = Field(None, description="why it was amended or retracted")
+    signature: SignatureView | None = None
     written_at: datetime = Field(description="when this version was written")
     created_at: datetime
 
@@ -48,7 +64,7 @@ class NewRecord(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: RecordKind
-    title: str = Field(min_length=1, max_length=200)
+    title: Title
     sensitivity: Sensitivity = Sensitivity.NORMAL
     content: Content
 
@@ -57,7 +73,7 @@ class NewRecord(BaseModel):
 async def get_record(record_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one record: decided, on the trail, and only then opened."""
     record = await read_record(clinic, me, record_id)
-    return Json(record, headers={"ETag": f'W/"{record.version}"'})
+    return answer(record)
 
 
 @router.get(
@@ -87,5 +103,10 @@ async def post_record(
     """Write a record about a visit. It is a draft, its author's alone, until it is signed."""
     draft = Draft(new.kind, new.title, new.content, new.sensitivity)
     record = await write_record(session, clinic, me, appointment_id, draft)
-    headers = {"Location": f"/v1/records/{record.id}", "ETag": f'W/"{record.version}"'}
-    return Json(record, 201, headers)
+    return answer(record, 201)
+
+
+def answer(record: OpenRecord, status: int = 200) -> Response:
+    """Answer with a record and its ETag; with its Location when it is new."""
+    made = {"Location": f"/v1/records/{record.id}"} if status == 201 else {}  # noqa: PLR2004
+    return Json(record, status, {"ETag": etag(record.version), **made})

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
@@ -36,6 +36,23 @@ class RecordStatus(StrEnum):
     ENTERED_IN_ERROR = "entered-in-error"
 
 
+class RecordAct(StrEnum):
+    """What made a version of a record."""
+
+    WRITE = "write"
+    EDIT = "edit"
+    SIGN = "sign"
+    COSIGN = "cosign"
+    AMEND = "amend"
+    CORRECT = "correct"
+    ADDEND = "addend"
+    RETRACT = "retract"
+
+
+UNSIGNED: Final = frozenset({RecordStatus.DRAFT, RecordStatus.PRELIMINARY})
+"""The statuses in which a record may still be edited. From the signature on it is only added to."""
+
+
 class Record(Row, table=True):
     """The head of a medical record: codes and ids only. Its words are in `RecordVersion`."""
 
@@ -58,28 +75,40 @@ class Record(Row, table=True):
     kind: RecordKind = word()
     status: RecordStatus = word(RecordStatus.DRAFT)
     sensitivity: Sensitivity = word(Sensitivity.NORMAL)
+    addendum_to: UUID | None = Field(default=None, foreign_key="record.id", index=True)
+    locked: bool = False
     source: str | None = word(None, max_length=200, unique=True)
     version: int = 1
     created_at: datetime = moment(default=True)
 
 
 class RecordVersion(Protected, table=True):
-    """One written state of a record. Never updated: every write is a new version."""
+    """One written state of a record. Never updated: every write is a new version.
+
+    `digest` is its signature: signer and time are `author_id` and `written_at`, for nobody signs what another
+    writes. It is sealed, because a bare digest of a short text gives the text away to who tries them all.
+    """
 
     __tablename__ = "record_version"
     __table_args__ = (
         sealed_by(),
         UniqueConstraint("record_id", "number"),
         CheckConstraint("number > 0", name="number"),
+        one_of("act", RecordAct),
         one_of("status", RecordStatus),
+        one_of("sensitivity", Sensitivity),
         ForeignKeyConstraint(["record_id", "patient_id"], ["record.id", "record.patient_id"]),
     )
     resource: ClassVar[str] = "record_id"
 
     record_id: UUID
     number: int = 1
+    act: RecordAct = word(RecordAct.WRITE)
     status: RecordStatus = word()
+    sensitivity: Sensitivity = word()
     author_id: UUID = Field(foreign_key="account.id")
     title: Cell = phi()
     content: Cell = phi()
+    reason: Cell | None = phi(nullable=True)
+    digest: Cell | None = phi(nullable=True)
     written_at: datetime = moment(default=True)

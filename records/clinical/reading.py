@@ -7,24 +7,26 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import Select, and_, bindparam, or_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, or_
 
 from core.crypto.envelope import Value
 from core.database import Query
 from policies.facts import Resource
+from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import DOCTOR, asking, in_care_team, own_appointment
 from records.base import table_of
-from records.clinic import Clinic
+from records.clinic import Clinic, Unreadable
 from records.clinical.models import Record, RecordVersion
+from records.clinical.signature import Signature, signature
 from records.people.reading import patient_in_sight
 from records.scheduling.models import Appointment
 from records.vault.vault import sealed_rows
 
 _record, _version, _visit = table_of(Record).c, table_of(RecordVersion).c, table_of(Appointment).c
 _treats: Final = own_appointment(_record.patient_id)
-_COLUMNS: Final = {
+COLUMNS: Final = {
     "id": _record.id,
     "patient_id": _record.patient_id,
     "author_id": _record.author_id,
@@ -50,24 +52,37 @@ class OpenRecord:
     status: str
     sensitivity: str
     version: int
+    act: str
+    writer_id: UUID
+    locked: bool
+    addendum_to: UUID | None
     title: Value | None
     content: Value | None
+    reason: Value | None
+    signature: Signature | None
     written_at: datetime
     created_at: datetime
 
 
-def _select() -> Select[Any]:
-    facts = [c.label(name) for name, c in _COLUMNS.items() if name not in ("id", "patient_id")]
-    head = [_record.appointment_id, _record.version, _record.created_at, _version.written_at]
-    current = and_(_record.id == _version.record_id, _record.version == _version.number)
+def select_versions(columns: Mapping[str, Any], which: ColumnElement[bool]) -> Select[Any]:
+    """Return a SELECT of versions of records, with what a decision, the vault and a signature need."""
+    facts = [c.label(name) for name, c in columns.items() if name != "patient_id"]
+    head = [_record.appointment_id, _record.locked, _record.addendum_to, _record.source]
+    own = [_version.number, _version.act, _version.author_id.label("writer_id")]
     return (
-        sealed_rows(RecordVersion, *head, *facts)
-        .join(Record, current)
+        sealed_rows(RecordVersion, *head, _record.created_at, _version.written_at, *own, *facts)
+        .join(Record, and_(_record.id == _version.record_id, which))
         .join(Appointment, _visit.id == _record.appointment_id)
     )
 
 
-_ONE: Final = Query(_select().where(_record.id == bindparam("record_id", type_=PGUUID())))
+def selected() -> Select[Any]:
+    """Return a SELECT of records, each in its present version."""
+    return select_versions(COLUMNS, _record.version == _version.number)
+
+
+CURRENT: Final = selected().where(_record.id == bindparam("record_id", type_=PGUUID()))
+_ONE: Final = Query(CURRENT)
 
 
 async def read_record(clinic: Clinic, me: Me, record_id: UUID) -> OpenRecord:
@@ -76,7 +91,7 @@ async def read_record(clinic: Clinic, me: Me, record_id: UUID) -> OpenRecord:
     if row is None:
         await clinic.gate.absent(me, Action.READ, ResourceType.RECORD, record_id)
     permit = await clinic.gate.read(me, Action.READ, resource_of(row))
-    return _opened(row, await clinic.reveal(me, permit, RecordVersion, row))
+    return await opened(clinic, me, permit, row)
 
 
 async def list_records(
@@ -84,31 +99,43 @@ async def list_records(
 ) -> tuple[Sequence[OpenRecord], UUID | None]:
     """Return a patient's records that the caller may read, newest first, and where the next page starts."""
     await patient_in_sight(clinic, me, patient_id)
-    statement = (
-        _select()
-        .where(_record.patient_id == patient_id)
-        .where(clinic.gate.visible(me, ResourceType.RECORD, _COLUMNS))
-        .order_by(_record.id.desc())
-        .limit(limit + 1)
-    )
+    statement = selected().where(_record.patient_id == patient_id).order_by(_record.id.desc())
     if after:
         statement = statement.where(_record.id < after)
-    rows = await clinic.database.select(statement, asking(me))
-    page = rows[:limit]
-    permits = await clinic.gate.disclose(me, ResourceType.RECORD, map(resource_of, page))
-    opened = [
-        _opened(row, await clinic.reveal(me, permits[row["resource_id"]], RecordVersion, row))
-        for row in page
-        if row["resource_id"] in permits
-    ]
-    return opened, page[-1]["resource_id"] if len(rows) > limit else None
+    rows = await visible(clinic, me, statement.limit(limit + 1))
+    found = await disclosed(clinic, me, rows[:limit])
+    return found, rows[limit - 1]["id"] if len(rows) > limit else None
+
+
+async def visible(
+    clinic: Clinic, me: Me, statement: Select[Any], columns: Mapping[str, Any] = COLUMNS
+) -> Sequence[Mapping[str, Any]]:
+    """Return the rows of a statement that the caller may read, still sealed."""
+    allowed = clinic.gate.visible(me, ResourceType.RECORD, columns)
+    return await clinic.database.select(statement.where(allowed), asking(me))
+
+
+async def disclosed(
+    clinic: Clinic, me: Me, rows: Sequence[Mapping[str, Any]]
+) -> Sequence[OpenRecord]:
+    """Open rows, each decided once more, once their events are on disk."""
+    permits = await clinic.gate.disclose(me, ResourceType.RECORD, map(resource_of, rows))
+    return [await opened(clinic, me, permits[r["id"]], r) for r in rows if r["id"] in permits]
+
+
+async def record_in_sight(clinic: Clinic, me: Me, record_id: UUID) -> None:
+    """Raise NotFound unless the caller may read the record."""
+    row = await clinic.database.one(_ONE, record_id=record_id, **asking(me))
+    if row is None:
+        await clinic.gate.absent(me, Action.READ, ResourceType.RECORD, record_id)
+    await clinic.gate.require(me, Action.READ, resource_of(row))
 
 
 def resource_of(row: Mapping[str, Any]) -> Resource:
     """Return what the policy looks at of a fetched record."""
     return Resource(
         ResourceType.RECORD,
-        id=row["resource_id"],
+        id=row["id"],
         patient_id=row["patient_id"],
         author_id=row["author_id"],
         doctor_id=row["doctor_id"],
@@ -120,18 +147,21 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
     )
 
 
-def _opened(row: Mapping[str, Any], phi: Mapping[str, Value | None]) -> OpenRecord:
+async def opened(clinic: Clinic, me: Me, permit: Permit, row: Mapping[str, Any]) -> OpenRecord:
+    """Open a fetched version and check its signature; one that does not fit is an event, and an error."""
+    phi = await clinic.reveal(me, permit, RecordVersion, row)
+    try:
+        signed = signature(row, phi)
+    except ValueError:
+        await clinic.gate.failed(me, permit, "signature")
+        raise Unreadable("a record is not what was signed") from None
+    heads = ("id", "patient_id", "appointment_id", "author_id", "kind", "status", "sensitivity")
+    others = ("act", "writer_id", "locked", "addendum_to", "written_at", "created_at")
     return OpenRecord(
-        id=row["resource_id"],
-        patient_id=row["patient_id"],
-        appointment_id=row["appointment_id"],
-        author_id=row["author_id"],
-        kind=row["kind"],
-        status=row["status"],
-        sensitivity=row["sensitivity"],
-        version=row["version"],
+        **{name: row[name] for name in (*heads, *others)},
+        version=row["number"],
         title=phi["title"],
         content=phi["content"],
-        written_at=row["written_at"],
-        created_at=row["created_at"],
+        reason=phi["reason"],
+        signature=signed,
     )

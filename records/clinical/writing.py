@@ -1,4 +1,7 @@
-"""Writing a record: a head that decisions can look at, and a first version sealed under the patient's key."""
+"""Writing a record: a head that decisions can look at, and versions sealed under the patient's key.
+
+A version written in a signed status is signed there and then by whoever writes it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +20,16 @@ from records.access.me import Me
 from records.access.relations import DOCTOR, asking, in_care_team, own_appointment
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
-from records.clinical.models import Record, RecordKind, RecordStatus, RecordVersion
+from records.clinical.models import (
+    UNSIGNED,
+    Record,
+    RecordAct,
+    RecordKind,
+    RecordStatus,
+    RecordVersion,
+)
 from records.clinical.reading import OpenRecord
+from records.clinical.signature import Signature, digest
 from records.scheduling.models import Appointment
 from records.scheduling.reading import resource_of
 from records.vault.vault import sealed_rows
@@ -35,6 +46,10 @@ _VISIT: Final = sealed_rows(
 ).where(_visit.id == bindparam("appointment_id", type_=PGUUID()))
 
 
+Words = dict[str, Any]
+"""The words of a version by column: title, content, reason. They are what is sealed, and what is signed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What somebody wants to write. `content` is an object of the record's kind, or plain text."""
@@ -45,6 +60,11 @@ class Draft:
     sensitivity: Sensitivity = Sensitivity.NORMAL
     status: RecordStatus = RecordStatus.DRAFT
     source: str | None = None
+    addendum_to: UUID | None = None
+
+    @property
+    def words(self) -> Words:
+        return {"title": self.title, "content": self.content, "reason": None}
 
 
 async def write_record(
@@ -73,7 +93,7 @@ async def write_record(
     key = clinic.vault.key(visit)
     record, version = rows_of(clinic, permit, key, record_id, appointment_id, draft)
     await add(session, record, version)
-    return _as_written(record, version, draft)
+    return as_written(record, version, draft.words)
 
 
 def rows_of(
@@ -87,10 +107,7 @@ def rows_of(
 ) -> tuple[Record, RecordVersion]:
     """Return the two rows of a new record, sealed; its author is the caller unless an import says else."""
     assert permit.patient_id is not None
-    version_id, author = new_id(), author_id or permit.subject_id
-    cells = clinic.vault.seal(
-        permit, RecordVersion, key, version_id, title=draft.title, content=draft.content
-    )
+    author = author_id or permit.subject_id
     record = Record(
         id=record_id,
         patient_id=permit.patient_id,
@@ -99,32 +116,62 @@ def rows_of(
         kind=draft.kind,
         status=draft.status,
         sensitivity=draft.sensitivity,
+        addendum_to=draft.addendum_to,
         source=draft.source,
     )
     version = RecordVersion(
-        id=version_id,
+        id=new_id(),
         patient_id=permit.patient_id,
         key_id=key.key_id,
         record_id=record_id,
         status=draft.status,
+        sensitivity=draft.sensitivity,
         author_id=author,
-        **cells,
     )
+    seal_version(clinic, permit, key, record, version, draft.words)
     return record, version
 
 
-def _as_written(record: Record, version: RecordVersion, draft: Draft) -> OpenRecord:
+def seal_version(
+    clinic: Clinic,
+    permit: Permit,
+    key: DataKey,
+    record: Record,
+    version: RecordVersion,
+    words: Words,
+) -> None:
+    """Put the sealed words into a version, and its signature, unless it needs none or has it elsewhere."""
+    elsewhere = record.source and version.act is RecordAct.WRITE
+    signed = version.status not in UNSIGNED and not elsewhere
+    mark = digest(open_columns(record, version), words) if signed else None
+    cells = clinic.vault.seal(permit, RecordVersion, key, version.id, **words, digest=mark)
+    for name, cell in cells.items():
+        setattr(version, name, cell)
+
+
+def open_columns(record: Record, version: RecordVersion) -> Mapping[str, Any]:
+    """Return the open columns of a version as a SELECT of versions names them."""
+    own = ("number", "act", "status", "sensitivity", "written_at")
+    return {
+        **{name: getattr(record, name) for name in ("id", "patient_id", "kind")},
+        **{name: getattr(version, name) for name in own},
+        "writer_id": version.author_id,
+    }
+
+
+def as_written(record: Record, version: RecordVersion, words: Words) -> OpenRecord:
+    """Return a version just written as its readers will see it."""
+    heads = ("id", "patient_id", "appointment_id", "author_id", "kind", "locked", "addendum_to")
+    signed = version.digest and digest(open_columns(record, version), words).hex()
     return OpenRecord(
-        id=record.id,
-        patient_id=record.patient_id,
-        appointment_id=record.appointment_id,
-        author_id=record.author_id,
-        kind=record.kind,
-        status=record.status,
-        sensitivity=record.sensitivity,
-        version=record.version,
-        title=draft.title,
-        content=draft.content,
-        written_at=version.written_at,
+        **{name: getattr(record, name) for name in heads},
         created_at=record.created_at,
+        status=version.status,
+        sensitivity=version.sensitivity,
+        version=version.number,
+        act=version.act,
+        writer_id=version.author_id,
+        written_at=version.written_at,
+        signature=Signature(version.author_id, version.written_at, signed) if signed else None,
+        **words,
     )

@@ -1,0 +1,55 @@
+"""Addenda: a record of its own, signed as it is written, that adds to a signed one without touching it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from core.crypto.envelope import Value
+from core.ids import new_id
+from policies.vocabulary import Action, Sensitivity
+from records.access.me import Me
+from records.base import Executor, add, table_of
+from records.clinic import Clinic
+from records.clinical.life import same_words, take_up, write_on
+from records.clinical.models import Record, RecordAct, RecordKind, RecordStatus
+from records.clinical.reading import (
+    OpenRecord,
+    disclosed,
+    record_in_sight,
+    resource_of,
+    selected,
+    visible,
+)
+from records.clinical.writing import Draft, as_written, rows_of
+
+_record = table_of(Record).c
+
+
+async def addend(
+    session: Executor,
+    clinic: Clinic,
+    me: Me,
+    record_id: UUID,
+    title: str,
+    content: Value,
+    expected: int | None = None,
+) -> OpenRecord:
+    """Add a note to a signed record and return the note. It is labelled as what it adds to."""
+    held = await take_up(session, clinic, me, record_id, RecordAct.ADDEND, expected)
+    label = Sensitivity(held.row["sensitivity"])
+    draft = Draft(RecordKind.NOTE, title, content, label, RecordStatus.FINAL, addendum_to=record_id)
+    mine = replace(resource_of(held.row), id=new_id(), author_id=me.subject.id, kind=draft.kind)
+    permit = await clinic.gate.write(session, me, Action.ADDEND, mine)
+    await write_on(session, clinic, held, RecordAct.ADDEND, same_words(held))
+    key, visit_id = clinic.vault.key(held.row), held.row["appointment_id"]
+    (row_id,) = permit.row_ids
+    record, version = rows_of(clinic, permit, key, row_id, visit_id, draft)
+    await add(session, record, version)
+    return as_written(record, version, draft.words)
+
+
+async def list_addenda(clinic: Clinic, me: Me, record_id: UUID) -> Sequence[OpenRecord]:
+    """Return the addenda of a record that the caller may read, oldest first."""
+    await record_in_sight(clinic, me, record_id)
+    statement = selected().where(_record.addendum_to == record_id).order_by(_record.id)
+    return await disclosed(clinic, me, await visible(clinic, me, statement))

@@ -1,0 +1,56 @@
+"""The versions of a record. An old one is decided and noted like the present one: as the record stands now, and as it was."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import Integer, bindparam, true
+
+from core.database import Query
+from policies.vocabulary import Action, ResourceType
+from records.access.me import Me
+from records.access.relations import asking
+from records.base import table_of
+from records.clinic import Clinic
+from records.clinical.models import Record, RecordVersion
+from records.clinical.reading import (
+    COLUMNS,
+    OpenRecord,
+    disclosed,
+    opened,
+    record_in_sight,
+    resource_of,
+    select_versions,
+    visible,
+)
+
+_record, _version = table_of(Record).c, table_of(RecordVersion).c
+_THEN: Final = {**COLUMNS, "status": _version.status, "sensitivity": _version.sensitivity}
+_ALL: Final = select_versions(_THEN, true())
+_ONE: Final = Query(
+    _ALL.add_columns(
+        _record.status.label("status_now"), _record.sensitivity.label("sensitivity_now")
+    ).where(
+        _record.id == bindparam("record_id", type_=PGUUID()),
+        _version.number == bindparam("number", type_=Integer()),
+    )
+)
+
+
+async def list_versions(clinic: Clinic, me: Me, record_id: UUID) -> Sequence[OpenRecord]:
+    """Return the versions of a record that the caller may read, newest first."""
+    await record_in_sight(clinic, me, record_id)
+    mine = _ALL.where(_record.id == record_id).order_by(_version.number.desc())
+    return await disclosed(clinic, me, await visible(clinic, me, mine, _THEN))
+
+
+async def read_version(clinic: Clinic, me: Me, record_id: UUID, number: int) -> OpenRecord:
+    """Return one version of a record, or raise NotFound alike for what is hidden and what is not there."""
+    row = await clinic.database.one(_ONE, record_id=record_id, number=number, **asking(me))
+    if row is None:
+        await clinic.gate.absent(me, Action.READ, ResourceType.RECORD, record_id)
+    now = {**row, "status": row["status_now"], "sensitivity": row["sensitivity_now"]}
+    await clinic.gate.require(me, Action.READ, resource_of(now))
+    permit = await clinic.gate.read(me, Action.READ, resource_of(row))
+    return await opened(clinic, me, permit, row)
