@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from api.errors import PROBLEM_JSON, Problem
 
 TAGS: Final[Mapping[str, str]] = {
-    "me": "The caller, as the policy sees them.",
+    "me": "The caller, as the policy sees them, and their own account.",
+    "accounts": "Who may log in, as what. For administrators.",
     "patients": "Who is cared for, under which numbers and insurances. Every word is sealed.",
     "doctors": "Public profiles of who practises here.",
     "appointments": "Visits: booked, moved, received, called off. Nobody is booked twice.",

@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     refresh_token_seconds: int = Field(default=30 * 86_400, ge=3600)
     argon2_memory_kib: int = Field(default=19_456, ge=8, description="OWASP's floor")
     argon2_time: int = Field(default=2, ge=1)
+    smtp_url: SecretStr = Field(
+        default=SecretStr(""), description="smtp(s)://user:secret@host:port"
+    )
+    mail_from: str = Field(default="confide@localhost", description="sender of letters")
 
     @model_validator(mode="before")
     @classmethod

@@ -76,6 +76,8 @@ class Outcome(StrEnum):
 
 
 EVERY_ROLE = frozenset(Role)
+UNNAMED = frozenset({Role.PATIENT})
+"""Roles whose holders' accounts carry no name in clear."""
 
 # Names that stand for several roles in a rule; a role stands for itself.
 ROLE_GROUPS: Mapping[str, frozenset[Role]] = {

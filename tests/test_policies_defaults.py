@@ -37,6 +37,7 @@ SITUATION = {
     "erroneous": {"status": "entered-in-error"},
     "restricted": {"sensitivity": "R"},
     "secret": {"sensitivity": "V"},
+    "own": {"id": ACCOUNT},
     "observation": {"kind": "observation"},
     "unknown": dict.fromkeys(FOREIGN),
 }
@@ -97,6 +98,7 @@ CASES = """
   admin         publish policy        foreign                        deny  -
   doctor        read    policy        author                         deny  -
   compliance    read    account       foreign                        deny  -
+  admin         update  account       own                            deny  hard-own-account
   compliance    read    key           foreign                        deny  -
   receptionist  import  patient       foreign                        deny  -
   doctor        import  record        author visit                   deny  -
@@ -144,6 +146,8 @@ CASES = """
   nurse         read    appointment   team                           allow appointment-nurse
   patient       book    appointment   self                           allow appointment-self
   admin         create  account       foreign                        allow account-admin
+  admin         update  account       foreign                        allow account-admin
+  nurse         read    account       own                            allow account-self
   admin         read    policy        foreign                        allow policy-read
   compliance    read    policy        foreign                        allow policy-read
   compliance    search  audit_event   foreign                        allow audit-read

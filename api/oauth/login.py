@@ -4,29 +4,23 @@ There is no cookie: each authorization is a login of its own, and all that the p
 form that another site sends is refused by what the browser says of its origin (Fetch Metadata).
 """
 
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from anyio import to_thread
 from authlib.oauth2 import OAuth2Error
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from fastapi.responses import FileResponse
 
 from api.oauth.grants import CodeGrant
+from api.oauth.page import PAGES, foreign, ours, page
 from api.oauth.request import WebRequest, parameters, setting
-from api.oauth.server import NO_STORE, Server
+from api.oauth.server import Server
 from core.errors import Throttled
 from records.identity.accounts import authenticate
 from records.identity.models import Account
 
 router = APIRouter()
 
-PAGES: Final = Path(__file__).parent / "pages"
-_pages = Environment(
-    loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
 _TYPED: Final = ("username", "password")
 
 
@@ -48,10 +42,8 @@ async def authorize(request: Request) -> Response:
         return _refuse(request, error)
     if request.method == "GET" or not any(typed.values()):
         return _login(grant)
-    if not _ours(request):
-        return _page(
-            "refused.html", 403, reason="cross_site", detail="The form came from elsewhere."
-        )
+    if not ours(request):
+        return foreign()
     return await _log_in(request, grant, **typed)
 
 
@@ -82,14 +74,16 @@ def _login(
     grant: Any, status: int = 200, problem: str = "", headers: dict[str, str] | None = None
 ) -> Response:
     asked = grant.request
-    return _page(
+    answer = page(
         "login.html",
         status,
-        (headers or {}) | {"Content-Security-Policy": _policy(asked.payload.redirect_uri)},
+        redirect_uri=asked.payload.redirect_uri,
         problem=problem,
         client=asked.client.row.name,
         hidden=asked.payload.data,
     )
+    answer.headers.update(headers or {})
+    return answer
 
 
 def _refuse(request: Request, error: OAuth2Error) -> Response:
@@ -98,28 +92,4 @@ def _refuse(request: Request, error: OAuth2Error) -> Response:
         answer: Response = Server(setting(request)).handle_error_response(None, error)
         return answer
     detail = error.get_error_description()
-    return _page("refused.html", 400, reason=error.error, detail=detail)
-
-
-def _page(name: str, status: int, headers: dict[str, str] | None = None, **values: Any) -> Response:
-    usual = {"Content-Security-Policy": _policy(), "X-Frame-Options": "DENY"} | NO_STORE
-    return HTMLResponse(_pages.get_template(name).render(values), status, usual | (headers or {}))
-
-
-def _policy(redirect_uri: str = "") -> str:
-    """Browsers hold `form-action` against the redirect after a form too: so it names the client's origin."""
-    parts = urlsplit(redirect_uri)
-    origin = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
-    return (
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
-        f"form-action 'self'{origin}"
-    )
-
-
-def _ours(request: Request) -> bool:
-    """Tell whether a form was sent by our page. What is no browser sends neither header."""
-    site = request.headers.get("sec-fetch-site")
-    if site:
-        return site in ("same-origin", "none")
-    origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    return page("refused.html", 400, reason=error.error, detail=detail)

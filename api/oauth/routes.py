@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from api import deps
-from api.oauth import login, metadata
+from api.oauth import login, metadata, passwords
 from api.oauth.endpoints import describe
 from api.oauth.grants import METHODS
 from api.oauth.request import WebRequest, parameters, setting
@@ -22,6 +22,7 @@ from records.identity.tokens import AccessToken
 router = APIRouter(tags=["oauth"], include_in_schema=False)
 router.include_router(metadata.router)
 router.include_router(login.router)
+router.include_router(passwords.router)
 
 _CORS: Final = {"Access-Control-Allow-Origin": "*"}
 

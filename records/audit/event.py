@@ -21,6 +21,7 @@ class Act(StrEnum):
     LOGIN = "login"
     LOGOUT = "logout"
     TOKEN = "token"  # noqa: S105 - a word, not a secret
+    PASSWORD = "password"  # noqa: S105 - a word as well
 
 
 class Failure(StrEnum):

@@ -1,7 +1,7 @@
 """Who stands behind a token now: a token says who logged in, the database whether that still counts.
 
 An answer is kept for less than a second, so that deactivating an account, changing its roles or ending a session
-acts within a second in every process.
+acts within a second in every process, and at once in the one that did it.
 """
 
 from collections import OrderedDict
@@ -10,7 +10,8 @@ from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy import and_, bindparam, event, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.database import Database, Query
 from policies.facts import Environment, Subject
@@ -41,14 +42,20 @@ class Caller:
     environment: Environment
 
 
-_answers: OrderedDict[tuple[UUID, UUID], tuple[float, Caller | None]] = OrderedDict()
+class Answers(OrderedDict[tuple[UUID, UUID], tuple[float, Caller | None]]):
+    """Answers by session and account, each with the time it was asked; none from before `since` counts."""
+
+    since = 0.0
+
+
+_answers: Final = Answers()
 
 
 async def caller(database: Database, account_id: UUID, session_id: UUID) -> Caller | None:
     """Return who is behind a session; None when the account is not active or the session has ended."""
     key = session_id, account_id
     known, asked = _answers.get(key), monotonic()
-    if known and asked - known[0] < FRESH:
+    if known and known[0] > max(asked - FRESH, _answers.since):
         return known[1]
     row = await database.one(_CALLER, session=session_id, account=account_id)
     answer = _caller(account_id, row) if row else None
@@ -57,6 +64,15 @@ async def caller(database: Database, account_id: UUID, session_id: UUID) -> Call
     if len(_answers) > KEPT:
         _answers.popitem(last=False)
     return answer
+
+
+def forget(session: AsyncSession) -> None:
+    """Ask anew about everybody once this transaction has committed: it changes who may do what."""
+    event.listen(session.sync_session, "after_commit", _begin_anew, once=True)
+
+
+def _begin_anew(_session: object) -> None:
+    _answers.since = monotonic()
 
 
 def environment(purpose: str) -> Environment:

@@ -5,13 +5,21 @@ keyed hash of it (a blind index), which is all that a login needs.
 """
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Text
 from sqlmodel import Field, SQLModel
 
 from policies.vocabulary import Role
-from records.base import Row, all_of, codes, moment, word
+from records.base import Row, all_of, codes, moment, one_of, word
+
+
+class TicketKind(StrEnum):
+    """What a one-time link is for: the first password, or a new one."""
+
+    INVITATION = "invitation"
+    RESET = "reset"
 
 
 class Account(Row, table=True):
@@ -30,8 +38,27 @@ class Account(Row, table=True):
     doctor_id: UUID | None = Field(default=None, foreign_key="doctor.id")
     patient_id: UUID | None = Field(default=None, foreign_key="patient.id")
     label: str | None = word(None)
+    department: str | None = word(None)
     active: bool = True
+    version: int = 1
     created_at: datetime = moment(default=True)
+
+
+class AccountTicket(SQLModel, table=True):
+    """A one-time link to choose a password by. Used ones stay, with the time of their use."""
+
+    __tablename__ = "account_ticket"
+    __table_args__ = (
+        one_of("kind", TicketKind),
+        CheckConstraint("octet_length(token_hash) = 32", name="hashed"),
+    )
+
+    token_hash: bytes = Field(primary_key=True)
+    account_id: UUID = Field(foreign_key="account.id", index=True)
+    kind: str = word()
+    created_at: datetime = moment(default=True)
+    expires_at: datetime = moment()
+    used_at: datetime | None = moment(nullable=True)
 
 
 class OAuthClient(SQLModel, table=True):

@@ -6,16 +6,20 @@ many racing uses one succeeds.
 """
 
 import secrets
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Update, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import now
+from core.database import Database, translated
+from core.errors import NotFound
 from records.base import Executor, add, table_of
+from records.identity.callers import forget
 from records.identity.models import Account, OAuthCode, OAuthRefreshToken, OAuthSession
 
 CODE_LIFE: Final = timedelta(seconds=60)
@@ -111,14 +115,56 @@ async def of_refresh_token(session: AsyncSession, token: str) -> OAuthSession | 
     return (await session.execute(found)).scalar_one_or_none()
 
 
+async def alive(database: Database, account_id: UUID) -> Sequence[Mapping[str, Any]]:
+    """Return the sessions of an account that have not ended, the latest first."""
+    shown = _session.id, _session.client_id, _session.scope, _session.auth_time, _session.expires_at
+    return await database.select(
+        select(*shown).where(*_alive(account_id)).order_by(_session.auth_time.desc())
+    )
+
+
+async def end_all(
+    session: AsyncSession,
+    account_id: UUID,
+    *,
+    only: UUID | None = None,
+    keep: UUID | None = None,
+) -> None:
+    """End the sessions of an account: all of them, all but one, or one (NotFound if it is not alive)."""
+    ending = update(OAuthSession).where(*_alive(account_id)).values(revoked_at=now())
+    if only:
+        ending = ending.where(_session.id == only)
+    if keep:
+        ending = ending.where(_session.id != keep)
+    if not await affected(session, ending) and only:
+        raise NotFound("there is no such session")
+    forget(session)
+
+
+async def affected(session: AsyncSession, statement: Update) -> int:
+    """Return how many rows a statement changed."""
+    with translated():
+        done: Any = await session.execute(statement)
+    return int(done.rowcount)
+
+
+def _alive(account_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    return (
+        _session.account_id == account_id,
+        _session.revoked_at.is_(None),
+        _session.expires_at > now(),
+    )
+
+
 async def end(session: AsyncSession, session_id: UUID) -> OAuthSession:
-    """End a session and so every token of it: in this process and all others within a second."""
+    """End a session and so every token of it: in this process at once, in all others within a second."""
     statement = (
         update(OAuthSession)
         .where(_session.id == session_id, _session.revoked_at.is_(None))
         .values(revoked_at=now())
     )
     await session.execute(statement)
+    forget(session)
     return await session.get_one(OAuthSession, session_id, populate_existing=True)
 
 

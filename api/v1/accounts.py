@@ -1,0 +1,198 @@
+"""Accounts, for administrators: who may log in, as what. Names are not stored, so none is shown."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from api.deps import Clinic, Me, Transaction, tokens
+from api.etags import MustHaveSeen, etag
+from api.json import Json
+from api.paging import Listing, Page, cursor
+from api.v1.me import SessionView, sessions_of
+from policies.vocabulary import Role
+from records.identity import administration
+from records.identity.administration import NewAccount
+from records.identity.tickets import Ticket
+
+router = APIRouter(prefix="/accounts", tags=["accounts"])
+
+Username = Annotated[str, Field(min_length=3, max_length=200, examples=["ada@clinic.example"])]
+Department = Annotated[str, Field(min_length=1, max_length=100, examples=["cardiology"])]
+Label = Annotated[str, Field(min_length=1, max_length=100, examples=["Nurse Okafor"])]
+Roles = Annotated[list[Role], Field(min_length=1, max_length=6, examples=[["nurse"]])]
+
+
+class Strict(BaseModel):
+    """A request body: what it does not name is refused."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class AccountIn(Strict):
+    """An account to make."""
+
+    username: Username = Field(description="an e-mail address, if links are to be sent to it")
+    roles: Roles
+    password: SecretStr | None = Field(None, description="without one the owner is invited")
+    department: Department | None = None
+    label: Label | None = Field(None, description="a name for screens; never a patient's")
+    doctor_id: UUID | None = Field(None, description="the doctor this account is")
+    patient_id: UUID | None = Field(None, description="the patient this account is")
+
+
+class AccountChange(Strict):
+    """What to change (RFC 7396): a member that is absent stays as it is, null clears it."""
+
+    roles: Roles = Field(default_factory=list)
+    active: bool = Field(True, description="false logs the owner out everywhere, at once")
+    department: Department | None = None
+    label: Label | None = None
+    doctor_id: UUID | None = None
+    patient_id: UUID | None = None
+
+
+class AccountQuery(Strict):
+    """Whose account to look for: in the body, since a name has no place in a URL."""
+
+    username: Username
+
+
+class LinkView(BaseModel):
+    """A link that works once. It is shown here and nowhere again."""
+
+    url: str = Field(description="where its owner chooses a password")
+    expires_at: datetime
+
+
+class AccountView(BaseModel):
+    """An account. Its user name is kept as a keyed hash only, its password as Argon2id."""
+
+    id: UUID
+    version: int
+    roles: list[Role]
+    active: bool
+    invited: bool = Field(description="no password was chosen yet")
+    department: str | None
+    label: str | None
+    doctor_id: UUID | None
+    patient_id: UUID | None
+    created_at: datetime
+
+
+class NewAccountView(AccountView):
+    """An account that was just made."""
+
+    invitation: LinkView | None = Field(description="null when a password was given")
+
+
+@router.post("", operation_id="create_account", status_code=201, response_model=NewAccountView)
+async def post_account(
+    new: AccountIn, session: Transaction, clinic: Clinic, me: Me, request: Request
+) -> Response:
+    """Make an account. Without a password the answer holds a link for its owner to choose one."""
+    given = new.model_dump() | {"password": new.password and new.password.get_secret_value()}
+    account, link = await administration.create_account(session, clinic, me, NewAccount(**given))
+    body = _view(account) | {"invitation": _link(request, link) if link else None}
+    location = {"Location": f"/v1/accounts/{account['id']}", "ETag": etag(account["version"])}
+    return Json(body, 201, location)
+
+
+@router.get("", operation_id="list_accounts", response_model=Listing[AccountView])
+async def get_accounts(
+    clinic: Clinic,
+    me: Me,
+    page: Page,
+    role: Annotated[Role | None, Query(description="those who have this role")] = None,
+    active: Annotated[bool | None, Query(description="active ones, or the others")] = None,
+) -> Response:
+    """List accounts."""
+    found, last = await administration.list_accounts(
+        clinic, me, limit=page.limit, after=page.after, role=role, active=active
+    )
+    return Json({"items": [_view(a) for a in found], "next_cursor": cursor(last)})
+
+
+@router.post("/search", operation_id="search_accounts", response_model=Listing[AccountView])
+async def search_accounts(query: AccountQuery, clinic: Clinic, me: Me) -> Response:
+    """Find the account of a user name."""
+    found, _ = await administration.list_accounts(clinic, me, limit=1, username=query.username)
+    return Json({"items": [_view(a) for a in found], "next_cursor": None})
+
+
+@router.get("/{account_id}", operation_id="read_account", response_model=AccountView)
+async def get_account(account_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """Read one account: any for administrators, one's own for everybody."""
+    account = await administration.read_account(clinic, me, account_id)
+    return Json(_view(account), headers={"ETag": etag(account["version"])})
+
+
+@router.patch("/{account_id}", operation_id="change_account", response_model=AccountView)
+async def patch_account(
+    account_id: UUID,
+    change: AccountChange,
+    seen: MustHaveSeen,
+    session: Transaction,
+    clinic: Clinic,
+    me: Me,
+) -> Response:
+    """Change an account that is not one's own. It acts on the owner's next request."""
+    account = await administration.change_account(
+        session, clinic, me, account_id, seen, change.model_dump(exclude_unset=True)
+    )
+    return Json(_view(account), headers={"ETag": etag(account["version"])})
+
+
+@router.post(
+    "/{account_id}/invitation",
+    operation_id="invite_account",
+    status_code=201,
+    response_model=LinkView,
+)
+async def post_invitation(
+    account_id: UUID, session: Transaction, clinic: Clinic, me: Me, request: Request
+) -> Response:
+    """Make a link for the owner to choose a password; those made before end."""
+    link = await administration.invite(session, clinic, me, account_id)
+    return Json(_link(request, link), 201)
+
+
+@router.get(
+    "/{account_id}/sessions",
+    operation_id="list_account_sessions",
+    response_model=Listing[SessionView],
+)
+async def get_sessions(account_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """List where an account is logged in."""
+    return sessions_of(me, await administration.list_sessions(clinic, me, account_id))
+
+
+@router.delete("/{account_id}/sessions", operation_id="end_account_sessions", status_code=204)
+async def delete_sessions(
+    account_id: UUID, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """Log an account out everywhere."""
+    await administration.end_sessions(session, clinic, me, account_id)
+    return Response(status_code=204)
+
+
+@router.delete(
+    "/{account_id}/sessions/{session_id}", operation_id="end_account_session", status_code=204
+)
+async def delete_session(
+    account_id: UUID, session_id: UUID, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """End one session of an account."""
+    await administration.end_sessions(session, clinic, me, account_id, only=session_id)
+    return Response(status_code=204)
+
+
+def _view(account: Any) -> dict[str, Any]:
+    return {name: account[name] for name in AccountView.model_fields}
+
+
+def _link(request: Request, link: Ticket) -> dict[str, Any]:
+    url = f"{tokens(request).issuer}/oauth/password?link={link.secret}"
+    return {"url": url, "expires_at": link.expires_at}

@@ -1,0 +1,49 @@
+"""Letters by SMTP: one sender, plain text. Without a server the letter is not sent, and the log says so."""
+
+import asyncio
+import smtplib
+import ssl
+from email.message import EmailMessage
+from urllib.parse import unquote, urlsplit
+
+import structlog
+
+from core.settings import Settings
+
+PATIENCE = 10.0
+"""Seconds for the mail server to answer."""
+
+log = structlog.get_logger()
+
+
+async def send(here: Settings, to: str, subject: str, text: str) -> None:
+    """Hand a letter to the mail server. A failure is logged by its kind: it may not disturb what caused the letter."""
+    url = here.smtp_url.get_secret_value()
+    if not url:
+        log.warning("letter not sent: CONFIDE_SMTP_URL is not set", subject=subject)
+        return
+    letter = EmailMessage()
+    letter["From"], letter["To"], letter["Subject"] = here.mail_from, to, subject
+    letter.set_content(text)
+    try:
+        await asyncio.to_thread(_hand_over, url, letter)
+    except (OSError, smtplib.SMTPException) as error:
+        log.error("letter not sent", error=type(error).__name__)
+
+
+def _hand_over(url: str, letter: EmailMessage) -> None:
+    """`smtps://` is TLS from the start; `smtp://` is raised to TLS, except on this very machine."""
+    parts = urlsplit(url)
+    host, tls = parts.hostname or "localhost", ssl.create_default_context()
+    direct = parts.scheme == "smtps"
+    server: smtplib.SMTP = (
+        smtplib.SMTP_SSL(host, parts.port or 465, timeout=PATIENCE, context=tls)
+        if direct
+        else smtplib.SMTP(host, parts.port or 587, timeout=PATIENCE)
+    )
+    with server:
+        if not direct and host not in ("localhost", "127.0.0.1", "::1"):
+            server.starttls(context=tls)
+        if parts.username:
+            server.login(unquote(parts.username), unquote(parts.password or ""))
+        server.send_message(letter)

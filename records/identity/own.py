@@ -1,0 +1,62 @@
+"""What people do to their own account: another password, an end to a session. Nobody's leave is needed, it is kept."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.errors import FieldError, Invalid
+from policies.vocabulary import Outcome, Purpose, ResourceType
+from records.access.me import Me
+from records.audit.event import Act, Event
+from records.clinic import Clinic
+from records.identity import sessions
+from records.identity.attempts import attempts
+from records.identity.models import Account
+from records.identity.passwords import passwords
+from records.identity.strength import require_strong
+from records.identity.tickets import set_password
+
+
+async def own_sessions(clinic: Clinic, me: Me) -> Sequence[Mapping[str, Any]]:
+    """Return where the caller is logged in."""
+    return await sessions.alive(clinic.database, me.subject.id)
+
+
+async def end_own_sessions(
+    session: AsyncSession, clinic: Clinic, me: Me, only: UUID | None = None
+) -> None:
+    """Log the caller out: of one session, or of all but the one that asks."""
+    await sessions.end_all(session, me.subject.id, only=only, keep=None if only else me.session)
+    await clinic.trail.note_within(session, _event(me, Act.LOGOUT, Outcome.ALLOW))
+
+
+async def change_password(
+    session: AsyncSession, clinic: Clinic, me: Me, current: str, new: str
+) -> None:
+    """Set another password, given the present one; every other session of the account ends."""
+    account = await session.get_one(Account, me.subject.id)
+    attempts.count(account.login, me.origin.network)
+    right, _ = await passwords().verify(current, account.password_hash)
+    if not right:
+        await clinic.trail.note(_event(me, Act.PASSWORD, Outcome.DENY))
+        raise Invalid(errors=[FieldError("/current_password", "wrong", "this is not the password")])
+    require_strong(new, "/new_password")
+    attempts.forget(account.login, me.origin.network)
+    await set_password(session, clinic, account, new, me.origin, reason="password")
+    await sessions.end_all(session, account.id, keep=me.session)
+
+
+def _event(me: Me, act: Act, outcome: Outcome) -> Event:
+    return Event(
+        actor=me.subject.id,
+        roles=tuple(me.subject.roles),
+        session=me.session,
+        action=act,
+        outcome=outcome,
+        purpose=Purpose.OPERATIONS,
+        resource_type=ResourceType.ACCOUNT,
+        resource_ids=(me.subject.id,),
+        origin=me.origin,
+    )
