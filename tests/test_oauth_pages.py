@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.logins import NAME, Service, serve
+from policies.vocabulary import Role
+from records.identity.accounts import create
+from tests.logins import NAME, PASSWORD, Service, serve
 
 
 @pytest.fixture
@@ -153,11 +155,14 @@ async def test_introspection_answers_owners_and_clients_with_a_secret(service: S
 
 async def test_nobody_learns_of_the_tokens_of_others(service: Service):
     mine = (await service.grant())["access_token"]
-    await service.sql(
-        "INSERT INTO account (id, login, password_hash, roles, active, created_at)"
-        " SELECT gen_random_uuid(), $1, password_hash, '{nurse}', true, now() FROM account",
-        service.clinic.indexes.login("nurse@demo"),
-    )
+    async with service.clinic.database.transaction() as session:
+        await create(
+            session,
+            service.clinic.indexes,
+            username="nurse@demo",
+            password=PASSWORD,
+            roles=[Role.NURSE],
+        )
     login = await service.log_in("nurse@demo")
     theirs = (await service.redeem(login.code, login.verifier)).json()["access_token"]
     headers = {"Authorization": f"Bearer {theirs}"}
