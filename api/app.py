@@ -8,7 +8,17 @@ from fastapi import FastAPI
 from api import docs, errors, health, openapi, problems
 from api.middleware import Envelope
 from api.oauth import routes as oauth
-from api.v1 import accounts, appointments, audit, doctors, me, patients, record_life, records, visits
+from api.v1 import (
+    accounts,
+    appointments,
+    audit,
+    doctors,
+    me,
+    patients,
+    record_life,
+    records,
+    visits,
+)
 from core import logging
 from core.crypto.keyring import open_provider
 from core.settings import Settings, settings
