@@ -112,13 +112,16 @@ async def cloned(postgres: str, template: str) -> AsyncIterator[str]:
     await execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def confide(url: str, home: Path, *argv: str | Path) -> subprocess.CompletedProcess[str]:
+def confide(
+    url: str, home: Path, *argv: str | Path, **settings: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command of ours as an operator does, in a process of its own."""
     environment = {
         **os.environ,
         "CONFIDE_ENVIRONMENT": "development",
         "CONFIDE_HOME": str(home),
         "CONFIDE_DATABASE_URL": url,
+        **settings,
     }
     command = [sys.executable, "-m", "api.cli", *argv]
     return subprocess.run(
