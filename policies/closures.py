@@ -3,7 +3,20 @@
 from collections.abc import Callable
 
 from policies.facts import Environment, Resource, Subject
-from policies.formula import AllOf, Always, Among, AnyOf, Attr, Flag, Formula, Known, Literal, Same
+from policies.formula import (
+    AllOf,
+    Always,
+    Among,
+    AnyOf,
+    Attr,
+    Flag,
+    Formula,
+    Holds,
+    Known,
+    Literal,
+    Same,
+    Within,
+)
 
 Closure = Callable[[Subject, Resource, Environment], bool]
 
@@ -35,6 +48,10 @@ def _source(formula: Formula) -> str:  # noqa: PLR0911 one return a kind of node
             return f"{_operand(left)} {'==' if expected else '!='} {_operand(right)}"
         case Among(attr, words, expected):
             return f"{_operand(attr)} {'' if expected else 'not '}in {words!r}"
+        case Holds(holder, member, expected):
+            return f"{_operand(member)} {'' if expected else 'not '}in {_operand(holder)}"
+        case Within(part, whole, expected):
+            return f"{'' if expected else 'not '}({_operand(part)} <= {_operand(whole)})"
 
 
 def _operand(operand: Attr | Literal) -> str:

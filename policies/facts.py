@@ -10,17 +10,22 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from policies.vocabulary import Purpose, ResourceType, Role, Sensitivity
+from policies.clearance import LABELS
+from policies.vocabulary import Category, Purpose, ResourceType, Role, Sensitivity
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Subject:
-    """Who asks. `id` is the account's; `roles` are those active in this session, not all ever granted."""
+    """Who asks. `id` is the account's; `roles` are those active in this session, not all ever granted.
+
+    `clearances` are the confidentialities and the categories that the account may read.
+    """
 
     id: UUID
     roles: frozenset[Role]
     doctor_id: UUID | None = None
     patient_id: UUID | None = None
+    clearances: frozenset[str] = frozenset({Sensitivity.NORMAL})
 
     def __repr__(self) -> str:
         return f"subject {self.id}"
@@ -47,6 +52,7 @@ class Resource:
     status: str | None = None
     kind: str | None = None
     sensitivity: Sensitivity | None = None
+    categories: frozenset[str] | None = None
     in_care_team: bool | None = None
     own_appointment: bool | None = None
 
@@ -58,6 +64,7 @@ class Kind(StrEnum):
     ID = "id"
     TEXT = "text"
     FLAG = "flag"
+    SET = "set"
 
 
 EVERYWHERE: Final = frozenset(ResourceType)
@@ -83,6 +90,7 @@ SCHEMA: Final[Mapping[tuple[str, str], Attribute]] = {
     ("sub", "id"): Attribute(Kind.ID, nullable=False),
     ("sub", "doctor_id"): Attribute(Kind.ID),
     ("sub", "patient_id"): Attribute(Kind.ID),
+    ("sub", "clearances"): Attribute(Kind.SET, nullable=False, words=LABELS),
     ("env", "purpose"): Attribute(Kind.TEXT, nullable=False, words=frozenset(Purpose)),
     ("obj", "id"): Attribute(Kind.ID),
     ("obj", "patient_id"): Attribute(Kind.ID, _OF_PATIENT | {ResourceType.AUDIT_EVENT}),
@@ -94,6 +102,9 @@ SCHEMA: Final[Mapping[tuple[str, str], Attribute]] = {
     ("obj", "kind"): Attribute(Kind.TEXT, frozenset({ResourceType.RECORD})),
     ("obj", "sensitivity"): Attribute(
         Kind.TEXT, frozenset({ResourceType.RECORD}), words=frozenset(Sensitivity)
+    ),
+    ("obj", "categories"): Attribute(
+        Kind.SET, frozenset({ResourceType.RECORD}), words=frozenset(Category)
     ),
     ("obj", "in_care_team"): Attribute(Kind.FLAG, _OF_PATIENT),
     ("obj", "own_appointment"): Attribute(Kind.FLAG, _OF_PATIENT),

@@ -57,6 +57,24 @@ class Among:
 
 
 @dataclass(frozen=True, slots=True)
+class Holds:
+    """The set `holder` has `member` in it."""
+
+    holder: Attr
+    member: Attr | Literal
+    expected: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Everything in the set `part` is in the set `whole` as well."""
+
+    part: Attr
+    whole: Attr
+    expected: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     parts: "tuple[Formula, ...]"
 
@@ -66,7 +84,7 @@ class AnyOf:
     parts: "tuple[Formula, ...]"
 
 
-Leaf = Flag | Known | Same | Among
+Leaf = Flag | Known | Same | Among | Holds | Within
 Formula = Always | Leaf | AllOf | AnyOf
 
 
@@ -105,5 +123,9 @@ def attributes(leaf: Leaf) -> tuple[Attr, ...]:
     match leaf:
         case Same(left, right):
             return tuple(side for side in (left, right) if isinstance(side, Attr))
+        case Holds(holder, member):
+            return (holder, member) if isinstance(member, Attr) else (holder,)
+        case Within(part, whole):
+            return part, whole
         case _:
             return (leaf.attr,)

@@ -20,9 +20,11 @@ from policies.formula import (
     Attr,
     Flag,
     Formula,
+    Holds,
     Known,
     Literal,
     Same,
+    Within,
     negate,
 )
 from policies.vocabulary import ResourceType
@@ -37,10 +39,10 @@ REFUSALS: Final = {
     "condition-construct": "a condition knows and, or, not, comparisons, literals and attributes only",
     "condition-not-boolean": "this is neither true nor false",
     "condition-attribute": "this resource has no such attribute",
-    "condition-operator": "only ==, !=, in, not in, is None and is not None compare",
+    "condition-operator": "only ==, !=, in, not in, is None and is not None compare, and <= sets",
     "condition-types": "the two sides are of different kinds",
     "condition-constant": "this comparison always comes to the same",
-    "condition-list": "the right side of `in` is a list of at least one literal",
+    "condition-list": "the right side of `in` is a list of at least one literal, or a set",
     "condition-word": "this attribute never has that value",
     "condition-literal": "a literal is text of letters, digits, blanks and _.:/- without r. or p.",
 }
@@ -124,6 +126,10 @@ class _Reader:
         match op:
             case ast.Eq() | ast.NotEq():
                 return self._same(left, right, expected=isinstance(op, ast.Eq))
+            case ast.In() | ast.NotIn() if isinstance(right, ast.Attribute):
+                return self._holds(left, right, expected=isinstance(op, ast.In))
+            case ast.LtE():
+                return self._within(left, right)
             case ast.In() | ast.NotIn():
                 return self._among(left, right, expected=isinstance(op, ast.In))
             case ast.Is() | ast.IsNot() if isinstance(right, ast.Constant) and right.value is None:
@@ -134,7 +140,7 @@ class _Reader:
     def _same(self, left: ast.expr, right: ast.expr, *, expected: bool) -> Formula:
         one, other = self._operand(left), self._operand(right)
         match one, other:
-            case Attr(), Attr() if one.kind is not other.kind:
+            case Attr(), Attr() if one.kind is not other.kind or one.kind is Kind.SET:
                 _refuse("condition-types", right)
             case (Attr(), Attr()) if one == other:
                 _refuse("condition-constant", right)
@@ -152,6 +158,28 @@ class _Reader:
         for word, element in zip(words, right.elts, strict=True):
             self._fits(attr, word, element)
         return Among(attr, words, expected)
+
+    def _holds(self, left: ast.expr, right: ast.expr, *, expected: bool) -> Formula:
+        holder, member = self._set(right, "condition-list"), self._operand(left)
+        words = SCHEMA[holder.root, holder.name].words
+        if isinstance(member, Attr) and member.kind is not Kind.TEXT:
+            _refuse("condition-types", left)
+        if isinstance(member, Literal) and words is not None and member.value not in words:
+            _refuse("condition-word", left)
+        return Holds(holder, member, expected)
+
+    def _within(self, left: ast.expr, right: ast.expr) -> Formula:
+        part = self._set(left, "condition-operator")
+        whole = self._set(right, "condition-operator")
+        if part == whole:
+            _refuse("condition-constant", right)
+        return Within(part, whole)
+
+    def _set(self, node: ast.expr, otherwise: str) -> Attr:
+        attr = self._attribute(node) if isinstance(node, ast.Attribute) else None
+        if attr is None or attr.kind is not Kind.SET:
+            _refuse(otherwise, node)
+        return attr
 
     def _known(self, node: ast.expr, *, expected: bool) -> Formula:
         attr = self._attribute(node)

@@ -3,10 +3,24 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Exists, and_, false, or_, true
+from sqlalchemy import ColumnElement, Exists, Text, and_, any_, false, literal, or_, true
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from policies.facts import Environment, Subject
-from policies.formula import AllOf, Always, Among, AnyOf, Attr, Flag, Formula, Known, Literal, Same
+from policies.formula import (
+    AllOf,
+    Always,
+    Among,
+    AnyOf,
+    Attr,
+    Flag,
+    Formula,
+    Holds,
+    Known,
+    Literal,
+    Same,
+    Within,
+)
 
 Columns = Mapping[str, ColumnElement[Any]]
 """Attribute of `r.obj` -> column, or EXISTS for a relation. Comparison must be binary (no CHAR(n), no
@@ -45,6 +59,10 @@ class _Writer:
                 return self._same(self._value(left), self._value(right), expected)
             case Among(attr, words, expected):
                 return self._among(self._value(attr), words, expected)
+            case Holds(holder, member, expected):
+                return _either(_holds(self._value(holder), self._value(member)), expected)
+            case Within(part, whole, expected):
+                return _either(_within(self._value(part), self._value(whole)), expected)
 
     def _value(self, operand: Attr | Literal) -> Any:
         if isinstance(operand, Literal):
@@ -75,6 +93,27 @@ class _Writer:
         if not isinstance(value, ColumnElement):
             return _decided((value in words) is expected)
         return value.in_(words) if expected else value.not_in(words)
+
+
+def _holds(holder: Any, member: Any) -> Any:
+    """Return whether a set holds a member: decided here where both are facts of the subject."""
+    if not isinstance(holder, ColumnElement) and not isinstance(member, ColumnElement):
+        return member in holder
+    return _member(member) == any_(_set(holder))
+
+
+def _within(part: Any, whole: Any) -> Any:
+    if not isinstance(part, ColumnElement) and not isinstance(whole, ColumnElement):
+        return part <= whole
+    return _set(part).contained_by(_set(whole))
+
+
+def _member(member: Any) -> ColumnElement[Any]:
+    return member if isinstance(member, ColumnElement) else literal(member, Text())
+
+
+def _set(values: Any) -> ColumnElement[Any]:
+    return values if isinstance(values, ColumnElement) else literal(sorted(values), ARRAY(Text))
 
 
 def _either(value: Any, expected: bool) -> ColumnElement[bool]:

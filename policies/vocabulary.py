@@ -57,6 +57,16 @@ class Sensitivity(StrEnum):
     VERY_RESTRICTED = "V"
 
 
+class Category(StrEnum):
+    """HL7 v3 ActCode, information sensitivity: what a record is about that not every reader may know of."""
+
+    PSYCHIATRY = "PSY"
+    HIV = "HIV"
+    SUBSTANCE_ABUSE = "ETH"
+    SUBSTANCE_USE_DISORDER = "SUD"
+    SEXUALITY = "SEX"
+
+
 class Purpose(StrEnum):
     """HL7 v3 ActReason, value set PurposeOfUse: why somebody asks."""
 

@@ -5,18 +5,21 @@ Rows hold what trips translations up: NULL, '', trailing blanks, case twins, loo
 
 import random
 from dataclasses import replace
+from itertools import combinations
 from uuid import UUID
 
 from hypothesis import strategies as st
 
-from policies.facts import SCHEMA, Environment, Kind, Resource, Subject
+from policies.clearance import LABELS
+from policies.facts import SCHEMA, Attribute, Environment, Kind, Resource, Subject
 from policies.rules import Rule
-from policies.vocabulary import ROLES, Outcome, Purpose, ResourceType, Role, Sensitivity
+from policies.vocabulary import ROLES, Category, Outcome, Purpose, ResourceType, Role, Sensitivity
 
 IDS = [UUID(int=number) for number in range(1, 5)]
 WORDS = ["", "final", "Final", "final ", "draft", "a_"]
 HOSTILE = [*WORDS, "ﬁnal", "a%", "ab", "f\u0131nal", "' or 1=1 --", "e\u0301", "\u00e9", "None"]
 POOL = {Kind.ID: IDS, Kind.TEXT: HOSTILE, Kind.FLAG: [True, False]}
+SETS = [frozenset(c) for n in (0, 1, 2) for c in combinations(Category, n)]
 OBJ = {
     name: attribute
     for (root, name), attribute in SCHEMA.items()
@@ -24,11 +27,14 @@ OBJ = {
 }
 
 
+def values_of(attribute: Attribute) -> list:
+    if attribute.kind is Kind.SET:
+        return SETS
+    return sorted(attribute.words or ()) or POOL[attribute.kind]
+
+
 def a_row(dice: random.Random) -> Resource:
-    values = {
-        name: dice.choice([None, *(attribute.words or POOL[attribute.kind])])
-        for name, attribute in OBJ.items()
-    }
+    values = {name: dice.choice([None, *values_of(attribute)]) for name, attribute in OBJ.items()}
     return Resource(ResourceType.RECORD, **values)
 
 
@@ -43,7 +49,7 @@ def completed(row: Resource) -> Resource:
     return replace(
         row,
         **{
-            name: dice.choice([*(OBJ[name].words or POOL[OBJ[name].kind])])
+            name: dice.choice(values_of(OBJ[name]))
             for name, value in found.items()
             if value is None
         },
@@ -82,10 +88,26 @@ codes = st.sampled_from(list(closed)).flatmap(
 literals = st.builds(lambda name, op, w: f"{name} {op} {w}", st.sampled_from(texts), equality, word)
 nulls = st.builds(
     lambda name, op: f"{name} {op} None",
-    st.sampled_from([*ids, *subject_ids[1:], *texts, *flags, "r.obj.sensitivity"]),
+    st.sampled_from(
+        [*ids, *subject_ids[1:], *texts, *flags, "r.obj.sensitivity", "r.obj.categories"]
+    ),
     st.sampled_from(["is", "is not"]),
 )
-leaves = chains | memberships | codes | literals | st.sampled_from([*flags, "True", "False"])
+sets = st.sampled_from(
+    [
+        "r.obj.categories <= r.sub.clearances",
+        "r.sub.clearances <= r.obj.categories",
+        "r.obj.sensitivity in r.sub.clearances",
+        "r.obj.status not in r.sub.clearances",
+        "r.obj.kind in r.obj.categories",
+        "r.env.purpose in r.sub.clearances",
+        "'PSY' in r.obj.categories",
+        "'HIV' not in r.obj.categories",
+        "'V' in r.sub.clearances",
+    ]
+)
+constants = st.sampled_from([*flags, "True", "False"])
+leaves = chains | memberships | codes | literals | sets | constants
 
 
 def combined(leaf: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -126,7 +148,8 @@ def policies(draw: st.DrawFn) -> list[Rule]:
 
 def subjects(maybe: st.SearchStrategy[UUID | None]) -> st.SearchStrategy[Subject]:
     roles = st.frozensets(st.sampled_from(list(Role)), min_size=1, max_size=3)
-    return st.builds(Subject, st.sampled_from(IDS), roles, maybe, maybe)
+    clearances = st.frozensets(st.sampled_from(sorted(LABELS)))
+    return st.builds(Subject, st.sampled_from(IDS), roles, maybe, maybe, clearances)
 
 
 any_subject = subjects(st.sampled_from([None, *IDS]))

@@ -3,20 +3,28 @@
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from itertools import product
 
 import pytest
 import pytest_asyncio
 from hypothesis import given, settings
 from sqlalchemy import Column, ColumnElement, Integer, MetaData, Table, exists, select, types
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from policies.clearance import LABELS
 from policies.enforcer import PolicySnapshot
 from policies.facts import Environment, Kind, Subject
 from policies.rules import Rule, defaults
 from policies.vocabulary import Action, Purpose, ResourceType, Role
 from tests.random_policies import IDS, OBJ, ROWS, any_subject, environments, policies
 
-SQL = {Kind.ID: types.Uuid(), Kind.TEXT: types.Text(), Kind.FLAG: types.Boolean()}
+SQL = {
+    Kind.ID: types.Uuid(),
+    Kind.TEXT: types.Text(),
+    Kind.FLAG: types.Boolean(),
+    Kind.SET: ARRAY(types.Text()),
+}
 TABLE = Table(
     "record_pool",
     MetaData(),
@@ -25,6 +33,10 @@ TABLE = Table(
     prefixes=["TEMPORARY"],
 )
 COLUMNS = {name: TABLE.c[name] for name in OBJ}
+
+
+def stored(value: object) -> object:
+    return list(value) if isinstance(value, frozenset) else value
 
 
 @dataclass
@@ -58,7 +70,7 @@ async def pool(postgres: str) -> AsyncIterator[Pool]:
     engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
     async with engine.connect() as connection:
         await connection.run_sync(TABLE.create)
-        rows = [{name: getattr(row, name) for name in OBJ} for row in ROWS]
+        rows = [{name: stored(getattr(row, name)) for name in OBJ} for row in ROWS]
         await connection.execute(TABLE.insert(), [{"n": n, **row} for n, row in enumerate(rows)])
         yield (pool := Pool(connection, Counter()))
     await engine.dispose()
@@ -98,6 +110,14 @@ TRAPS = [
     "r.obj.sensitivity != 'V'",
     "r.env.purpose not in ['TREAT'] or r.obj.own_appointment",
     "True and not False",
+    "r.obj.categories <= r.sub.clearances",
+    "not (r.obj.categories <= r.sub.clearances)",
+    "r.sub.clearances <= r.obj.categories",
+    "r.obj.sensitivity not in r.sub.clearances",
+    "'PSY' in r.obj.categories",
+    "'PSY' not in r.obj.categories",
+    "r.obj.status in r.obj.categories",
+    "r.obj.categories is None",
 ]
 
 
@@ -107,8 +127,8 @@ async def test_the_traps_of_translation_catch_neither_engine(pool: Pool, trap: s
     base = Rule("base", 4, "anyone", "record", "read", "allow", "True")
     rules = [Rule("trap", 3, "anyone", "record", "read", effect, trap)]
     snapshot = PolicySnapshot.build(1, rules + [base] * (effect == "deny"))
-    for doctor in (None, IDS[0]):
-        subject = Subject(IDS[1], frozenset({Role.DOCTOR}), doctor, None)
+    for doctor, cleared in product((None, IDS[0]), (set(), {"N", "PSY"}, LABELS)):
+        subject = Subject(IDS[1], frozenset({Role.DOCTOR}), doctor, None, frozenset(cleared))
         gap = await pool.disagreement(snapshot, subject, Environment(Purpose.TREATMENT))
         assert gap == set()
 

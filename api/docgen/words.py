@@ -2,7 +2,20 @@
 
 from typing import Final
 
-from policies.formula import AllOf, Always, Among, AnyOf, Attr, Flag, Formula, Known, Literal, Same
+from policies.formula import (
+    AllOf,
+    Always,
+    Among,
+    AnyOf,
+    Attr,
+    Flag,
+    Formula,
+    Holds,
+    Known,
+    Literal,
+    Same,
+    Within,
+)
 
 _NAMES: Final = {
     ("sub", "id"): "the caller",
@@ -16,6 +29,8 @@ _NAMES: Final = {
     ("obj", "status"): "its status",
     ("obj", "kind"): "its kind",
     ("obj", "sensitivity"): "its sensitivity",
+    ("obj", "categories"): "its categories",
+    ("sub", "clearances"): "the caller's clearances",
 }
 _FLAGS: Final = {
     ("in_care_team", True): "the caller treats the patient",
@@ -42,6 +57,10 @@ def in_words(formula: Formula) -> str:  # noqa: PLR0911 - one a kind of node
             return f"{_name(left)} is {'' if expected else 'not '}{_name(right)}"
         case Among(attr, words, expected):
             return f"{_name(attr)} is {'' if expected else 'not '}one of {', '.join(words)}"
+        case Holds(holder, member, expected):
+            return f"{_name(member)} is {'' if expected else 'not '}among {_name(holder)}"
+        case Within(part, whole, expected):
+            return f"{_name(part)} are {'' if expected else 'not '}all among {_name(whole)}"
 
 
 def _part(formula: Formula) -> str:
