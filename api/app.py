@@ -17,6 +17,7 @@ from api.v1 import (
     patients,
     record_life,
     records,
+    sealed,
     visits,
 )
 from core import logging
@@ -40,6 +41,7 @@ MODULES = (
     records,
     record_life,
     audit,
+    sealed,
 )
 
 

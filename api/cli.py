@@ -35,7 +35,7 @@ def quiet() -> None:
 
 @app.command()
 def dev() -> None:
-    """Run the whole stack here: PostgreSQL, broker, API, worker, relay. Ctrl-C stops it all."""
+    """Run the whole stack here: PostgreSQL, broker, API, worker, relay, sealer. Ctrl-C stops it all."""
     from api.dev import run
 
     chosen = settings()
@@ -84,6 +84,16 @@ def relay() -> None:
 
     logging.configure()
     asyncio.run(serve_relay(settings()))
+
+
+@app.command()
+def sealer() -> None:
+    """Run the sealer: events of the ledger get their place in the log, and the log is signed."""
+    from core import logging
+    from records.audit.sealer import serve_sealer
+
+    logging.configure()
+    asyncio.run(serve_sealer(settings()))
 
 
 @app.command()

@@ -92,4 +92,5 @@ def test_every_answer_of_v1_has_a_schema(document: dict[str, Any]):
         if status == "204":
             assert "content" not in good, operation["operationId"]
             continue
-        assert good["content"]["application/json"]["schema"], operation["operationId"]
+        assert good["content"], operation["operationId"]
+        assert all(c["schema"] for c in good["content"].values()), operation["operationId"]

@@ -12,7 +12,7 @@ from api.paging import Listing, Page, cursor
 from policies.vocabulary import Outcome, Purpose, ResourceType
 from records.audit.event import Failure
 from records.audit.queries import Filters
-from records.compliance import list_events, read_event
+from records.compliance.trail import list_events, read_event
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 

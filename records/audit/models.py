@@ -1,14 +1,14 @@
-"""The audit trail's two tables: the outbox a request writes, and the ledger that is never changed."""
+"""The audit trail's tables: the outbox a request writes, the ledger that is never changed, and the tree over it."""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, SmallInteger, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PGUUID
 from sqlmodel import Field, SQLModel
 
-from records.base import moment, word
+from records.base import Row, moment, word
 
 SCHEMA = "audit"
 
@@ -53,3 +53,58 @@ class AuditEvent(SQLModel, table=True):
     )
     break_glass: bool = False
     body: bytes
+
+
+class Unsealed(SQLModel, table=True):
+    """An event of the ledger that the sealer has yet to take. A trigger puts it here, whoever writes the ledger."""
+
+    __tablename__ = "unsealed"
+    __table_args__ = ({"schema": SCHEMA},)
+
+    event_id: UUID = Field(primary_key=True)
+    since: datetime = moment(default=True)
+
+
+class Leaf(SQLModel, table=True):
+    """The event at one place of the sealed log. Its hash stays when the event's body is pruned."""
+
+    __tablename__ = "leaf"
+    __table_args__ = (
+        CheckConstraint("octet_length(leaf_hash) = 32", name="hash"),
+        {"schema": SCHEMA},
+    )
+
+    leaf_index: int = Field(
+        primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False}
+    )
+    event_id: UUID = Field(unique=True)
+    leaf_hash: bytes
+
+
+class TreeNode(SQLModel, table=True):
+    """The root of a perfect subtree of 256^level leaves, so that no proof needs more than a few tiles."""
+
+    __tablename__ = "tree_node"
+    __table_args__ = (
+        CheckConstraint("octet_length(hash) = 32", name="hash"),
+        {"schema": SCHEMA},
+    )
+
+    level: int = Field(
+        primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False}
+    )
+    index: int = Field(
+        primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False}
+    )
+    hash: bytes
+
+
+class Checkpoint(Row, table=True):
+    """A signed statement of the log's size and root: a C2SP note."""
+
+    __tablename__ = "checkpoint"
+    __table_args__ = (Index("ix_checkpoint_size", "size", "id"), {"schema": SCHEMA})
+
+    size: int = Field(sa_type=BigInteger)
+    note: str = word()
+    signed_at: datetime = moment(default=True)

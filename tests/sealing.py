@@ -1,0 +1,86 @@
+"""A ledger without a broker: events stored by its writer, sealed by a sealer, in the test's own process."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from core.database import Database
+from core.ids import new_id
+from policies.vocabulary import Action, Outcome, ResourceType
+from records.audit import ledger, sealer
+from records.audit.book import Book
+from records.audit.event import Event, Origin
+from records.audit.sealer import Sealer, open_signer
+
+ISSUER = "https://clinic.example"
+
+
+def event(**changes: object) -> Event:
+    fields = {
+        "actor": new_id(),
+        "action": Action.READ,
+        "outcome": Outcome.ALLOW,
+        "resource_type": ResourceType.RECORD,
+        "resource_ids": (new_id(),),
+        "patient": new_id(),
+        "origin": Origin("GET /v1/records/{record_id}", str(new_id())),
+    }
+    return Event(**(fields | changes))  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def role(url: str, name: str) -> AsyncIterator[Database]:
+    database = Database(url, role=name, size=1)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def store(url: str, *events: Event) -> None:
+    async with role(url, ledger.ROLE) as database:
+        await ledger.store(database, [e.body() for e in events])
+
+
+async def drain(url: str) -> None:
+    """Do what relay and worker do: move everything from the outbox into the ledger."""
+    async with role(url, ledger.ROLE) as database:
+        connection = await asyncpg.connect(url)
+        bodies = [r["body"] for r in await connection.fetch("SELECT body FROM audit.outbox")]
+        await connection.close()
+        await ledger.store(database, bodies)
+
+
+async def seal(url: str, home: Path, **options: Any) -> int:
+    """Run a fresh sealer once, from the lock to the signature."""
+    async with role(url, sealer.ROLE) as database, database.bare() as connection:
+        one = Sealer(open_signer(home, ISSUER), Book(home / sealer.BOOK), **options)
+        await one.resume(connection)
+        return await one.once(connection)
+
+
+async def filled(url: str, home: Path, *sizes: int) -> Sequence[Event]:
+    """Store and seal batches of events; return them all."""
+    events = list[Event]()
+    for size in sizes:
+        batch = [event() for _ in range(size)]
+        await store(url, *batch)
+        await seal(url, home)
+        events += batch
+    return events
+
+
+async def as_superuser(url: str, *statements: str) -> None:
+    """Do to the ledger what only the server's superuser can do: its triggers are switched off first."""
+    connection = await asyncpg.connect(url)
+    for table in ("event", "leaf", "tree_node", "checkpoint"):
+        await connection.execute(f"ALTER TABLE audit.{table} DISABLE TRIGGER USER")
+    for statement in statements:
+        await connection.execute(statement)
+    for table in ("event", "leaf", "tree_node", "checkpoint"):
+        await connection.execute(f"ALTER TABLE audit.{table} ENABLE TRIGGER USER")
+    await connection.close()
