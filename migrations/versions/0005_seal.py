@@ -6,8 +6,8 @@ A trigger queues every event for the sealer, so that no way into the ledger goes
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0005"
+down_revision = "0004"
 
 ROLES = ("confide_sealer", "confide_auditor")
 APPEND_ONLY = ("leaf", "tree_node", "checkpoint")
