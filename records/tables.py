@@ -4,6 +4,7 @@ import records.access.models
 import records.audit.models
 import records.clinical.models
 import records.identity.models
+import records.once
 import records.people.models
 import records.scheduling.models
 import records.vault.models  # noqa: F401

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import etag
 from api.json import Json
+from api.once import Idempotent
 from api.paging import Listing, Page, cursor
 from records.scheduling.booking import book
 from records.scheduling.models import AppointmentStatus, CancellationReason
@@ -58,12 +59,17 @@ class NewAppointment(BaseModel):
     response_model=AppointmentView,
 )
 async def post_appointment(
-    new: NewAppointment, session: Transaction, clinic: Clinic, me: Me
+    new: NewAppointment, session: Transaction, clinic: Clinic, me: Me, once: Idempotent
 ) -> Response:
     """Book a visit. When doctor or patient is engaged, the answer is 409 `slot-taken`."""
-    booked = await book(session, clinic, me, **new.model_dump())
-    headers = {"Location": f"/v1/appointments/{booked.id}", "ETag": etag(booked.version)}
-    return Json(booked, 201, headers)
+    return await once.created(
+        session,
+        clinic,
+        me,
+        lambda: book(session, clinic, me, **new.model_dump()),
+        lambda made: read_appointment(clinic, me, made),
+        at="/v1/appointments",
+    )
 
 
 @router.get(

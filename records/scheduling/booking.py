@@ -5,7 +5,7 @@ INSERT can run into.
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -112,8 +112,8 @@ def _as_booked(row: Appointment, reason: str | None) -> OpenAppointment:
         patient_id=row.patient_id,
         doctor_id=row.doctor_id,
         status=row.status,
-        start=row.starts_at,
-        end=row.ends_at,
+        start=row.starts_at.astimezone(UTC),
+        end=row.ends_at.astimezone(UTC),
         version=row.version,
         created_at=row.created_at,
         reason=reason,
