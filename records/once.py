@@ -62,8 +62,8 @@ async def claim(session: Executor, clinic: Clinic, me: Me, key: str, request: by
     Raises Conflict(`idempotency-in-progress`) while an equal request runs, and
     Invalid(`idempotency-key-reused`) when the key came with another request.
     """
-    token = clinic.indexes.request("key", key)
-    body = clinic.indexes.request("body", sha256(request).hexdigest())
+    token = clinic.indexes.request(f"key {key}")
+    body = clinic.indexes.request(f"body {sha256(request).hexdigest()}")
     wanted = Claim(me.subject.id, me.origin.endpoint, token, body)
     named = and_(
         _kept.account_id == wanted.account_id,

@@ -13,6 +13,9 @@ from tests.apis import Api, serve
 from tests.clinics import outbox
 
 
+LOCKED = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"
+
+
 @pytest.fixture
 async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
     async with serve(database_url, tmp_path) as api:
@@ -65,8 +68,9 @@ async def test_while_the_first_runs_the_second_is_told_so(api: Api, database_url
     await transaction.start()
     await lock.execute("LOCK TABLE appointment IN EXCLUSIVE MODE")
     first = asyncio.create_task(book(api, booking(api)))
-    while not await sql(database_url, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"):
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        while not await sql(database_url, LOCKED):  # noqa: ASYNC110 - not a lock of this process
+            await asyncio.sleep(0.01)
     second = await book(api, booking(api))
     await transaction.rollback()
     await lock.close()

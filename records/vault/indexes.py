@@ -47,9 +47,9 @@ class Indexes:
         """Return the token, in hex, of where an imported row came from: a second import finds it."""
         return self._key.token("any", "source", "exact", [reference], UNIQUE_BITS).hex()
 
-    def request(self, part: str, text: str) -> bytes:
-        """Return the token of a part of a request, by which the same request is known again."""
-        return self._key.token("idempotency_key", part, "exact", [text], UNIQUE_BITS)
+    def request(self, text: str) -> bytes:
+        """Return the token of a request's key or body, by which the same request is known again."""
+        return self._key.token("idempotency_key", "token", "exact", [text], UNIQUE_BITS)
 
     def login(self, username: str) -> bytes:
         """Return the token of a login name."""
