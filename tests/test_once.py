@@ -12,7 +12,6 @@ from core.clock import now
 from tests.apis import Api, serve
 from tests.clinics import outbox
 
-
 LOCKED = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"
 
 
