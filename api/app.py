@@ -13,11 +13,13 @@ from api.v1 import (
     appointments,
     audit,
     doctors,
+    locations,
     me,
     patients,
     record_life,
     records,
     sealed,
+    services,
     visits,
 )
 from core import logging
@@ -36,6 +38,8 @@ MODULES = (
     accounts,
     patients,
     doctors,
+    services,
+    locations,
     appointments,
     visits,
     records,

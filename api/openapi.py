@@ -12,6 +12,8 @@ TAGS: Final[Mapping[str, str]] = {
     "accounts": "Who may log in, as what. For administrators.",
     "patients": "Who is cared for, under which numbers and insurances. Every word is sealed.",
     "doctors": "Public profiles of who practises here.",
+    "services": "Kinds of visit: how long, how soon, how far ahead, for how many.",
+    "locations": "Sites, and the rooms in them.",
     "appointments": "Visits: booked, moved, received, called off. Nobody is booked twice.",
     "records": "Medical records. Each read is decided and noted before it is answered.",
     "audit": "Who did what to whose data, for those who check.",
@@ -33,8 +35,11 @@ def complete(app: FastAPI) -> None:
         document["tags"] = [{"name": n, "description": d} for n, d in TAGS.items()]
         for operation in operations(document):
             operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
-        for operation in operations(document, "post", under="/v1/"):
-            operation["responses"].setdefault("409", _conflict())
+        for operation in operations(document, "post", "put", "patch", "delete", under="/v1/"):
+            operation["responses"].setdefault("409", _refusal("Conflict"))
+        for operation in operations(document, "put", "patch", "delete", under="/v1/"):
+            operation["responses"].setdefault("412", _refusal("It has changed"))
+            operation["responses"].setdefault("428", _refusal("If-Match is required"))
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -56,6 +61,6 @@ def _define_problem(schemas: dict[str, Any]) -> None:
     schemas["Problem"] = problem
 
 
-def _conflict() -> dict[str, Any]:
+def _refusal(title: str) -> dict[str, Any]:
     schema = {"$ref": _REF.format(model="Problem")}
-    return {"description": "Conflict", "content": {PROBLEM_JSON: {"schema": schema}}}
+    return {"description": title, "content": {PROBLEM_JSON: {"schema": schema}}}

@@ -96,7 +96,15 @@ SCHEMA: Final[Mapping[tuple[str, str], Attribute]] = {
     ("obj", "patient_id"): Attribute(Kind.ID, _OF_PATIENT | {ResourceType.AUDIT_EVENT}),
     ("obj", "author_id"): Attribute(Kind.ID, frozenset({ResourceType.RECORD, ResourceType.POLICY})),
     ("obj", "doctor_id"): Attribute(
-        Kind.ID, frozenset({ResourceType.DOCTOR, ResourceType.APPOINTMENT, ResourceType.RECORD})
+        Kind.ID,
+        frozenset(
+            {
+                ResourceType.DOCTOR,
+                ResourceType.SCHEDULE,
+                ResourceType.APPOINTMENT,
+                ResourceType.RECORD,
+            }
+        ),
     ),
     ("obj", "status"): Attribute(Kind.TEXT, _WITH_STATUS),
     ("obj", "kind"): Attribute(Kind.TEXT, frozenset({ResourceType.RECORD})),

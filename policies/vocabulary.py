@@ -18,12 +18,14 @@ class Action(StrEnum):
 
     `attend` is the course of a visit (check-in to completion, no-show); `retract` says that it never was. `amend` is
     to say anew what a signed record says; `addend` is to add a record to it.
+    `override` is to book outside a doctor's hours, and nearer or further off than the service has it.
     """
 
     READ = "read"
     SEARCH = "search"
     CREATE = "create"
     UPDATE = "update"
+    DELETE = "delete"
     SIGN = "sign"
     COSIGN = "cosign"
     AMEND = "amend"
@@ -32,6 +34,7 @@ class Action(StrEnum):
     CANCEL = "cancel"
     ATTEND = "attend"
     RETRACT = "retract"
+    OVERRIDE = "override"
     IMPORT = "import"
     EXPORT = "export"
     PUBLISH = "publish"
@@ -41,6 +44,10 @@ class ResourceType(StrEnum):
     PATIENT = "patient"
     COVERAGE = "coverage"
     DOCTOR = "doctor"
+    SERVICE = "service"
+    LOCATION = "location"
+    SCHEDULE = "schedule"
+    SLOT = "slot"
     APPOINTMENT = "appointment"
     RECORD = "record"
     ACCOUNT = "account"

@@ -4,7 +4,8 @@ Table classes skip validation (SQLModel, `table=True`): they are built from chec
 from a request body. They are written with `add()`, in the order given, and read by `Query`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from itertools import groupby
 from typing import Any, ClassVar, Protocol
@@ -19,6 +20,8 @@ from sqlalchemy import (
     Table,
     Text,
     inspect,
+    select,
+    update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel, insert
@@ -26,6 +29,7 @@ from sqlmodel import Field, SQLModel, insert
 from core.clock import now
 from core.crypto.sealed import Sealed
 from core.database import translated
+from core.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed
 from core.ids import new_id
 
 metadata = SQLModel.metadata
@@ -75,6 +79,42 @@ async def add(session: Executor, *rows: SQLModel) -> None:
         values = [{c: getattr(row, c) for c in columns} for row in group]
         with translated():
             await session.execute(insert(kind), values)
+
+
+async def revise(
+    session: Executor, kind: type[SQLModel], row_id: UUID, version: int | None, **values: Any
+) -> int:
+    """Change a row that is still at `version` (None: at any); return the version it then has.
+
+    Raises NotFound, or PreconditionFailed when somebody else was faster.
+    """
+    table = table_of(kind)
+    change = update(table).where(table.c.id == row_id)
+    if version is not None:
+        change = change.where(table.c.version == version)
+    change = change.values(**values, version=table.c.version + 1).returning(table.c.version)
+    with translated():
+        newest = (await session.execute(change)).scalar()
+    if newest is None:
+        there = await session.execute(select(table.c.id).where(table.c.id == row_id))
+        if there.first() is None:
+            raise NotFound(f"there is no such {table.name.replace('_', ' ')}")
+        raise PreconditionFailed("it has changed since you read it")
+    return int(newest)
+
+
+@contextmanager
+def referring(kind: type[SQLModel]) -> Iterator[None]:
+    """Turn a reference to nothing into Invalid with a pointer to the field, instead of a Conflict."""
+    prefix = f"fk-{table_of(kind).name.replace('_', '-')}-"
+    try:
+        yield
+    except Conflict as conflict:
+        if not conflict.code.startswith(prefix):
+            raise
+        field = conflict.code.removeprefix(prefix).replace("-", "_")
+        fault = FieldError(f"/{field}", "unknown", "there is no such thing")
+        raise Invalid(errors=[fault]) from None
 
 
 def table_of(kind: type[SQLModel]) -> Table:

@@ -7,6 +7,7 @@ import records.identity.models
 import records.once
 import records.people.models
 import records.scheduling.models
+import records.scheduling.supply
 import records.vault.models  # noqa: F401
 from records.base import metadata
 

@@ -87,6 +87,12 @@ CASES = """
   nurse         read    coverage      team                           deny  -
   doctor        update  coverage      team                           deny  -
   doctor        update  doctor        doctor                         deny  -
+  receptionist  update  service       foreign                        deny  -
+  doctor        create  location      foreign                        deny  -
+  patient       read    schedule      foreign                        deny  -
+  doctor        update  schedule      foreign                        deny  -
+  nurse         create  schedule      foreign                        deny  -
+  patient       override appointment  self                           deny  -
   doctor        read    appointment   foreign                        deny  -
   doctor        read    appointment   visit                          deny  -
   doctor        book    appointment   foreign                        deny  -
@@ -132,6 +138,12 @@ CASES = """
   receptionist  update  coverage      foreign                        allow coverage-keep
   patient       read    doctor        foreign                        allow doctor-read
   admin         update  doctor        foreign                        allow doctor-keep
+  patient       search  slot          foreign                        allow offer-read
+  admin         create  service       foreign                        allow offer-keep
+  nurse         read    schedule      foreign                        allow schedule-read
+  receptionist  delete  schedule      foreign                        allow schedule-keep
+  doctor        update  schedule      doctor                         allow schedule-own
+  receptionist  override appointment  foreign                        allow appointment-override
   receptionist  book    appointment   foreign                        allow appointment-desk
   doctor        read    appointment   doctor                         allow appointment-doctor
   doctor        read    appointment   team                           allow appointment-doctor
@@ -162,15 +174,24 @@ REACH = """
   admin         account: create import read search update, appointment: import, coverage: import
   admin         doctor: create import read search update, patient: import, record: import
   admin         key: create read search, policy: read search
+  admin         service: create read search update, location: create read search update
+  admin         slot: read search, schedule: create delete read search update
   compliance    audit_event: read search, doctor: read search, policy: read search
-  doctor        appointment: attend book cancel read retract search update, coverage: read search
+  compliance    service: read search, location: read search, slot: read search, schedule: read search
+  doctor        appointment: attend book cancel override read retract search update, coverage: read search
+  doctor        service: read search, location: read search, slot: read search
+  doctor        schedule: create delete read search update
   doctor        doctor: read search, patient: create read search
   doctor        record: addend amend cosign create read retract search sign update
   nurse         appointment: attend read search, doctor: read search, patient: read search
+  nurse         service: read search, location: read search, slot: read search, schedule: read search
   nurse         record: addend amend create read retract search sign update
   patient       appointment: book cancel read search update, coverage: read search
+  patient       service: read search, location: read search, slot: read search
   patient       doctor: read search, patient: read search, record: read search
-  receptionist  appointment: attend book cancel read search update, coverage: create read search update
+  receptionist  service: read search, location: read search, slot: read search
+  receptionist  schedule: create delete read search update
+  receptionist  appointment: attend book cancel override read search update, coverage: create read search update
   receptionist  doctor: read search, patient: create read search update
 """
 

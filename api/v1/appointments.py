@@ -30,6 +30,8 @@ class AppointmentView(BaseModel):
     id: UUID
     patient_id: UUID
     doctor_id: UUID
+    service_id: UUID | None = None
+    location_id: UUID | None = None
     status: AppointmentStatus
     start: AwareDatetime
     end: AwareDatetime
@@ -48,7 +50,13 @@ class NewAppointment(BaseModel):
     patient_id: UUID
     doctor_id: UUID
     start: AwareDatetime
-    end: AwareDatetime | None = Field(None, description="30 minutes after the start if left out")
+    end: AwareDatetime | None = Field(
+        None, description="if left out, the start plus the length of the service, or 30 minutes"
+    )
+    service_id: UUID | None = Field(None, description="the kind of visit")
+    location_id: UUID | None = Field(
+        None, description="the room, or the site; the service's own if left out"
+    )
     reason: str | None = Field(None, max_length=1000, description="sealed like every other PHI")
 
 
@@ -61,7 +69,7 @@ class NewAppointment(BaseModel):
 async def post_appointment(
     new: NewAppointment, session: Transaction, clinic: Clinic, me: Me, once: Idempotent
 ) -> Response:
-    """Book a visit. When doctor or patient is engaged, the answer is 409 `slot-taken`."""
+    """Book a visit. When doctor, patient or room is engaged, the answer is 409 `slot-taken`."""
     return await once.created(
         session,
         clinic,

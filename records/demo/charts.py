@@ -18,7 +18,8 @@ from records.fhir.found import (
     FoundVisit,
 )
 from records.people.registration import CoverageDetails, IdentifierDetails, PatientDetails
-from records.scheduling.models import AppointmentStatus, Schedule
+from records.scheduling.models import AppointmentStatus
+from records.scheduling.supply import Schedule
 
 SEED: Final = 20260701
 MRN: Final = "https://clinic.example/mrn"

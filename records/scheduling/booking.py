@@ -5,15 +5,17 @@ INSERT can run into.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert
 
 from core.clock import now
+from core.database import translated
 from core.errors import Conflict, FieldError, Invalid, NotFound
 from core.ids import new_id
 from policies.facts import Resource
@@ -23,20 +25,34 @@ from records.access.me import Me
 from records.access.relations import asking
 from records.base import Executor, table_of
 from records.clinic import Clinic
-from records.people.models import Doctor, Patient
+from records.people.models import Patient
 from records.people.reading import FACTS, resource_of
 from records.scheduling.models import Appointment
 from records.scheduling.reading import OpenAppointment
+from records.scheduling.seating import Seat, seats
+from records.scheduling.terms import ONE, Terms, terms_of
 from records.vault.vault import sealed_rows
 
-DEFAULT_LENGTH: Final = timedelta(minutes=30)
 LONGEST: Final = timedelta(hours=12)
 
-_appointment, _doctor = table_of(Appointment), table_of(Doctor).c
+_appointment = table_of(Appointment)
 _patient = table_of(Patient).c
 _WHOM: Final = sealed_rows(Patient, *FACTS).where(
     _patient.id == bindparam("patient_id", type_=PGUUID()), _patient.active
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A visit to book. Without an end it lasts as long as its service, or half an hour."""
+
+    patient_id: UUID
+    doctor_id: UUID
+    start: datetime
+    end: datetime | None = None
+    service_id: UUID | None = None
+    location_id: UUID | None = None
+    reason: str | None = None
 
 
 async def book(
@@ -47,16 +63,15 @@ async def book(
     patient_id: UUID,
     doctor_id: UUID,
     start: datetime,
-    end: datetime | None = None,
-    reason: str | None = None,
+    **details: Any,
 ) -> OpenAppointment:
-    """Book a visit and return it.
+    """Book a visit (`details`: what else a Visit has) and return it.
 
-    Raises Invalid for a time that cannot be, NotFound for a patient the caller may not book for or a doctor
-    who is not there, and Conflict(`slot-taken`) when doctor or patient is engaged at that time.
+    Raises Invalid for a time or a service that cannot be, NotFound for a patient the caller may not book for
+    or a doctor who is not there, and Conflict(`slot-taken`) when doctor, patient or room is engaged then.
     """
-    end = end or start + DEFAULT_LENGTH
-    refuse_impossible(start, end)
+    visit = Visit(patient_id, doctor_id, start, **details)
+    refuse_impossible(start, visit.end)
     whom = await _whom(session, clinic, me, patient_id)
     resource = Resource(
         ResourceType.APPOINTMENT,
@@ -67,50 +82,57 @@ async def book(
         own_appointment=whom["own_appointment"],
     )
     permit = await clinic.gate.write(session, me, Action.BOOK, resource, within=resource_of(whom))
-    await _refuse_absent(session, doctor_id)
-    row = _sealed(clinic, permit, whom, doctor_id, start, end, reason)
-    await _take(session, row)
-    return _as_booked(row, reason)
+    terms = await _terms(session, visit)
+    row = _sealed(clinic, permit, whom, visit, terms)
+    for seat in await seats(session, terms, visit.location_id, row.session_id):
+        if await _take(session, row, seat):
+            return _as_booked(row, seat, visit.reason)
+    raise Conflict(
+        "doctor, patient or room is engaged at that time", code="slot-taken", retryable=True
+    )
 
 
 def _sealed(
-    clinic: Clinic,
-    permit: Permit,
-    whom: Mapping[str, Any],
-    doctor_id: UUID,
-    start: datetime,
-    end: datetime,
-    reason: str | None,
+    clinic: Clinic, permit: Permit, whom: Mapping[str, Any], visit: Visit, terms: Terms
 ) -> Appointment:
     (appointment_id,) = permit.row_ids
     key = clinic.vault.key(whom)
-    cells = clinic.vault.seal(permit, Appointment, key, appointment_id, reason=reason)
+    cells = clinic.vault.seal(permit, Appointment, key, appointment_id, reason=visit.reason)
+    end = visit.end or visit.start + terms.duration
+    blocked_from, blocked_until = terms.blocked(visit.start, end)
     return Appointment(
         id=appointment_id,
         patient_id=whom["patient_id"],
         key_id=key.key_id,
-        doctor_id=doctor_id,
-        starts_at=start,
+        doctor_id=visit.doctor_id,
+        service_id=terms.service_id,
+        starts_at=visit.start,
         ends_at=end,
+        blocked_from=blocked_from,
+        blocked_until=blocked_until,
+        session_id=terms.session(visit.doctor_id, visit.start),
+        capacity=terms.capacity,
         created_by=permit.subject_id,
         **cells,
     )
 
 
-async def _take(session: Executor, row: Appointment) -> None:
+async def _take(session: Executor, row: Appointment, seat: Seat) -> bool:
+    """Try a seat; it is ours if a row comes back."""
     values = {c: getattr(row, c) for c in _appointment.columns.keys()}  # noqa: SIM118 - a ColumnCollection
-    taking = insert(_appointment).values(values).on_conflict_do_nothing()
-    if (await session.execute(taking.returning(_appointment.c.id))).first() is None:
-        raise Conflict(
-            "doctor or patient is engaged at that time", code="slot-taken", retryable=True
-        )
+    taking = insert(_appointment).values(values | asdict(seat)).on_conflict_do_nothing()
+    with translated():
+        taken = await session.execute(taking.returning(_appointment.c.id))
+    return taken.first() is not None
 
 
-def _as_booked(row: Appointment, reason: str | None) -> OpenAppointment:
+def _as_booked(row: Appointment, seat: Seat, reason: str | None) -> OpenAppointment:
     return OpenAppointment(
         id=row.id,
         patient_id=row.patient_id,
         doctor_id=row.doctor_id,
+        service_id=row.service_id,
+        location_id=seat.location_id,
         status=row.status,
         start=row.starts_at.astimezone(UTC),
         end=row.ends_at.astimezone(UTC),
@@ -120,11 +142,11 @@ def _as_booked(row: Appointment, reason: str | None) -> OpenAppointment:
     )
 
 
-def refuse_impossible(start: datetime, end: datetime) -> None:
+def refuse_impossible(start: datetime, end: datetime | None) -> None:
     """Raise Invalid for a time that no visit can have."""
-    if start.tzinfo is None or end.tzinfo is None:
+    if start.tzinfo is None or (end and end.tzinfo is None):
         raise Invalid(errors=[FieldError("/start", "time-zone", "a time needs its offset")])
-    if not start < end <= start + LONGEST:
+    if end and not start < end <= start + LONGEST:
         raise Invalid(
             errors=[FieldError("/end", "order", "a visit ends after it starts, within 12 h")]
         )
@@ -140,7 +162,12 @@ async def _whom(session: Executor, clinic: Clinic, me: Me, patient_id: UUID) -> 
     return row
 
 
-async def _refuse_absent(session: Executor, doctor_id: UUID) -> None:
-    found = await session.execute(select(_doctor.id).where(_doctor.id == doctor_id, _doctor.active))
-    if found.first() is None:
+async def _terms(session: Executor, visit: Visit) -> Terms:
+    wanted = {"doctor_id": visit.doctor_id, "service_id": visit.service_id}
+    row = (await session.execute(ONE, wanted)).mappings().first()
+    if row is None:
         raise NotFound("there is no such doctor")
+    if visit.service_id and not row["offered"]:
+        fault = FieldError("/service_id", "not-offered", "this doctor does not offer this service")
+        raise Invalid(errors=[fault])
+    return terms_of(row)

@@ -25,10 +25,14 @@ from records.scheduling.history import write_down
 from records.scheduling.life import FINAL, LIFE, refuse_illegal
 from records.scheduling.models import Act, Appointment, AppointmentChange, CancellationReason
 from records.scheduling.reading import OpenAppointment, opened, resource_of, selected
+from records.scheduling.seating import moved
 
 _visit, _change = table_of(Appointment), table_of(AppointmentChange).c
 _ID: Final = bindparam("appointment_id", type_=PGUUID())
-_LOCKED: Final = selected().where(_visit.c.id == _ID).with_for_update(of=_visit)
+_HELD: Final = [
+    _visit.c[n] for n in ("blocked_from", "blocked_until", "session_id", "lane", "capacity")
+]
+_LOCKED: Final = selected(*_HELD).where(_visit.c.id == _ID).with_for_update(of=_visit)
 _LAST: Final = (
     select(*_change).where(_change.appointment_id == _ID).order_by(_change.number.desc()).limit(1)
 )
@@ -73,7 +77,7 @@ async def reschedule(
     row = await _locked(session, clinic, me, Act.RESCHEDULE, appointment_id)
     end = end or start + (row["ends_at"] - row["starts_at"])
     refuse_impossible(start, end)
-    new = {"starts_at": start, "ends_at": end, "moves": row["moves"] + 1}
+    new = {**await moved(session, row, start, end), "moves": row["moves"] + 1}
     return await _changed(session, clinic, me, Act.RESCHEDULE, Action.UPDATE, row, new, why)
 
 
@@ -86,9 +90,8 @@ async def undo(
     if last is None or last["act"] in FINAL:
         raise Conflict("there is no change to take back", code="nothing-to-undo")
     new = {
+        **await moved(session, row, last["from_start"], last["from_end"]),
         "status": last["from_status"],
-        "starts_at": last["from_start"],
-        "ends_at": last["from_end"],
         "cancellation_reason": None,
     }
     right = LIFE[Act(last["act"])].right
@@ -148,11 +151,13 @@ async def _store(session: Executor, row_id: UUID, values: Mapping[str, Any]) -> 
         if conflict.code not in TAKEN:
             raise
         raise Conflict(
-            "doctor or patient is engaged at that time", code="slot-taken", retryable=True
+            "doctor, patient or room is engaged at that time", code="slot-taken", retryable=True
         ) from None
 
 
-TAKEN: Final = frozenset({"doctor-taken", "patient-taken", "room-taken", "contention"})
+TAKEN: Final = frozenset(
+    {"doctor-taken", "patient-taken", "room-taken", "uq-appointment-lane", "contention"}
+)
 """The codes of Conflict with which the database says that a time is not free."""
 
 

@@ -1,6 +1,6 @@
-"""Weekly availability and appointments. The exclusion constraints are the judge of every race."""
+"""Appointments. The exclusion constraints are the judge of every race."""
 
-from datetime import date, datetime, time
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlmodel import Field
 
 from core.crypto.envelope import Cell
-from records.base import Protected, Row, moment, one_of, phi, sealed_by, word
+from records.base import Protected, moment, one_of, phi, sealed_by, word
 
 
 class AppointmentStatus(StrEnum):
@@ -67,17 +67,28 @@ BLOCKING = "status IN ('pending', 'booked', 'arrived', 'checked-in')"
 """The statuses in which an appointment holds its time; all others leave it free."""
 
 
-def _never_twice(who: str) -> ExcludeConstraint:
-    return ExcludeConstraint(
-        (text(who), "="),
-        (text("tstzrange(starts_at, ends_at)"), "&&"),
-        name=f"{who.removesuffix('_id')}_taken",
-        where=text(BLOCKING),
-    )
+BUFFERED = "tstzrange(coalesce(blocked_from, starts_at), coalesce(blocked_until, ends_at))"
+"""The time a visit takes from doctor and room: with the buffers around it. The patient is free of those."""
+
+_SESSION = "coalesce(session_id, id)"
+
+
+def _never_twice(
+    name: str, *same: str, time: str = BUFFERED, where: str = BLOCKING
+) -> ExcludeConstraint:
+    """Forbid two blocking visits at one time that agree on `same`; seats of one session are one visit."""
+    apart = [(text(_SESSION), "<>")] if time is BUFFERED else []
+    alike = [(text(column), "=") for column in same]
+    return ExcludeConstraint(*alike, *apart, (text(time), "&&"), name=name, where=text(where))
 
 
 class Appointment(Protected, table=True):
-    """A patient's visit to a doctor, half-open in time: [starts_at, ends_at)."""
+    """A patient's visit to a doctor, half-open in time: [starts_at, ends_at).
+
+    `blocked_from` and `blocked_until` are the buffers of its service, frozen (NULL: none). Of a group visit this
+    is one seat: `lane` of `capacity`, frozen too, in the session that all its seats name. `exclusive`: the location
+    is a room, which nobody else may be in.
+    """
 
     __tablename__ = "appointment"
     __table_args__ = (
@@ -90,8 +101,25 @@ class Appointment(Protected, table=True):
             "cancellation_reason IS NULL OR status IN ('cancelled', 'noshow')",
             name="reason_of_cancelling",
         ),
-        _never_twice("doctor_id"),
-        _never_twice("patient_id"),
+        CheckConstraint(
+            "blocked_from <= starts_at AND blocked_until >= ends_at", name="buffers_around"
+        ),
+        CheckConstraint("lane BETWEEN 1 AND capacity", name="lane"),
+        CheckConstraint("(capacity > 1) = (session_id IS NOT NULL)", name="session"),
+        _never_twice("doctor_taken", "doctor_id"),
+        _never_twice("patient_taken", "patient_id", time="tstzrange(starts_at, ends_at)"),
+        _never_twice(
+            "room_taken",
+            "location_id",
+            where=f"exclusive AND location_id IS NOT NULL AND {BLOCKING}",
+        ),
+        Index(
+            "uq_appointment_lane",
+            "session_id",
+            "lane",
+            unique=True,
+            postgresql_where=text(f"session_id IS NOT NULL AND {BLOCKING}"),
+        ),
         Index("ix_appointment_doctor_day", "doctor_id", "starts_at"),
         Index("ix_appointment_patient_doctor", "patient_id", "doctor_id", "starts_at"),
     )
@@ -101,6 +129,14 @@ class Appointment(Protected, table=True):
     status: AppointmentStatus = word(AppointmentStatus.BOOKED)
     starts_at: datetime = moment()
     ends_at: datetime = moment()
+    blocked_from: datetime | None = moment(nullable=True)
+    blocked_until: datetime | None = moment(nullable=True)
+    service_id: UUID | None = Field(default=None, foreign_key="service.id")
+    location_id: UUID | None = Field(default=None, foreign_key="location.id")
+    exclusive: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    session_id: UUID | None = None
+    lane: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
+    capacity: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
     reason: Cell | None = phi(nullable=True)
     source: str | None = word(None, max_length=200, unique=True)
     cancellation_reason: CancellationReason | None = word(None)
@@ -143,23 +179,3 @@ class AppointmentChange(Protected, table=True):
     note: Cell | None = phi(nullable=True)
     changed_by: UUID | None = Field(default=None, foreign_key="account.id")
     changed_at: datetime = moment(default=True)
-
-
-class Schedule(Row, table=True):
-    """A weekly window of a doctor, in the clinic's local time. ISO weekday: Monday is 1."""
-
-    __tablename__ = "schedule"
-    __table_args__ = (
-        CheckConstraint("weekday BETWEEN 1 AND 7", name="weekday"),
-        CheckConstraint("slot_minutes BETWEEN 5 AND 480", name="slot_minutes"),
-        CheckConstraint("valid_until >= valid_from", name="validity"),
-    )
-
-    doctor_id: UUID = Field(foreign_key="doctor.id", index=True)
-    weekday: int
-    start_time: time
-    end_time: time
-    time_zone: str = word(max_length=60)
-    valid_from: date
-    valid_until: date | None = None
-    slot_minutes: int = 30

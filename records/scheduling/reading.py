@@ -40,6 +40,8 @@ class OpenAppointment:
     id: UUID
     patient_id: UUID
     doctor_id: UUID
+    service_id: UUID | None
+    location_id: UUID | None
     status: str
     start: datetime
     end: datetime
@@ -62,6 +64,8 @@ class Wanted:
 
 
 _HEAD: Final = (
+    _visit.service_id,
+    _visit.location_id,
     _visit.starts_at,
     _visit.ends_at,
     _visit.version,
@@ -152,6 +156,8 @@ def opened(row: Mapping[str, Any], phi: Mapping[str, Value | None]) -> OpenAppoi
         id=row["resource_id"],
         patient_id=row["patient_id"],
         doctor_id=row["doctor_id"],
+        service_id=row["service_id"],
+        location_id=row["location_id"],
         status=row["status"],
         start=row["starts_at"],
         end=row["ends_at"],

@@ -1,0 +1,108 @@
+"""Services: the kinds of visit, and how each is booked."""
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.deps import Clinic, Me, Transaction
+from api.etags import MustHaveSeen, etag
+from api.json import Json
+from api.paging import Listing, Page, cursor
+from api.patches import Patch
+from records.scheduling.offers import add_offer, change_offer, list_offers, read_offer
+from records.scheduling.supply import Service
+
+router = APIRouter(tags=["services"])
+
+
+class NewService(BaseModel):
+    """A kind of visit."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    name: str = Field(min_length=1, max_length=100, examples=["Follow-up"])
+    specialty: str | None = Field(
+        None,
+        max_length=40,
+        description="code of the specialty whose doctors offer it; all do if left out",
+        examples=["207Q00000X"],
+    )
+    duration_minutes: int = Field(30, ge=5, le=720)
+    buffer_before_minutes: int = Field(
+        0, ge=0, le=240, description="kept free before it, for doctor and room"
+    )
+    buffer_after_minutes: int = Field(
+        0, ge=0, le=240, description="kept free after it, for doctor and room"
+    )
+    notice_minutes: int = Field(
+        0, ge=0, le=525_600, description="how long before its start it is booked at the latest"
+    )
+    horizon_days: int = Field(
+        365, ge=1, le=1_095, description="how many days ahead it is booked at the earliest"
+    )
+    capacity: int = Field(1, ge=1, le=100, description="patients at once: more in a group visit")
+    room_kind: str | None = Field(
+        None,
+        max_length=40,
+        description="it takes a free room of this kind",
+        examples=["ultrasound"],
+    )
+    location_id: UUID | None = Field(None, description="it takes place there and nowhere else")
+
+
+class ServiceView(NewService):
+    """A kind of visit."""
+
+    id: UUID
+    active: bool
+    version: int
+    created_at: AwareDatetime
+
+
+class ServicePatch(Patch, NewService):
+    """What is to change of a service. Visits booked before keep what they were booked with."""
+
+    name: str = Field("", min_length=1, max_length=100)
+    active: bool = True
+
+
+@router.post("/services", operation_id="add_service", status_code=201, response_model=ServiceView)
+async def post_service(new: NewService, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Add a kind of visit."""
+    service = Service(**new.model_dump())
+    await add_offer(session, clinic, me, service)
+    headers = {"Location": f"/v1/services/{service.id}", "ETag": etag(1)}
+    return Json(service.model_dump(), 201, headers)
+
+
+@router.get("/services", operation_id="list_services", response_model=Listing[ServiceView])
+async def get_services(clinic: Clinic, me: Me, page: Page) -> Response:
+    """List the kinds of visit that can be booked."""
+    found, last = await list_offers(clinic, me, Service, limit=page.limit, after=page.after)
+    return Json({"items": [dict(s) for s in found], "next_cursor": cursor(last)})
+
+
+@router.get("/services/{service_id}", operation_id="read_service", response_model=ServiceView)
+async def get_service(service_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """Read one kind of visit."""
+    return _shown(await read_offer(clinic, me, Service, service_id))
+
+
+@router.patch("/services/{service_id}", operation_id="change_service", response_model=ServiceView)
+async def patch_service(
+    service_id: UUID,
+    patch: ServicePatch,
+    seen: MustHaveSeen,
+    session: Transaction,
+    clinic: Clinic,
+    me: Me,
+) -> Response:
+    """Change a kind of visit."""
+    changed = await change_offer(session, clinic, me, Service, service_id, seen, patch.changes())
+    return _shown(changed)
+
+
+def _shown(service: Any) -> Response:
+    return Json(dict(service), headers={"ETag": etag(service["version"])})

@@ -1,0 +1,71 @@
+"""Services and locations: what the clinic offers, kept by who may and shown to everybody."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select
+
+from core.errors import NotFound
+from policies.facts import Resource
+from policies.vocabulary import Action, ResourceType
+from records.access.me import Me
+from records.base import Executor, add, referring, revise, table_of
+from records.clinic import Clinic
+from records.scheduling.supply import Location, Service
+
+Kind = type[Service] | type[Location]
+_RESOURCE: Final[Mapping[Kind, ResourceType]] = {
+    Service: ResourceType.SERVICE,
+    Location: ResourceType.LOCATION,
+}
+
+
+async def add_offer(session: Executor, clinic: Clinic, me: Me, offer: Service | Location) -> None:
+    """Add a service or a location; raise Invalid when it names a place that is not there."""
+    resource = Resource(_RESOURCE[type(offer)], id=offer.id)
+    await clinic.gate.write(session, me, Action.CREATE, resource)
+    with referring(type(offer)):
+        await add(session, offer)
+
+
+async def change_offer(
+    session: Executor,
+    clinic: Clinic,
+    me: Me,
+    kind: Kind,
+    offer_id: UUID,
+    version: int | None,
+    values: Mapping[str, Any],
+) -> Mapping[str, Any]:
+    """Change some fields, and return the whole. What is booked already keeps what it was booked with."""
+    await clinic.gate.write(session, me, Action.UPDATE, Resource(_RESOURCE[kind], id=offer_id))
+    with referring(kind):
+        await revise(session, kind, offer_id, version, **values)
+    table = table_of(kind)
+    found = await session.execute(select(table).where(table.c.id == offer_id))
+    changed: Mapping[str, Any] = found.mappings().one()
+    return changed
+
+
+async def read_offer(clinic: Clinic, me: Me, kind: Kind, offer_id: UUID) -> Mapping[str, Any]:
+    """Return one service or location, or raise NotFound."""
+    await clinic.gate.require(me, Action.READ, Resource(_RESOURCE[kind], id=offer_id))
+    table = table_of(kind)
+    rows = await clinic.database.select(select(table).where(table.c.id == offer_id))
+    if not rows:
+        raise NotFound(f"there is no such {table.name}")
+    return rows[0]
+
+
+async def list_offers(
+    clinic: Clinic, me: Me, kind: Kind, *, limit: int, after: UUID | None = None
+) -> tuple[Sequence[Mapping[str, Any]], UUID | None]:
+    """Return the services or locations in use, oldest first, and where the next page starts."""
+    await clinic.gate.require(me, Action.SEARCH, Resource(_RESOURCE[kind]))
+    table = table_of(kind)
+    statement = select(table).where(table.c.active).order_by(table.c.id).limit(limit + 1)
+    if after:
+        statement = statement.where(table.c.id > after)
+    rows = await clinic.database.select(statement)
+    return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None

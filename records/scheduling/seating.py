@@ -1,0 +1,91 @@
+"""Where a visit may sit: which rooms, and which lane of a group visit. Free a moment ago; the INSERT is the judge."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import product
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Select, or_, select, text
+
+from core.errors import FieldError, Invalid
+from records.base import Executor, table_of
+from records.scheduling.models import BLOCKING, Appointment
+from records.scheduling.supply import Location, LocationKind
+from records.scheduling.terms import Terms, session_name
+
+_visit, _place = table_of(Appointment).c, table_of(Location).c
+_BLOCKING: Final[Any] = text(BLOCKING)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A place to try: `exclusive` when it is a room."""
+
+    location_id: UUID | None = None
+    exclusive: bool = True
+    lane: int = 1
+
+
+async def seats(
+    session: Executor, terms: Terms, location_id: UUID | None, session_id: UUID | None
+) -> Sequence[Seat]:
+    """Return the seats to try for a visit, best first; raise Invalid when there is no such place."""
+    where = location_id or terms.location_id
+    if where is None and terms.room_kind is None and terms.capacity == 1:
+        return [Seat()]
+    places = await _places(session, terms, where, session_id)
+    lanes = await _lanes(session, session_id, terms.capacity) if session_id else [1]
+    return [Seat(place, exclusive, lane) for (place, exclusive), lane in product(places, lanes)]
+
+
+async def moved(
+    session: Executor, row: Mapping[str, Any], start: datetime, end: datetime
+) -> dict[str, Any]:
+    """Return the columns of a visit at another time: buffers go along, a seat of a group finds a free lane."""
+    before, after = row["blocked_from"], row["blocked_until"]
+    there: dict[str, Any] = {
+        "starts_at": start,
+        "ends_at": end,
+        "blocked_from": before and start - (row["starts_at"] - before),
+        "blocked_until": after and end + (after - row["ends_at"]),
+    }
+    if row["session_id"] is None:
+        return there
+    session_id = session_name(row["doctor_id"], row["service_id"], start)
+    lanes = await _lanes(session, session_id, row["capacity"])
+    return there | {"session_id": session_id, "lane": next(iter(lanes), row["lane"])}
+
+
+async def _places(
+    session: Executor, terms: Terms, where: UUID | None, session_id: UUID | None
+) -> Sequence[tuple[UUID | None, bool]]:
+    if where is None and terms.room_kind is None:
+        return [(None, True)]
+    found = (await session.execute(_rooms(terms, where, session_id))).all()
+    if not found:
+        fault = FieldError("/location_id", "unknown", "there is no such place for this visit")
+        raise Invalid(errors=[fault])
+    return [(row.id, row.kind == LocationKind.ROOM) for row in found]
+
+
+def _rooms(terms: Terms, where: UUID | None, session_id: UUID | None) -> Select[Any]:
+    """Select the place itself, or the rooms of the kind that is needed; where the session sits already first."""
+    ours = select(_visit.location_id).where(_visit.session_id == session_id, _BLOCKING)
+    rooms = select(_place.id, _place.kind).where(_place.active)
+    if terms.room_kind:
+        rooms = rooms.where(_place.room_kind == terms.room_kind)
+    if where:
+        inside = or_(_place.id == where, _place.site_id == where)
+        rooms = rooms.where(inside if terms.room_kind else _place.id == where)
+    return rooms.order_by(_place.id.in_(ours).desc(), _place.name, _place.id)
+
+
+async def _lanes(session: Executor, session_id: UUID, capacity: int) -> Sequence[int]:
+    """Return the free lanes of a session. The strictest capacity frozen on one of its seats holds for all."""
+    taken = select(_visit.lane, _visit.capacity).where(_visit.session_id == session_id, _BLOCKING)
+    rows = (await session.execute(taken)).all()
+    strictest = min([capacity, *(row.capacity for row in rows)])
+    used = {row.lane for row in rows}
+    return [] if len(used) >= strictest else [n for n in range(1, strictest + 1) if n not in used]
