@@ -22,6 +22,11 @@ console = Console(stderr=True, highlight=False)
 REFUSED = 1
 MISUSED = 2
 
+_WORKER = (
+    "worker", "--loglevel", "WARNING",
+    "--without-gossip", "--without-mingle", "--without-heartbeat",
+)  # fmt: skip
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
@@ -70,10 +75,20 @@ def worker(concurrency: int = 1) -> None:
     from records.worker import app as celery
 
     logging.configure()
-    celery.worker_main(
-        ["worker", "--queues", TRAIL, "--concurrency", str(concurrency), "--loglevel", "WARNING",
-         "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    )  # fmt: skip
+    celery.worker_main([*_WORKER, "--queues", TRAIL, "--concurrency", str(concurrency)])
+
+
+@app.command()
+def chores() -> None:
+    """Run what is due from time to time: one process, a Celery worker with its beat."""
+    from core import logging
+    from core.broker import CHORES
+    from records.worker import app as celery
+
+    logging.configure()
+    schedule = str(settings().home / "chores.schedule")
+    own = ["--queues", CHORES, "--concurrency", "1", "--hostname", "chores@%h"]
+    celery.worker_main([*_WORKER, *own, "--beat", "--schedule", schedule])
 
 
 @app.command()

@@ -22,7 +22,8 @@ from core.embedded.watch import watch
 HOST = "127.0.0.1"
 CHECKOUT = Path(__file__).resolve().parents[1]
 CODE = [CHECKOUT / part for part in ("api", "core", "policies", "records", "migrations")]
-STOP_ORDER = ("worker", "relay", "sealer", "api", "broker", "epmd", "postgres")
+BACKGROUND = ("worker", "relay", "sealer", "chores")
+STOP_ORDER = ("chores", "worker", "relay", "sealer", "api", "broker", "epmd", "postgres")
 
 
 class Stack:
@@ -53,18 +54,15 @@ class Stack:
             self.start("serve", "api").await_ready(partial(self._answers, "/healthz"), 60)
         with self.step("Broker ready"):
             self._await_broker()
-        with self.step("Worker, relay, sealer started, API ready"):
-            self.start("worker", "worker")
-            self.start("relay", "relay")
-            self.start("sealer", "sealer")
+        with self.step("Background started, API ready"):
+            for name in BACKGROUND:
+                self.start(name, name)
             self._await_readiness(self.family.children["api"])
 
     def watch(self) -> None:
         """Start again what may fall; ProcessError when the API or PostgreSQL falls."""
         revivable: dict[str, Callable[[], object]] = {
-            "worker": partial(self.start, "worker", "worker"),
-            "relay": partial(self.start, "relay", "relay"),
-            "sealer": partial(self.start, "sealer", "sealer"),
+            name: partial(self.start, name, name) for name in BACKGROUND
         }
         if self.installation is not None:
             again = partial(rabbitmq.start, self.home, self.family, self.installation)

@@ -14,6 +14,8 @@ TRAIL: Final = "audit.trail"
 """The queue from the outbox to the ledger."""
 DEAD: Final = "audit.dead"
 """Where batches go that could not be stored: they are in the outbox still."""
+CHORES: Final = "clinic.chores"
+"""The queue of periodic work: a message there is a wake-up, what is to do stands in the database."""
 
 _SECONDS: Final = 2
 _TRANSPORT: Final = {
@@ -29,6 +31,12 @@ def celery_app(url: str, home: Path) -> Celery:
     app = Celery("confide", broker=url)
     app.conf.update(_settings(), broker_transport_options=_transport(url, home))
     return app
+
+
+def every(seconds: float, task: str) -> dict[str, Any]:
+    """Return the beat entry that wakes a chore every so often; wake-ups nobody heard do not pile up."""
+    options = {"queue": CHORES, "expires": seconds, "argsrepr": "-", "kwargsrepr": "-"}
+    return {"task": task, "schedule": seconds, "options": options}
 
 
 def declare(app: Celery) -> None:
@@ -75,7 +83,9 @@ def _queues() -> list[Queue]:
         "x-delivery-limit": 50,
     }
     trail = Exchange(TRAIL, type="direct", durable=True)
+    chores = Exchange(CHORES, type="direct", durable=True)
     return [
+        Queue(CHORES, chores, routing_key=CHORES, queue_arguments=quorum),
         Queue(TRAIL, trail, routing_key=TRAIL, queue_arguments=quorum | to_the_dead),
         Queue(DEAD, dead, routing_key=DEAD, queue_arguments=quorum),
     ]

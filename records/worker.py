@@ -1,8 +1,16 @@
-"""The Celery app of the workers, and every module with tasks in it."""
+"""The Celery app of the workers: every module with tasks in it, and how often each chore is due.
 
-import records.audit.tasks  # noqa: F401 - registers its task
-from core.broker import celery_app
+A chore is a task without arguments. It looks into the database for what is to be done (a rotation that was asked for,
+a hold that ran out) and does some of it, so a lost, late or doubled wake-up does no harm, and the API needs no broker.
+"""
+
+import records.audit.tasks
+import records.identity.tasks  # noqa: F401 - the imports register the tasks
+from core.broker import celery_app, every
 from core.settings import settings
 
 app = celery_app(settings().broker_url.get_secret_value(), settings().home)
 app.set_default()
+app.conf.beat_schedule = {
+    "expired logins": every(3600, "identity.sweep"),
+}

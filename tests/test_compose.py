@@ -16,7 +16,16 @@ OURS = sorted(name for name, service in SERVICES.items() if service.get("image")
 
 
 def test_every_part_of_the_stack_is_a_service():
-    assert set(SERVICES) == {"postgres", "rabbitmq", "migrate", "api", "worker", "relay", "sealer"}
+    assert set(SERVICES) == {
+        "postgres",
+        "rabbitmq",
+        "migrate",
+        "api",
+        "worker",
+        "relay",
+        "sealer",
+        "chores",
+    }
 
 
 def test_no_password_stands_in_the_file():
@@ -45,7 +54,7 @@ def test_our_processes_are_unprivileged(name: str):
     assert service["cap_drop"] == ["ALL"]
 
 
-@pytest.mark.parametrize("name", ["api", "worker", "relay", "sealer"])
+@pytest.mark.parametrize("name", ["api", "worker", "relay", "sealer", "chores"])
 def test_a_process_waits_for_the_migrations(name: str):
     assert SERVICES[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
 
