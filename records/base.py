@@ -4,7 +4,7 @@ Table classes skip validation (SQLModel, `table=True`): they are built from chec
 from a request body. They are written with `add()`, in the order given, and read by `Query`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from itertools import groupby
@@ -157,8 +157,8 @@ def one_of(column: str, allowed: type[StrEnum]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({_listed(allowed)})", name=column)
 
 
-def all_of(column: str, allowed: type[StrEnum]) -> CheckConstraint:
-    """Constrain a text[] column to codes of a StrEnum."""
+def all_of(column: str, allowed: Iterable[StrEnum]) -> CheckConstraint:
+    """Constrain a text[] column to codes of a StrEnum, or of several."""
     return CheckConstraint(f"{column} <@ ARRAY[{_listed(allowed)}]", name=column)
 
 
@@ -171,5 +171,5 @@ def sealed_by() -> ForeignKeyConstraint:
     )
 
 
-def _listed(allowed: Sequence[StrEnum] | type[StrEnum]) -> str:
+def _listed(allowed: Iterable[StrEnum]) -> str:
     return ", ".join(f"'{item.value}'" for item in allowed)

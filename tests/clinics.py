@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -13,6 +13,7 @@ import orjson
 from core.clock import now
 from core.crypto.keyring import FileKeyring
 from core.ids import new_id
+from policies.clearance import cleared
 from policies.facts import Environment, Subject
 from policies.vocabulary import Purpose, Role
 from records.access.me import Me
@@ -53,6 +54,7 @@ async def open_clinic(url: str, home: Path) -> AsyncIterator[Clinic]:
 
 def me_as(subject: Subject, purpose: Purpose = Purpose.TREATMENT) -> Me:
     """Return a caller, as the API makes one of a token."""
+    subject = replace(subject, clearances=cleared(subject.roles, None))
     return Me(subject, Environment(purpose), Origin("TEST", str(new_id())), None)
 
 

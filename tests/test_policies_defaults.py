@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 
+from policies.clearance import cleared
 from policies.enforcer import PolicySnapshot
 from policies.facts import Environment, Resource, Subject
 from policies.rules import defaults
@@ -21,6 +22,7 @@ FOREIGN = {
     "status": "final",
     "kind": "diagnosis",
     "sensitivity": "N",
+    "categories": frozenset(),
     "in_care_team": False,
     "own_appointment": False,
 }
@@ -37,6 +39,8 @@ SITUATION = {
     "erroneous": {"status": "entered-in-error"},
     "restricted": {"sensitivity": "R"},
     "secret": {"sensitivity": "V"},
+    "psychiatry": {"categories": frozenset({"PSY"})},
+    "note": {"kind": "note"},
     "own": {"id": ACCOUNT},
     "observation": {"kind": "observation"},
     "unknown": dict.fromkeys(FOREIGN),
@@ -54,7 +58,11 @@ CASES = """
   doctor        sign    record        author erroneous               deny  hard-final
   nurse         update  record        author                         deny  hard-final
   doctor        read    record        team secret                    deny  soft-very-restricted
-  nurse         read    record        team secret                    deny  soft-very-restricted
+  nurse         read    record        team secret                    deny  soft-clearance
+  nurse         read    record        team restricted                deny  soft-clearance
+  doctor        read    record        team psychiatry                deny  soft-clearance
+  doctor        read    record        visit secret psychiatry        deny  soft-clearance
+  doctor        read    record        visit secret psychiatry note   deny  hard-psychotherapy
   doctor        update  record        team draft                     deny  -
   doctor        amend   record        team                           deny  -
   patient       amend   record        self author                    deny  -
@@ -64,7 +72,6 @@ CASES = """
   doctor        cosign  record        foreign                        deny  -
   nurse         cosign  record        team                           deny  -
   nurse         sign    record        team preliminary               deny  -
-  nurse         read    record        team restricted                deny  -
   nurse         read    record        visit                          deny  -
   nurse         read    record        author                         deny  -
   nurse         create  record        team                           deny  -
@@ -114,6 +121,9 @@ CASES = """
   doctor        read    record        visit secret                   allow record-read-doctor
   doctor        read    record        author draft                   allow record-read-doctor
   doctor        search  record        author secret                  allow record-read-doctor
+  doctor        read    record        author psychiatry              allow record-read-doctor
+  doctor        read    record        author secret psychiatry note  allow record-read-doctor
+  patient       read    record        self psychiatry                allow record-read-self
   nurse         read    record        team                           allow record-read-nurse
   patient       read    record        self                           allow record-read-self
   patient       read    record        self amended restricted        allow record-read-self
@@ -198,7 +208,7 @@ REACH = """
 
 def subject(role: str) -> Subject:
     """A person whose account, doctor and patient ids are set whatever the role, so that no id alone opens anything."""
-    return Subject(ACCOUNT, frozenset({Role(role)}), DOCTOR, PATIENT)
+    return Subject(ACCOUNT, frozenset({Role(role)}), DOCTOR, PATIENT, cleared([Role(role)], None))
 
 
 def resource(resource_type: str, *situation: str) -> Resource:

@@ -12,7 +12,7 @@ from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.paging import Listing, Page, cursor
 from api.v1.me import SessionView, sessions_of
-from policies.vocabulary import Role
+from policies.vocabulary import Category, Role, Sensitivity
 from records.identity import administration
 from records.identity.administration import NewAccount
 from records.identity.tickets import Ticket
@@ -23,6 +23,14 @@ Username = Annotated[str, Field(min_length=3, max_length=200, examples=["ada@cli
 Department = Annotated[str, Field(min_length=1, max_length=100, examples=["cardiology"])]
 Label = Annotated[str, Field(min_length=1, max_length=100, examples=["Nurse Okafor"])]
 Roles = Annotated[list[Role], Field(min_length=1, max_length=6, examples=[["nurse"]])]
+Clearances = Annotated[
+    list[Sensitivity | Category],
+    Field(
+        max_length=8,
+        examples=[["R", "PSY"]],
+        description="up to which confidentiality its owner reads, and which categories; null: what is usual",
+    ),
+]
 
 
 class Strict(BaseModel):
@@ -38,6 +46,7 @@ class AccountIn(Strict):
     roles: Roles
     password: SecretStr | None = Field(None, description="without one the owner is invited")
     department: Department | None = None
+    clearances: Clearances | None = None
     label: Label | None = Field(None, description="a name for screens; never a patient's")
     doctor_id: UUID | None = Field(None, description="the doctor this account is")
     patient_id: UUID | None = Field(None, description="the patient this account is")
@@ -49,6 +58,7 @@ class AccountChange(Strict):
     roles: Roles = Field(default_factory=list)
     active: bool = Field(True, description="false logs the owner out everywhere, at once")
     department: Department | None = None
+    clearances: Clearances | None = None
     label: Label | None = None
     doctor_id: UUID | None = None
     patient_id: UUID | None = None
@@ -76,6 +86,7 @@ class AccountView(BaseModel):
     active: bool
     invited: bool = Field(description="no password was chosen yet")
     department: str | None
+    clearances: list[Sensitivity | Category] | None
     label: str | None
     doctor_id: UUID | None
     patient_id: UUID | None

@@ -10,7 +10,7 @@ from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, Seen
 from api.json import Json
 from api.paging import Listing
-from api.v1.records import Content, RecordView, Title, answer
+from api.v1.records import Categories, Content, RecordView, Title, answer
 from policies.vocabulary import Sensitivity
 from records.clinical import life
 from records.clinical.addenda import addend, list_addenda
@@ -34,6 +34,7 @@ class RecordPatch(Strict):
     title: Title = Field(default_factory=str)
     content: Content = Field(default_factory=dict)
     sensitivity: Sensitivity = Sensitivity.NORMAL
+    categories: Categories = Field(default_factory=list)
     status: Literal[RecordStatus.PRELIMINARY] = RecordStatus.PRELIMINARY
 
 
@@ -48,6 +49,8 @@ class Amendment(Strict):
 
     title: Title = Field(default_factory=str)
     content: Content = Field(default_factory=dict)
+    sensitivity: Sensitivity = Sensitivity.NORMAL
+    categories: Categories = Field(default_factory=list)
     reason: Reason
     correction: bool = Field(False, description="the status becomes `corrected`, not `amended`")
 

@@ -11,7 +11,7 @@ from api.deps import Clinic, Me, Transaction
 from api.etags import etag
 from api.json import Json
 from api.paging import Listing, Page, cursor
-from policies.vocabulary import Sensitivity
+from policies.vocabulary import Category, Sensitivity
 from records.clinical.models import RecordAct, RecordKind, RecordStatus
 from records.clinical.reading import OpenRecord, list_records, read_record
 from records.clinical.writing import Draft, write_record
@@ -21,6 +21,10 @@ router = APIRouter(tags=["records"])
 Content = Annotated[
     dict[str, Any] | str,
     Field(description="what was written: an object of the kind, or text; at most 16 KiB"),
+]
+Categories = Annotated[
+    list[Category],
+    Field(max_length=5, description="what it is about that a reader must be cleared for, each"),
 ]
 Title = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -45,6 +49,7 @@ class RecordView(BaseModel):
     kind: RecordKind
     status: RecordStatus
     sensitivity: Sensitivity
+    categories: list[Category]
     version: int = Field(ge=1)
     act: RecordAct = Field(description="what made this version")
     writer_id: UUID = Field(description="the account that wrote this version")
@@ -66,6 +71,7 @@ class NewRecord(BaseModel):
     kind: RecordKind
     title: Title
     sensitivity: Sensitivity = Sensitivity.NORMAL
+    categories: Categories = Field(default_factory=list)
     content: Content
 
 
@@ -101,7 +107,7 @@ async def post_record(
     me: Me,
 ) -> Response:
     """Write a record about a visit. It is a draft, its author's alone, until it is signed."""
-    draft = Draft(new.kind, new.title, new.content, new.sensitivity)
+    draft = Draft(new.kind, new.title, new.content, new.sensitivity, new.categories)
     record = await write_record(session, clinic, me, appointment_id, draft)
     return answer(record, 201)
 

@@ -36,8 +36,15 @@ async def addend(
 ) -> OpenRecord:
     """Add a note to a signed record and return the note. It is labelled as what it adds to."""
     held = await take_up(session, clinic, me, record_id, RecordAct.ADDEND, expected)
-    label = Sensitivity(held.row["sensitivity"])
-    draft = Draft(RecordKind.NOTE, title, content, label, RecordStatus.FINAL, addendum_to=record_id)
+    draft = Draft(
+        RecordKind.NOTE,
+        title,
+        content,
+        Sensitivity(held.row["sensitivity"]),
+        held.row["categories"],
+        RecordStatus.FINAL,
+        addendum_to=record_id,
+    )
     mine = replace(resource_of(held.row), id=new_id(), author_id=me.subject.id, kind=draft.kind)
     permit = await clinic.gate.write(session, me, Action.ADDEND, mine)
     await write_on(session, clinic, held, RecordAct.ADDEND, same_words(held))

@@ -6,6 +6,7 @@ is told that its state forbids an act (409, 423); to all others it is hidden as 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from core.errors import Conflict, Locked, PreconditionFailed
 from core.ids import new_id
 from core.merge import merged
 from policies.permit import Permit
-from policies.vocabulary import Action, ResourceType, Sensitivity
+from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking
 from records.base import Executor, add, table_of
@@ -42,14 +43,18 @@ _AFTER: Final = {
     RecordAct.RETRACT: RecordStatus.ENTERED_IN_ERROR,
 }
 
+_HEAD: Final = ("status", "sensitivity", "categories")
+"""What of a record's head an act may change."""
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A record taken up for an act: its row, what it says now, and the Permit to go on."""
+    """A record taken up for an act: its row, what it says now, the Permit to go on, its labels to come."""
 
     row: Mapping[str, Any]
     now: OpenRecord
     permit: Permit
+    head: Mapping[str, Any]
 
 
 async def edit(
@@ -60,14 +65,9 @@ async def edit(
     patch: Mapping[str, Any],
     expected: int | None,
 ) -> OpenRecord:
-    """Change an unsigned record by a merge patch (RFC 7396) of title, content, sensitivity and status."""
-    label, status = patch.get("sensitivity"), patch.get("status")
-    new = {"sensitivity": label, "status": status}
-    held = await take_up(session, clinic, me, record_id, RecordAct.EDIT, expected, **new)
-    words: Words = {"title": patch.get("title", held.now.title), "content": held.now.content}
-    if "content" in patch:
-        words["content"] = merged(held.now.content, patch["content"])
-    return await write_on(session, clinic, held, RecordAct.EDIT, words, label, status)
+    """Change an unsigned record by a merge patch (RFC 7396) of title, content, labels and status."""
+    held = await take_up(session, clinic, me, record_id, RecordAct.EDIT, expected, patch)
+    return await write_on(session, clinic, held, RecordAct.EDIT, _words(held, patch))
 
 
 async def sign(
@@ -103,11 +103,8 @@ async def amend(
     act: RecordAct = RecordAct.AMEND,
 ) -> OpenRecord:
     """Say anew what a signed record says, with the reason; what was signed stays as a version."""
-    held = await take_up(session, clinic, me, record_id, act, expected)
-    words = same_words(held) | {k: v for k, v in patch.items() if k in ("title", "reason")}
-    if "content" in patch:
-        words["content"] = merged(held.now.content, patch["content"])
-    return await write_on(session, clinic, held, act, words)
+    held = await take_up(session, clinic, me, record_id, act, expected, patch)
+    return await write_on(session, clinic, held, act, _words(held, patch))
 
 
 async def retract(
@@ -126,7 +123,7 @@ async def take_up(
     record_id: UUID,
     act: RecordAct,
     expected: int | None,
-    **new: Any,
+    patch: Mapping[str, Any] = MappingProxyType({}),
 ) -> Held:
     """Fetch a record for an act and have the gate let it through, as it stands and as it will be."""
     found = await session.execute(CURRENT, {"record_id": record_id, **asking(me)})
@@ -137,9 +134,10 @@ async def take_up(
     if refusal := _refusal(row, act, expected):
         await clinic.gate.require(me, Action.READ, before)
         raise refusal
-    after = [resource_of({**row, **{k: v for k, v in new.items() if v}})] if any(new) else []
-    permit = await clinic.gate.write(session, me, _ACTIONS[act], before, *after)
-    return Held(row, await opened(clinic, me, permit, row), permit)
+    head = {name: patch.get(name, row[name]) for name in _HEAD}
+    after = resource_of({**row, **head})
+    permit = await clinic.gate.write(session, me, _ACTIONS[act], before, after)
+    return Held(row, await opened(clinic, me, permit, row), permit, head)
 
 
 async def write_on(
@@ -148,23 +146,15 @@ async def write_on(
     held: Held,
     act: RecordAct,
     words: Words,
-    sensitivity: Sensitivity | None = None,
-    status: RecordStatus | None = None,
     *,
     lock: bool = False,
 ) -> OpenRecord:
     """Write the next version, unless another act came first."""
     row, permit = held.row, held.permit
-    status = status or _AFTER.get(act, row["status"])
     names = ("id", "patient_id", "appointment_id", "author_id", "kind", "addendum_to", "source")
-    record = Record(
-        **{name: row[name] for name in names},
-        created_at=row["created_at"],
-        status=status,
-        sensitivity=sensitivity or row["sensitivity"],
-        locked=lock,
-        version=row["number"] + 1,
-    )
+    kept = {name: row[name] for name in (*names, "created_at")}
+    head = {**held.head, "status": _AFTER.get(act, held.head["status"])}
+    record = Record(**kept, **head, locked=lock, version=row["number"] + 1)
     key = clinic.vault.key(row)
     version = RecordVersion(
         id=new_id(),
@@ -173,9 +163,8 @@ async def write_on(
         record_id=record.id,
         number=record.version,
         act=act,
-        status=status,
-        sensitivity=record.sensitivity,
         author_id=permit.subject_id,
+        **head,
     )
     words = {"reason": None} | words
     seal_version(clinic, permit, key, record, version, words)
@@ -186,7 +175,7 @@ async def write_on(
 
 async def _move(session: Executor, record: Record) -> None:
     """Move the head to the next version: a compare-and-swap, so that of two acts at once one fails."""
-    values = {n: getattr(record, n) for n in ("status", "sensitivity", "locked", "version")}
+    values = {n: getattr(record, n) for n in (*_HEAD, "locked", "version")}
     head = _record.c
     swap = update(_record).where(head.id == record.id, head.version == record.version - 1)
     if (await session.execute(swap.values(values).returning(head.id))).first() is None:
@@ -207,6 +196,13 @@ def _refusal(row: Mapping[str, Any], act: RecordAct, expected: int | None) -> Ex
     if expected is not None and expected != row["number"]:
         return PreconditionFailed("the record has another version now")
     return None
+
+
+def _words(held: Held, patch: Mapping[str, Any]) -> Words:
+    words = same_words(held) | {k: v for k, v in patch.items() if k in ("title", "reason")}
+    if "content" in patch:
+        words["content"] = merged(held.now.content, patch["content"])
+    return words
 
 
 def same_words(held: Held) -> Words:

@@ -9,8 +9,8 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConst
 from sqlmodel import Field
 
 from core.crypto.envelope import Cell
-from policies.vocabulary import Sensitivity
-from records.base import Protected, Row, moment, one_of, phi, sealed_by, word
+from policies.vocabulary import Category, Sensitivity
+from records.base import Protected, Row, all_of, codes, moment, one_of, phi, sealed_by, word
 
 
 class RecordKind(StrEnum):
@@ -61,6 +61,7 @@ class Record(Row, table=True):
         one_of("kind", RecordKind),
         one_of("status", RecordStatus),
         one_of("sensitivity", Sensitivity),
+        all_of("categories", Category),
         CheckConstraint("version > 0", name="version"),
         UniqueConstraint("id", "patient_id"),
         ForeignKeyConstraint(
@@ -75,6 +76,7 @@ class Record(Row, table=True):
     kind: RecordKind = word()
     status: RecordStatus = word(RecordStatus.DRAFT)
     sensitivity: Sensitivity = word(Sensitivity.NORMAL)
+    categories: list[Category] = codes()
     addendum_to: UUID | None = Field(default=None, foreign_key="record.id", index=True)
     locked: bool = False
     source: str | None = word(None, max_length=200, unique=True)
@@ -97,6 +99,7 @@ class RecordVersion(Protected, table=True):
         one_of("act", RecordAct),
         one_of("status", RecordStatus),
         one_of("sensitivity", Sensitivity),
+        all_of("categories", Category),
         ForeignKeyConstraint(["record_id", "patient_id"], ["record.id", "record.patient_id"]),
     )
     resource: ClassVar[str] = "record_id"
@@ -106,6 +109,7 @@ class RecordVersion(Protected, table=True):
     act: RecordAct = word(RecordAct.WRITE)
     status: RecordStatus = word()
     sensitivity: Sensitivity = word()
+    categories: list[Category] = codes()
     author_id: UUID = Field(foreign_key="account.id")
     title: Cell = phi()
     content: Cell = phi()

@@ -34,6 +34,7 @@ COLUMNS: Final = {
     "status": _record.status,
     "kind": _record.kind,
     "sensitivity": _record.sensitivity,
+    "categories": _record.categories,
     "in_care_team": in_care_team(_record.patient_id),
     "own_appointment": or_(and_(DOCTOR.is_not(None), _visit.doctor_id == DOCTOR), _treats),
 }
@@ -51,6 +52,7 @@ class OpenRecord:
     kind: str
     status: str
     sensitivity: str
+    categories: Sequence[str]
     version: int
     act: str
     writer_id: UUID
@@ -142,6 +144,7 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
         status=row["status"],
         kind=row["kind"],
         sensitivity=row["sensitivity"],
+        categories=frozenset(row["categories"]),
         in_care_team=row["in_care_team"],
         own_appointment=row["own_appointment"],
     )
@@ -155,7 +158,16 @@ async def opened(clinic: Clinic, me: Me, permit: Permit, row: Mapping[str, Any])
     except ValueError:
         await clinic.gate.failed(me, permit, "signature")
         raise Unreadable("a record is not what was signed") from None
-    heads = ("id", "patient_id", "appointment_id", "author_id", "kind", "status", "sensitivity")
+    heads = (
+        "id",
+        "patient_id",
+        "appointment_id",
+        "author_id",
+        "kind",
+        "status",
+        "sensitivity",
+        "categories",
+    )
     others = ("act", "writer_id", "locked", "addendum_to", "written_at", "created_at")
     return OpenRecord(
         **{name: row[name] for name in (*heads, *others)},

@@ -31,7 +31,8 @@ class Signature:
 
 def digest(version: Mapping[str, Any], phi: Mapping[str, Any]) -> bytes:
     """Return the digest of a version: of its open columns, and of its opened sealed ones."""
-    stated = {name: _plain(version[name]) for name in _OPEN}
+    stated: dict[str, Any] = {name: _plain(version[name]) for name in _OPEN}
+    stated["categories"] = sorted(version["categories"])
     signed_at = version["written_at"].astimezone(UTC).isoformat(timespec="microseconds")
     words = {name: phi.get(name) for name in _SEALED}
     return sha256(rfc8785.dumps({**stated, "signed_at": signed_at, **words})).digest()

@@ -26,12 +26,11 @@ from records.clinical.reading import (
 )
 
 _record, _version = table_of(Record).c, table_of(RecordVersion).c
-_THEN: Final = {**COLUMNS, "status": _version.status, "sensitivity": _version.sensitivity}
+_LABELS: Final = ("status", "sensitivity", "categories")
+_THEN: Final = {**COLUMNS, **{name: _version[name] for name in _LABELS}}
 _ALL: Final = select_versions(_THEN, true())
 _ONE: Final = Query(
-    _ALL.add_columns(
-        _record.status.label("status_now"), _record.sensitivity.label("sensitivity_now")
-    ).where(
+    _ALL.add_columns(*(_record[name].label(f"{name}_now") for name in _LABELS)).where(
         _record.id == bindparam("record_id", type_=PGUUID()),
         _version.number == bindparam("number", type_=Integer()),
     )
@@ -50,7 +49,7 @@ async def read_version(clinic: Clinic, me: Me, record_id: UUID, number: int) -> 
     row = await clinic.database.one(_ONE, record_id=record_id, number=number, **asking(me))
     if row is None:
         await clinic.gate.absent(me, Action.READ, ResourceType.RECORD, record_id)
-    now = {**row, "status": row["status_now"], "sensitivity": row["sensitivity_now"]}
+    now = {**row, **{name: row[f"{name}_now"] for name in _LABELS}}
     await clinic.gate.require(me, Action.READ, resource_of(now))
     permit = await clinic.gate.read(me, Action.READ, resource_of(row))
     return await opened(clinic, me, permit, row)

@@ -3,7 +3,7 @@
 A version written in a signed status is signed there and then by whoever writes it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -15,7 +15,7 @@ from core.crypto.envelope import DataKey, Value
 from core.ids import new_id
 from policies.facts import Resource
 from policies.permit import Permit
-from policies.vocabulary import Action, ResourceType, Sensitivity
+from policies.vocabulary import Action, Category, ResourceType, Sensitivity
 from records.access.me import Me
 from records.access.relations import DOCTOR, asking, in_care_team, own_appointment
 from records.base import Executor, add, table_of
@@ -58,6 +58,7 @@ class Draft:
     title: str
     content: Value
     sensitivity: Sensitivity = Sensitivity.NORMAL
+    categories: Collection[Category] = ()
     status: RecordStatus = RecordStatus.DRAFT
     source: str | None = None
     addendum_to: UUID | None = None
@@ -85,6 +86,7 @@ async def write_record(
         status=draft.status,
         kind=draft.kind,
         sensitivity=draft.sensitivity,
+        categories=frozenset(draft.categories),
         in_care_team=visit["in_care_team"],
         own_appointment=visit["own_appointment"],
     )
@@ -116,6 +118,7 @@ def rows_of(
         kind=draft.kind,
         status=draft.status,
         sensitivity=draft.sensitivity,
+        categories=sorted(set(draft.categories)),
         addendum_to=draft.addendum_to,
         source=draft.source,
     )
@@ -126,6 +129,7 @@ def rows_of(
         record_id=record_id,
         status=draft.status,
         sensitivity=draft.sensitivity,
+        categories=record.categories,
         author_id=author,
     )
     seal_version(clinic, permit, key, record, version, draft.words)
@@ -151,7 +155,7 @@ def seal_version(
 
 def open_columns(record: Record, version: RecordVersion) -> Mapping[str, Any]:
     """Return the open columns of a version as a SELECT of versions names them."""
-    own = ("number", "act", "status", "sensitivity", "written_at")
+    own = ("number", "act", "status", "sensitivity", "categories", "written_at")
     return {
         **{name: getattr(record, name) for name in ("id", "patient_id", "kind")},
         **{name: getattr(version, name) for name in own},
@@ -168,6 +172,7 @@ def as_written(record: Record, version: RecordVersion, words: Words) -> OpenReco
         created_at=record.created_at,
         status=version.status,
         sensitivity=version.sensitivity,
+        categories=version.categories,
         version=version.number,
         act=version.act,
         writer_id=version.author_id,

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from records.clinical.models import RecordKind
 from records.fhir.bundle import Bundle, Entry
-from records.fhir.elements import coding, period, quantity, sensitivity
+from records.fhir.elements import categories, coding, period, quantity, sensitivity
 from records.fhir.found import Found, FoundRecord, FoundVisit
 from records.fhir.node import Node
 
@@ -60,7 +60,8 @@ def record(bundle: Bundle, entry: Entry, found: Found, visits: Mapping[int, Foun
         raise resource.need("id").broken("required")
     content = {"code": code, **content}
     title, label = str(code["display"]), sensitivity(resource)
-    made = FoundRecord(resource.pointer, entry.reference, kind, title, content, label)
+    about = categories(resource)
+    made = FoundRecord(resource.pointer, entry.reference, kind, title, content, label, about)
     visit.records.append(made)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from policies.vocabulary import Sensitivity
+from policies.vocabulary import Category, Sensitivity
 from records.fhir.node import Node
 
 _CONFIDENTIALITY: Final = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
@@ -81,6 +81,14 @@ def telecom(resource: Node, system: str) -> str | None:
         if of and of.value == system and point.get("value"):
             return point.need("value").text(254)
     return None
+
+
+def categories(resource: Node) -> frozenset[Category]:
+    """Return the categories among the security labels of a resource."""
+    meta = resource.get("meta")
+    labels = meta.each("security") if meta else ()
+    codes = {label.need("code").code() for label in labels if label.get("code")}
+    return frozenset(category for category in Category if category in codes)
 
 
 def sensitivity(resource: Node) -> Sensitivity:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from policies.vocabulary import Sensitivity
+from policies.vocabulary import Category, Sensitivity
 from records.clinical.models import RecordKind
 from records.people.registration import CoverageDetails, IdentifierDetails, PatientDetails
 from records.scheduling.models import AppointmentStatus
@@ -47,6 +47,7 @@ class FoundRecord:
     title: str
     content: Mapping[str, Any]
     sensitivity: Sensitivity
+    categories: frozenset[Category] = frozenset()
 
 
 @dataclass(slots=True, repr=False)

@@ -118,6 +118,7 @@ async def _add_records(desk: Desk, whose: Whose, some: Sequence[_New]) -> None:
             status=RecordStatus.FINAL,
             kind=record.kind,
             sensitivity=record.sensitivity,
+            categories=record.categories,
         )
         for record_id, (_, doctor, record, _) in zip(ids, some, strict=True)
     ]
@@ -135,6 +136,7 @@ def _sealed(
         record.title,
         dict(record.content),
         record.sensitivity,
+        record.categories,
         RecordStatus.FINAL,
         name,
     )

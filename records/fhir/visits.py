@@ -6,7 +6,7 @@ from typing import Any, Final
 from policies.vocabulary import Sensitivity
 from records.clinical.models import RecordKind
 from records.fhir.bundle import Bundle, Entry
-from records.fhir.elements import coding, period, sensitivity
+from records.fhir.elements import categories, coding, period, sensitivity
 from records.fhir.found import Found, FoundDoctor, FoundRecord, FoundVisit
 from records.fhir.node import Node
 
@@ -109,4 +109,6 @@ def _note(entry: Entry) -> FoundRecord:
     title = str((types or [named])[0]["display"])
     label: Sensitivity = sensitivity(resource)
     name = f"{entry.reference}#note"
-    return FoundRecord(resource.pointer, name, RecordKind.NOTE, title, content, label)
+    return FoundRecord(
+        resource.pointer, name, RecordKind.NOTE, title, content, label, categories(resource)
+    )

@@ -38,6 +38,7 @@ class NewAccount:
     roles: Sequence[Role]
     password: str | None = None
     department: str | None = None
+    clearances: Sequence[str] | None = None
     label: str | None = None
     doctor_id: UUID | None = None
     patient_id: UUID | None = None
@@ -56,6 +57,7 @@ async def create_account(
         password_hash=await _hashed(new),
         roles=sorted(set(new.roles)),
         department=new.department,
+        clearances=None if new.clearances is None else sorted(set(new.clearances)),
         label=new.label,
         doctor_id=new.doctor_id,
         patient_id=new.patient_id,

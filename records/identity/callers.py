@@ -14,6 +14,7 @@ from sqlalchemy import and_, bindparam, event, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.database import Database, Query
+from policies.clearance import cleared
 from policies.facts import Environment, Subject
 from policies.vocabulary import Purpose, Role
 from records.base import table_of
@@ -26,7 +27,7 @@ KEPT: Final = 10_000
 _account, _session = table_of(Account).c, table_of(OAuthSession).c
 _alive = and_(_account.active, _session.revoked_at.is_(None), _session.expires_at > func.now())
 _CALLER = Query(
-    select(_account.roles, _account.doctor_id, _account.patient_id)
+    select(_account.roles, _account.doctor_id, _account.patient_id, _account.clearances)
     .join_from(OAuthSession, Account, _session.account_id == _account.id)
     .where(_session.id == bindparam("session"), _account.id == bindparam("account"), _alive)
 )
@@ -82,7 +83,8 @@ def environment(purpose: str) -> Environment:
 
 def _caller(account_id: UUID, row: Any) -> Caller:
     roles = frozenset(Role(role) for role in row["roles"])
-    subject = Subject(account_id, roles, row["doctor_id"], row["patient_id"])
+    clearances = cleared(roles, row["clearances"])
+    subject = Subject(account_id, roles, row["doctor_id"], row["patient_id"], clearances)
     return Caller(subject, _USUAL[_purpose(roles)])
 
 

@@ -9,9 +9,10 @@ from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
-from policies.vocabulary import Role
+from policies.vocabulary import Category, Role, Sensitivity
 from records.base import Row, all_of, codes, moment, one_of, word
 
 
@@ -23,11 +24,15 @@ class TicketKind(StrEnum):
 
 
 class Account(Row, table=True):
-    """A person or a service that may log in. `label` names staff on screens; a patient's has none."""
+    """A person or a service that may log in. `label` names staff on screens; a patient's has none.
+
+    `clearances` is null for what is usual for the roles.
+    """
 
     __tablename__ = "account"
     __table_args__ = (
         all_of("roles", Role),
+        all_of("clearances", (*Sensitivity, *Category)),
         CheckConstraint("octet_length(login) = 16", name="login_is_a_token"),
         CheckConstraint("NOT 'patient' = ANY (roles) OR label IS NULL", name="patients_unnamed"),
     )
@@ -39,6 +44,7 @@ class Account(Row, table=True):
     patient_id: UUID | None = Field(default=None, foreign_key="patient.id")
     label: str | None = word(None)
     department: str | None = word(None)
+    clearances: list[str] | None = Field(default=None, sa_type=ARRAY(Text))
     active: bool = True
     version: int = 1
     created_at: datetime = moment(default=True)
