@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from api.audit_commands import app as audit
 from core.errors import DomainError
 from core.settings import Settings, settings
 
@@ -16,6 +17,7 @@ imports = typer.Typer(no_args_is_help=True, help="Bring data in from elsewhere."
 keys = typer.Typer(no_args_is_help=True, help="Key-encryption keys.")
 app.add_typer(imports, name="import")
 app.add_typer(keys, name="keys")
+app.add_typer(audit, name="audit")
 
 console = Console(stderr=True, highlight=False)
 

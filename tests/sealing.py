@@ -9,9 +9,9 @@ import asyncpg
 
 from core.database import Database
 from core.ids import new_id
+from core.transparency.book import Book
 from policies.vocabulary import Action, Outcome, ResourceType
 from records.audit import ledger, sealer
-from records.audit.book import Book
 from records.audit.event import Event, Origin
 from records.audit.sealer import Sealer, open_signer
 

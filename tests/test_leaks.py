@@ -119,7 +119,7 @@ async def disk(
             for bundle in bundles:
                 read(bundle, desk, doctor)
             misbehave(bundles[0], desk)
-        await execute(machine.url, f"UPDATE doctor SET bio = '{PLANTED}' WHERE family = 'Adams'")  # noqa: S608
+        await execute(machine.url, f"UPDATE doctor SET bio = '{PLANTED}' WHERE family = 'Adams'")
         await machine.drained(30)
         await execute(machine.url, "CHECKPOINT")
         (machine.home / "dump.json").write_text(json.dumps(await every_row(machine.url)))

@@ -11,11 +11,11 @@ import asyncpg
 import pytest
 
 from core.clock import now
+from core.transparency.book import Book
 from core.transparency.merkle import Growth, leaf_hash, verify_consistency
 from core.transparency.notes import Checkpoint, Key, Note
 from core.transparency.proofs import Proof
 from core.transparency.tiles import unbundled
-from records.audit.book import Book
 from records.audit.sealer import BOOK, VERIFIER_KEY, Rewritten
 from tests.apis import Api, serve
 from tests.clinics import keyring

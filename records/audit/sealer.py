@@ -21,10 +21,10 @@ from core.database import Database
 from core.errors import Unavailable
 from core.ids import new_id
 from core.settings import Settings
+from core.transparency.book import Book
 from core.transparency.merkle import Growth, perfect
 from core.transparency.notes import Checkpoint, Note, Signer, sealed_note, write_secret
 from core.transparency.tiles import HEIGHT
-from records.audit.book import Book
 from records.audit.tree import NEWEST, Incomplete, roots_of
 
 ROLE: Final = "confide_sealer"

@@ -1,0 +1,57 @@
+"""`confide audit …`: verify the log, carry it elsewhere, witness it. The work is in `api.audits`, loaded when needed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="The audit trail: verify, export, witness.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+KeyFile = Annotated[Path | None, typer.Option("--vkey", help="file with the log's public key")]
+
+
+@app.command()
+def verify(
+    bundle: Annotated[
+        Path | None, typer.Argument(help="a bundle to verify, with no database; else the ledger")
+    ] = None,
+    path: Annotated[Path | None, typer.Option("--bundle", help="the same, as an option")] = None,
+    vkey: KeyFile = None,
+    witness: Annotated[
+        Path | None, typer.Option(help="file of checkpoints that a witness has cosigned")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Verify the live ledger, or a bundle offline. Exit code 0: good, 1: tampered, 2: incomplete."""
+    from api import audits
+
+    report = audits.examined(bundle or path, vkey, witness)
+    audits.tell(report, as_json=as_json)
+    raise typer.Exit(int(report.verdict))
+
+
+@app.command("export-bundle")
+def export_bundle(target: Path, vkey: KeyFile = None) -> None:
+    """Write the whole log with its checkpoints as a tar file that `verify --bundle` checks offline."""
+    from api import audits
+
+    audits.exported(target, vkey)
+
+
+@app.command()
+def witness(
+    url: Annotated[str, typer.Option(help="a Confide elsewhere, asked over HTTP")] = "",
+    token_file: Annotated[Path | None, typer.Option(help="access token for --url")] = None,
+    home: Annotated[
+        Path | None, typer.Option(help="where the witness keeps its key and book")
+    ] = None,
+    vkey: KeyFile = None,
+    every: Annotated[float, typer.Option(help="go on, so many seconds apart")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Cosign the newest checkpoint, if it continues the last one seen; exit code 1 if it does not."""
+    from api import audits
+
+    source = audits.over_http(url, token_file) if url else audits.from_database()
+    raise typer.Exit(audits.witnessed(source, home, vkey, every=every, as_json=as_json))

@@ -1,0 +1,87 @@
+"""Hand the live ledger, as the database holds it, to the verifier: in one snapshot, as a role that can only read."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from core.database import Database
+from core.transparency.book import Book
+from core.transparency.notes import Key
+from records.audit.verifier import bundle
+from records.audit.verifier.examination import Entry, Examination
+from records.audit.verifier.findings import Kind, Report
+
+ROLE: Final = "confide_auditor"
+_AHEAD: Final = 2_000
+
+_LEAVES: Final = """
+SELECT leaf.leaf_index, leaf.event_id, leaf.leaf_hash, event.*
+FROM audit.leaf LEFT JOIN audit.event ON event.id = leaf.event_id ORDER BY leaf.leaf_index
+"""
+_NOTES: Final = "SELECT note FROM audit.checkpoint ORDER BY size, id"
+_NODES: Final = "SELECT level, index, hash FROM audit.tree_node"
+# What waits for more than a minute is missing; what came a moment ago is on its way.
+_LOOSE: Final = {
+    Kind.UNLOGGED: """
+        SELECT id FROM audit.event WHERE NOT EXISTS (SELECT FROM audit.leaf WHERE event_id = event.id)
+        AND NOT EXISTS (SELECT FROM audit.unsealed WHERE event_id = event.id) ORDER BY id LIMIT 100""",
+    Kind.EVENT: """
+        SELECT event_id AS id FROM audit.unsealed
+        WHERE NOT EXISTS (SELECT FROM audit.event WHERE event.id = event_id) LIMIT 100""",
+    Kind.UNSEALED: """
+        SELECT event_id AS id FROM audit.unsealed WHERE since < now() - interval '60 seconds' LIMIT 100""",
+    Kind.WAITING: """
+        SELECT event_id AS id FROM audit.outbox WHERE created_at < now() - interval '60 seconds' LIMIT 100""",
+}
+
+
+async def inspect(
+    database: Database, key: Key, book: Book, seen: Iterable[str] = (), witness: Key | None = None
+) -> Report:
+    """Examine the live ledger against its checkpoints, the sealer's own book, and what a witness has seen."""
+    async with _snapshot(database) as connection:
+        nodes = {(r["level"], r["index"]): r["hash"] for r in await connection.fetch(_NODES)}
+        examination = Examination(key, nodes)
+        examination.signed([r["note"] for r in await connection.fetch(_NOTES)], "database")
+        examination.signed(book, "sealer's file")
+        examination.signed(seen, "witness", witness)
+        async for row in connection.cursor(_LEAVES, prefetch=_AHEAD):
+            columns = None if row["body"] is None else dict(row)
+            entry = row["leaf_index"], str(row["event_id"]), row["leaf_hash"], row["body"], columns
+            examination.entry(Entry(*entry))
+        report = examination.end()
+        for kind, query in _LOOSE.items():
+            for row in await connection.fetch(query):
+                report.add(kind, None, str(row["id"]))
+    return report
+
+
+async def export(database: Database, key: Key, target: Path) -> int:
+    """Write the whole log as a bundle; return how many events are in it."""
+    draft = target.with_name(target.name + ".entries")
+    count = 0
+    try:
+        async with _snapshot(database) as connection:
+            notes = [r["note"] for r in await connection.fetch(_NOTES)]
+            with draft.open("w") as lines:
+                async for row in connection.cursor(_LEAVES, prefetch=_AHEAD):
+                    entry = row["leaf_index"], str(row["event_id"]), row["leaf_hash"], row["body"]
+                    lines.write(bundle.line(*entry))
+                    count += 1
+        with target.open("wb") as file:
+            bundle.write(
+                file, key=str(key), notes=notes, entries=draft, whole=True, about={"size": count}
+            )
+    finally:
+        draft.unlink(missing_ok=True)
+    return count
+
+
+@asynccontextmanager
+async def _snapshot(database: Database) -> AsyncIterator[Any]:
+    async with (
+        database.bare() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        yield connection

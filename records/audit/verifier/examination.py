@@ -1,0 +1,131 @@
+"""Walk through a log from its first entry to its last, and hold everything against what was signed.
+
+This package needs nothing of the server: entries and checkpoints are handed to it, from a bundle or from a database.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from core.transparency.merkle import EMPTY, Growth, leaf_hash
+from core.transparency.notes import BadNote, Checkpoint, Key, Note
+from core.transparency.tiles import HEIGHT
+from records.audit.verifier.findings import Kind, Report
+
+Nodes = Mapping[tuple[int, int], bytes]
+_IDS: Final = ("id", "actor", "patient")
+_WORDS: Final = ("action", "outcome", "purpose", "resource_type", "break_glass")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One place of the log: the hash that was sealed, the event's bytes, and the columns that others derived from them."""
+
+    index: int
+    event_id: str
+    leaf: bytes
+    body: bytes | None
+    columns: Mapping[str, Any] | None = None
+
+
+class Examination:
+    """The walk. Hand over checkpoints and tree nodes first, then the entries in order, then `end()`."""
+
+    def __init__(self, key: Key, nodes: Nodes | None = None, *, pruned_before: str = "") -> None:
+        self._key = key
+        self._nodes = nodes
+        self._pruned_before = pruned_before
+        self._tree = Growth()
+        self._heads: dict[int, list[tuple[bytes, str]]] = {}
+        self._agreed = 0
+        self._broken = False
+        self._ids = set[str]()
+        self.report = Report()
+
+    def signed(self, notes: Iterable[str], source: str, witness: Key | None = None) -> None:
+        """Take checkpoints that the log must pass through: signed by its key and, where one is named, by a witness."""
+        for note in notes:
+            self.report.checkpoints += 1
+            try:
+                parsed = Note.parse(note)
+                head = Checkpoint.parse(parsed.text)
+            except BadNote:
+                self.report.add(Kind.SIGNATURE, None, source)
+                continue
+            keys = (self._key, witness) if witness else (self._key,)
+            if head.origin != self._key.name or not all(map(parsed.signed_by, keys)):
+                self.report.add(Kind.SIGNATURE, head.size, source)
+            elif (head.root, source) not in self._heads.setdefault(head.size, []):
+                self._heads[head.size].append((head.root, source))
+
+    def entry(self, entry: Entry) -> None:
+        """Examine the next entry."""
+        index = self._tree.size
+        if entry.index != index and not self._broken:
+            self._broken = True  # without its leaves in order, no root can be computed any more
+            self.report.add(Kind.LEAF if entry.index > index else Kind.DOUBLED, index)
+        if entry.event_id in self._ids:
+            self.report.add(Kind.DOUBLED, entry.index, entry.event_id)
+        self._ids.add(entry.event_id)
+        self._content(entry)
+        if not self._broken:
+            self._grow(entry.leaf)
+
+    def end(self) -> Report:
+        """Return what was found, now that there are no more entries."""
+        size = self.report.size = self._tree.size
+        self._meet(0, EMPTY)
+        if not self._broken:
+            for longer in sorted(s for s in self._heads if s > size):
+                self.report.add(Kind.SHORTER, size, self._heads[longer][0][1])
+            newest = max(self._heads, default=0)
+            if newest < size:
+                self.report.add(Kind.UNSIGNED, newest)
+        if not self._heads and not size and not self.report.findings:
+            self.report.add(Kind.NOTHING)
+        return self.report
+
+    def _content(self, entry: Entry) -> None:
+        if entry.body is None:
+            if entry.event_id < self._pruned_before:
+                self.report.pruned += 1
+            else:
+                self.report.add(Kind.EVENT, entry.index, entry.event_id)
+        elif leaf_hash(entry.body) != entry.leaf:
+            self.report.add(Kind.BODY, entry.index, entry.event_id)
+        elif entry.columns is not None:
+            for name in misfits(entry.body, entry.columns):
+                self.report.add(Kind.COLUMN, entry.index, f"{name} of {entry.event_id}")
+
+    def _grow(self, leaf: bytes) -> None:
+        for (height, index), root in self._tree.add(leaf):
+            if height and height % HEIGHT == 0 and self._nodes is not None:
+                self._stored(height // HEIGHT, index, root)
+        if self._tree.size in self._heads:
+            self._meet(self._tree.size, self._tree.root())
+
+    def _stored(self, level: int, index: int, root: bytes) -> None:
+        assert self._nodes is not None
+        if self._nodes.get((level, index)) != root:
+            self.report.add(Kind.TILE, index << level * HEIGHT, f"level {level}")
+
+    def _meet(self, size: int, root: bytes) -> None:
+        """Compare the root with those signed at this size. The first bad leaf came after the last that agreed."""
+        wrong = [source for signed, source in self._heads.get(size, ()) if signed != root]
+        for source in wrong:
+            self.report.add(Kind.ROOT, self._agreed, source)
+        if not wrong:
+            self._agreed = size
+
+
+def misfits(body: bytes, columns: Mapping[str, Any]) -> list[str]:
+    """Return the names of the columns that do not say what the event's bytes say."""
+    event = json.loads(body)
+    expected: dict[str, Any] = {name: event[name] for name in _WORDS}
+    expected |= {name: event[name] and UUID(event[name]) for name in _IDS}
+    expected["resource_ids"] = [UUID(each) for each in event["resource_ids"]]
+    expected["occurred_at"] = datetime.fromisoformat(event["occurred_at"]).astimezone(UTC)
+    return [n for n, value in columns.items() if n in expected and value != expected[n]]
