@@ -31,6 +31,10 @@ class Subject:
         return f"subject {self.id}"
 
 
+CLOCKWORK: Final = Subject(UUID(int=0), frozenset({Role.CLOCKWORK}))
+"""The clinic itself, when a task does what is due: it has no account and no login."""
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     purpose: Purpose

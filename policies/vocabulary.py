@@ -5,12 +5,15 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
+    """What somebody is here. `clockwork` is the clinic's own tasks: no account has it."""
+
     ADMIN = "admin"
     DOCTOR = "doctor"
     NURSE = "nurse"
     RECEPTIONIST = "receptionist"
     PATIENT = "patient"
     COMPLIANCE = "compliance"
+    CLOCKWORK = "clockwork"
 
 
 class Action(StrEnum):
@@ -92,7 +95,8 @@ class Outcome(StrEnum):
     DENY = "deny"
 
 
-EVERY_ROLE = frozenset(Role)
+EVERY_ROLE = frozenset(Role) - {Role.CLOCKWORK}
+"""Everybody with an account."""
 UNNAMED = frozenset({Role.PATIENT})
 """Roles whose holders' accounts carry no name in clear."""
 

@@ -5,7 +5,8 @@ a hold that ran out) and does some of it, so a lost, late or doubled wake-up doe
 """
 
 import records.audit.tasks
-import records.identity.tasks  # noqa: F401 - the imports register the tasks
+import records.identity.tasks
+import records.scheduling.tasks  # noqa: F401 - the imports register the tasks
 from core.broker import celery_app, every
 from core.settings import settings
 
@@ -13,4 +14,7 @@ app = celery_app(settings().broker_url.get_secret_value(), settings().home)
 app.set_default()
 app.conf.beat_schedule = {
     "expired logins": every(3600, "identity.sweep"),
+    "holds that ran out": every(30, "scheduling.lapse"),
+    "visits nobody came to": every(300, "scheduling.missed"),
+    "idempotency keys": every(3600, "once.forget"),
 }

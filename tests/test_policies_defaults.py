@@ -165,6 +165,8 @@ CASES = """
   nurse         attend  appointment   team                           allow appointment-attend-nurse
   patient       attend  appointment   self                           deny  -
   receptionist  retract appointment   foreign                        deny  -
+  clockwork     cancel  appointment   foreign                        allow appointment-clockwork
+  clockwork     read    appointment   foreign                        deny  -
   nurse         read    appointment   team                           allow appointment-nurse
   patient       book    appointment   self                           allow appointment-self
   admin         create  account       foreign                        allow account-admin
@@ -193,6 +195,7 @@ REACH = """
   doctor        schedule: create delete read search update
   doctor        doctor: read search, patient: create read search
   doctor        record: addend amend cosign create read retract search sign update
+  clockwork     appointment: attend book cancel
   nurse         appointment: attend read search, doctor: read search, patient: read search
   nurse         service: read search, location: read search, slot: read search, schedule: read search
   nurse         record: addend amend create read retract search sign update

@@ -13,8 +13,10 @@ from api.json import Json
 from api.once import Idempotent
 from api.paging import Listing, Page, cursor
 from records.scheduling.booking import book
+from records.scheduling.holding import book_held
 from records.scheduling.models import AppointmentStatus, CancellationReason
 from records.scheduling.reading import (
+    OpenAppointment,
     Wanted,
     list_appointments,
     list_patient_appointments,
@@ -38,6 +40,7 @@ class AppointmentView(BaseModel):
     reason: str | None = None
     cancellation_reason: CancellationReason | None = None
     moves: int = Field(description="how often it was rescheduled")
+    held_until: AwareDatetime | None = Field(None, description="of a hold: when it runs out")
     version: int
     created_at: AwareDatetime
 
@@ -57,6 +60,7 @@ class NewAppointment(BaseModel):
     location_id: UUID | None = Field(
         None, description="the room, or the site; the service's own if left out"
     )
+    hold_id: UUID | None = Field(None, description="the hold to turn into this booking")
     reason: str | None = Field(None, max_length=1000, description="sealed like every other PHI")
 
 
@@ -74,10 +78,20 @@ async def post_appointment(
         session,
         clinic,
         me,
-        lambda: book(session, clinic, me, **new.model_dump()),
+        lambda: _book(session, clinic, me, new),
         lambda made: read_appointment(clinic, me, made),
         at="/v1/appointments",
     )
+
+
+async def _book(
+    session: Transaction, clinic: Clinic, me: Me, new: NewAppointment
+) -> OpenAppointment:
+    visit = new.model_dump(exclude={"hold_id"})
+    if new.hold_id is None:
+        return await book(session, clinic, me, **visit)
+    agreed = {name: visit[name] for name in ("patient_id", "doctor_id", "start", "reason")}
+    return await book_held(session, clinic, me, new.hold_id, **agreed)
 
 
 @router.get(

@@ -24,7 +24,7 @@ WINDOW: Final = timedelta(days=90)
 ACCOUNT: Final[ColumnElement[UUID]] = bindparam("me_account", type_=PGUUID())
 DOCTOR: Final[ColumnElement[UUID]] = bindparam("me_doctor", type_=PGUUID())
 
-_UNREAL: Final = ("proposed", "waitlist", "cancelled", "entered-in-error")
+_UNREAL: Final = ("proposed", "pending", "waitlist", "cancelled", "entered-in-error")
 _care_team = table_of(CareTeam)
 # The table belongs to a layer above this one; a relation needs four of its columns and no more.
 _appointment = table(

@@ -33,6 +33,7 @@ class Account(Row, table=True):
     __table_args__ = (
         all_of("roles", Role),
         all_of("clearances", (*Sensitivity, *Category)),
+        CheckConstraint("NOT 'clockwork' = ANY (roles)", name="nobody_is_the_clockwork"),
         CheckConstraint("octet_length(login) = 16", name="login_is_a_token"),
         CheckConstraint("NOT 'patient' = ANY (roles) OR label IS NULL", name="patients_unnamed"),
     )

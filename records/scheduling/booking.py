@@ -27,7 +27,8 @@ from records.base import Executor, table_of
 from records.clinic import Clinic
 from records.people.models import Patient
 from records.people.reading import FACTS, resource_of
-from records.scheduling.models import Appointment
+from records.scheduling.clockwork import lapse
+from records.scheduling.models import Appointment, AppointmentStatus
 from records.scheduling.reading import OpenAppointment
 from records.scheduling.seating import Seat, seats
 from records.scheduling.terms import ONE, Terms, terms_of
@@ -53,6 +54,7 @@ class Visit:
     service_id: UUID | None = None
     location_id: UUID | None = None
     reason: str | None = None
+    held_until: datetime | None = None
 
 
 async def book(
@@ -84,12 +86,22 @@ async def book(
     permit = await clinic.gate.write(session, me, Action.BOOK, resource, within=resource_of(whom))
     terms = await _terms(session, visit)
     row = _sealed(clinic, permit, whom, visit, terms)
+    seat = await _seated(session, visit, terms, row)
+    if seat is None and await lapse(session, clinic):
+        seat = await _seated(session, visit, terms, row)
+    if seat is None:
+        raise Conflict(
+            "doctor, patient or room is engaged at that time", code="slot-taken", retryable=True
+        )
+    return _as_booked(row, seat, visit.reason)
+
+
+async def _seated(session: Executor, visit: Visit, terms: Terms, row: Appointment) -> Seat | None:
+    """Take the first seat that is free, if one is."""
     for seat in await seats(session, terms, visit.location_id, row.session_id):
         if await _take(session, row, seat):
-            return _as_booked(row, seat, visit.reason)
-    raise Conflict(
-        "doctor, patient or room is engaged at that time", code="slot-taken", retryable=True
-    )
+            return seat
+    return None
 
 
 def _sealed(
@@ -106,6 +118,8 @@ def _sealed(
         key_id=key.key_id,
         doctor_id=visit.doctor_id,
         service_id=terms.service_id,
+        status=AppointmentStatus.PENDING if visit.held_until else AppointmentStatus.BOOKED,
+        held_until=visit.held_until,
         starts_at=visit.start,
         ends_at=end,
         blocked_from=blocked_from,
@@ -139,6 +153,7 @@ def _as_booked(row: Appointment, seat: Seat, reason: str | None) -> OpenAppointm
         version=row.version,
         created_at=row.created_at,
         reason=reason,
+        held_until=row.held_until,
     )
 
 

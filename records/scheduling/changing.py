@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, func, select, update
 from core.clock import now
 from core.database import translated
 from core.errors import Conflict, FieldError, Invalid, PreconditionFailed
+from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking
@@ -23,7 +24,13 @@ from records.clinic import Clinic
 from records.scheduling.booking import refuse_impossible
 from records.scheduling.history import write_down
 from records.scheduling.life import FINAL, LIFE, refuse_illegal
-from records.scheduling.models import Act, Appointment, AppointmentChange, CancellationReason
+from records.scheduling.models import (
+    Act,
+    Appointment,
+    AppointmentChange,
+    AppointmentStatus,
+    CancellationReason,
+)
 from records.scheduling.reading import OpenAppointment, opened, resource_of, selected
 from records.scheduling.seating import moved
 
@@ -58,10 +65,10 @@ async def change(
     if why.code and act not in (Act.CANCEL, Act.NO_SHOW):
         fault = FieldError("/reason_code", "not-here", "only what does not take place has this")
         raise Invalid(errors=[fault])
-    row = await _locked(session, clinic, me, act, appointment_id)
+    row = await locked(session, clinic, me, act, appointment_id)
     after = LIFE[act].after or row["status"]
-    new = {"status": after, "cancellation_reason": _reason(me, act, row, why)}
-    return await _changed(session, clinic, me, act, LIFE[act].right, row, new, why)
+    new = {"status": after, "cancellation_reason": _reason(me, act, row, why), "held_until": None}
+    return await changed(session, clinic, me, act, LIFE[act].right, row, new, why)
 
 
 async def reschedule(
@@ -74,20 +81,20 @@ async def reschedule(
     why: Why,
 ) -> OpenAppointment:
     """Move an appointment: same id, same length unless told, the old time kept if the new one is taken."""
-    row = await _locked(session, clinic, me, Act.RESCHEDULE, appointment_id)
+    row = await locked(session, clinic, me, Act.RESCHEDULE, appointment_id)
     end = end or start + (row["ends_at"] - row["starts_at"])
     refuse_impossible(start, end)
     new = {**await moved(session, row, start, end), "moves": row["moves"] + 1}
-    return await _changed(session, clinic, me, Act.RESCHEDULE, Action.UPDATE, row, new, why)
+    return await changed(session, clinic, me, Act.RESCHEDULE, Action.UPDATE, row, new, why)
 
 
 async def undo(
     session: Executor, clinic: Clinic, me: Me, appointment_id: UUID, why: Why
 ) -> OpenAppointment:
     """Take the last change back; who may do it may undo it. An undo itself is not undone."""
-    row = await _locked(session, clinic, me, Act.UNDO, appointment_id)
+    row = await locked(session, clinic, me, Act.UNDO, appointment_id)
     last = (await session.execute(_LAST, {"appointment_id": appointment_id})).mappings().first()
-    if last is None or last["act"] in FINAL:
+    if last is None or last["act"] in FINAL or _let_go(last):
         raise Conflict("there is no change to take back", code="nothing-to-undo")
     new = {
         **await moved(session, row, last["from_start"], last["from_end"]),
@@ -95,10 +102,10 @@ async def undo(
         "cancellation_reason": None,
     }
     right = LIFE[Act(last["act"])].right
-    return await _changed(session, clinic, me, Act.UNDO, right, row, new, why)
+    return await changed(session, clinic, me, Act.UNDO, right, row, new, why)
 
 
-async def _locked(
+async def locked(
     session: Executor, clinic: Clinic, me: Me, act: Act, appointment_id: UUID
 ) -> Mapping[str, Any]:
     """Return the row, locked until the transaction ends, if the caller may see it at all."""
@@ -111,7 +118,7 @@ async def _locked(
     return row
 
 
-async def _changed(
+async def changed(
     session: Executor,
     clinic: Clinic,
     me: Me,
@@ -120,6 +127,8 @@ async def _changed(
     row: Mapping[str, Any],
     new: Mapping[str, Any],
     why: Why,
+    *,
+    reason: str | None = None,
 ) -> OpenAppointment:
     """Decide on the image before and after, then write both the change and its history."""
     stored = resource_of(row)
@@ -127,14 +136,27 @@ async def _changed(
     permit = await clinic.gate.write(session, me, right, stored, after)
     if why.version not in (None, row["version"]):
         raise PreconditionFailed("the appointment has changed since you read it")
+    if act is not Act.CANCEL and row["held_until"] and row["held_until"] <= now():
+        raise Conflict("the hold has run out", code="hold-expired", retryable=True)
     if act is not Act.UNDO:
         refuse_illegal(act, row["status"], row["starts_at"], now())
     image = {**row, **new, "version": row["version"] + 1}
     if act in (Act.RESCHEDULE, Act.UNDO):
         await _queue(session, row)
-    await _store(session, row["row_id"], {**new, "version": image["version"]})
+    cells = _sealed(clinic, permit, row, reason)
+    await _store(session, row["row_id"], {**new, **cells, "version": image["version"]})
     await write_down(session, clinic, permit, act, row, image, why.note)
-    return opened(image, await clinic.reveal(me, permit, Appointment, row))
+    return opened(image, await clinic.reveal(me, permit, Appointment, {**row, **cells}))
+
+
+def _sealed(
+    clinic: Clinic, permit: Permit, row: Mapping[str, Any], reason: str | None
+) -> dict[str, Any]:
+    """Return the new words of a visit, sealed; nothing where there are none."""
+    if reason is None:
+        return {}
+    key = clinic.vault.key(row)
+    return clinic.vault.seal(permit, Appointment, key, row["row_id"], reason=reason)
 
 
 async def _queue(session: Executor, row: Mapping[str, Any]) -> None:
@@ -159,6 +181,12 @@ TAKEN: Final = frozenset(
     {"doctor-taken", "patient-taken", "room-taken", "uq-appointment-lane", "contention"}
 )
 """The codes of Conflict with which the database says that a time is not free."""
+
+
+def _let_go(last: Mapping[str, Any]) -> bool:
+    """Tell whether the last change ended a hold or request: taken back, it would hold its time for ever."""
+    held = AppointmentStatus.PENDING
+    return bool(last["from_status"] == held != last["to_status"])
 
 
 def _reason(me: Me, act: Act, row: Mapping[str, Any], why: Why) -> CancellationReason | None:

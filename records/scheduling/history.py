@@ -12,6 +12,7 @@ from sqlalchemy import bindparam
 from core.crypto.envelope import Value
 from core.database import Query
 from core.ids import new_id
+from policies.facts import CLOCKWORK
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
@@ -73,12 +74,14 @@ async def write_down(
     note: str | None = None,
 ) -> None:
     """Add a step: the images of the row before and after it, and a sealed word about why."""
-    key, change_id = clinic.vault.key(before), new_id()
-    cells = clinic.vault.seal(permit, AppointmentChange, key, change_id, note=note)
+    change_id, cells = new_id(), dict[str, Any]()
+    if note:
+        key = clinic.vault.key(before)
+        cells = clinic.vault.seal(permit, AppointmentChange, key, change_id, note=note)
     step = AppointmentChange(
         id=change_id,
         patient_id=before["patient_id"],
-        key_id=key.key_id,
+        key_id=before["key_id"],
         appointment_id=before["row_id"],
         number=after["version"],
         act=act,
@@ -89,7 +92,7 @@ async def write_down(
         to_start=after["starts_at"],
         to_end=after["ends_at"],
         reason_code=after["cancellation_reason"],
-        changed_by=permit.subject_id,
+        changed_by=None if permit.subject_id == CLOCKWORK.id else permit.subject_id,
         **cells,
     )
     await add(session, step)

@@ -87,7 +87,7 @@ class Appointment(Protected, table=True):
 
     `blocked_from` and `blocked_until` are the buffers of its service, frozen (NULL: none). Of a group visit this
     is one seat: `lane` of `capacity`, frozen too, in the session that all its seats name. `exclusive`: the location
-    is a room, which nobody else may be in.
+    is a room, which nobody else may be in. A pending one with `held_until` is a hold, good until then.
     """
 
     __tablename__ = "appointment"
@@ -120,6 +120,13 @@ class Appointment(Protected, table=True):
             unique=True,
             postgresql_where=text(f"session_id IS NOT NULL AND {BLOCKING}"),
         ),
+        CheckConstraint("held_until IS NULL OR status = 'pending'", name="held"),
+        Index(
+            "ix_appointment_held_until",
+            "held_until",
+            postgresql_where=text("held_until IS NOT NULL"),
+        ),
+        Index("ix_appointment_unclosed", "ends_at", postgresql_where=text("status = 'booked'")),
         Index("ix_appointment_doctor_day", "doctor_id", "starts_at"),
         Index("ix_appointment_patient_doctor", "patient_id", "doctor_id", "starts_at"),
     )
@@ -141,6 +148,7 @@ class Appointment(Protected, table=True):
     source: str | None = word(None, max_length=200, unique=True)
     cancellation_reason: CancellationReason | None = word(None)
     moves: int = 0
+    held_until: datetime | None = moment(nullable=True)
     version: int = 1
     created_by: UUID = Field(foreign_key="account.id")
     created_at: datetime = moment(default=True)

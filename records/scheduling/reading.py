@@ -8,7 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import Select, bindparam
+from sqlalchemy import Select, bindparam, func
 
 from core.crypto.envelope import Value
 from core.database import Query
@@ -50,6 +50,7 @@ class OpenAppointment:
     reason: Value | None
     cancellation_reason: str | None = None
     moves: int = 0
+    held_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Wanted:
     patient_id: UUID | None = None
     day: date | None = None
     status: str | None = None
+    held: bool = False
 
 
 _HEAD: Final = (
@@ -72,6 +74,7 @@ _HEAD: Final = (
     _visit.created_at,
     _visit.cancellation_reason,
     _visit.moves,
+    _visit.held_until,
 )
 
 
@@ -142,6 +145,8 @@ def _filtered(wanted: Wanted) -> Select[Any]:
         statement = statement.where(_visit.patient_id == wanted.patient_id)
     if wanted.status:
         statement = statement.where(_visit.status == wanted.status)
+    if wanted.held:
+        statement = statement.where(_visit.held_until > func.now())
     if wanted.day:
         zone = ZoneInfo(wanted.zone)
         morning = datetime.combine(wanted.day, time(), zone)
@@ -166,4 +171,5 @@ def opened(row: Mapping[str, Any], phi: Mapping[str, Value | None]) -> OpenAppoi
         reason=phi["reason"],
         cancellation_reason=row["cancellation_reason"],
         moves=row["moves"],
+        held_until=row["held_until"],
     )

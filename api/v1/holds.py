@@ -1,0 +1,97 @@
+"""Holds: a slot kept for some minutes, while somebody makes up their mind."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.deps import Clinic, Me, Transaction
+from api.etags import MustHaveSeen, etag
+from api.json import Json
+from api.once import Idempotent
+from api.paging import Listing, Page, cursor
+from records.scheduling.changing import Why
+from records.scheduling.holding import hold, read_hold, release
+from records.scheduling.models import AppointmentStatus
+from records.scheduling.reading import OpenAppointment, Wanted, list_appointments
+
+router = APIRouter(prefix="/holds", tags=["appointments"])
+
+
+class NewHold(BaseModel):
+    """A slot to hold."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    patient_id: UUID | None = Field(None, description="for whom; a patient holds for themselves")
+    doctor_id: UUID
+    start: AwareDatetime
+    end: AwareDatetime | None = Field(None, description="as for a booking")
+    service_id: UUID | None = None
+    location_id: UUID | None = None
+    reason: str | None = Field(None, max_length=1000, description="sealed like every other PHI")
+    minutes: int = Field(10, ge=1, le=30, description="how long it holds")
+
+
+class HoldView(BaseModel):
+    """A held slot: a pending appointment under the same id, which `confirm` or a booking with `hold_id` makes one."""
+
+    id: UUID
+    patient_id: UUID
+    doctor_id: UUID
+    service_id: UUID | None
+    location_id: UUID | None
+    status: AppointmentStatus
+    start: AwareDatetime
+    end: AwareDatetime
+    expires_at: AwareDatetime = Field(description="refuses nobody from then on")
+    reason: str | None
+    version: int
+    created_at: AwareDatetime
+
+
+@router.post("", operation_id="hold_slot", status_code=201, response_model=HoldView)
+async def post_hold(
+    new: NewHold, session: Transaction, clinic: Clinic, me: Me, once: Idempotent
+) -> Response:
+    """Hold a slot. It is refused, and refuses others, exactly as a booking: 409 `slot-taken`."""
+    length = timedelta(minutes=new.minutes)
+    return await once.created(
+        session,
+        clinic,
+        me,
+        lambda: hold(session, clinic, me, length, **new.model_dump(exclude={"minutes"})),
+        lambda made: read_hold(clinic, me, made),
+        at="/v1/holds",
+        shown=_view,
+    )
+
+
+@router.get("", operation_id="list_holds", response_model=Listing[HoldView])
+async def get_holds(request: Request, clinic: Clinic, me: Me, page: Page) -> Response:
+    """List the holds that are still good and that the caller may see, newest first."""
+    wanted = Wanted(request.app.state.settings.time_zone, held=True)
+    items, last = await list_appointments(clinic, me, wanted, limit=page.limit, after=page.after)
+    return Json({"items": [_view(held) for held in items], "next_cursor": cursor(last)})
+
+
+@router.get("/{hold_id}", operation_id="read_hold", response_model=HoldView)
+async def get_hold(hold_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """Read a hold; one that ran out, was booked or was released is not found."""
+    held = await read_hold(clinic, me, hold_id)
+    return Json(_view(held), headers={"ETag": etag(held.version)})
+
+
+@router.delete("/{hold_id}", operation_id="release_hold", status_code=204)
+async def delete_hold(
+    hold_id: UUID, session: Transaction, clinic: Clinic, me: Me, seen: MustHaveSeen
+) -> Response:
+    """Release a hold before its time."""
+    await release(session, clinic, me, hold_id, Why(version=seen))
+    return Response(status_code=204)
+
+
+def _view(held: OpenAppointment) -> dict[str, Any]:
+    return {name: getattr(held, name, held.held_until) for name in HoldView.model_fields}

@@ -1,0 +1,46 @@
+"""The chores of the calendar. Each opens the clinic, does what is due, and closes it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from celery import shared_task
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.crypto.keyring import open_provider
+from core.settings import settings
+from records import once
+from records.clinic import Clinic
+from records.scheduling.clockwork import lapse, mark_missed
+
+Chore = Callable[[AsyncSession, Clinic], Awaitable[Any]]
+
+
+@shared_task(name="scheduling.lapse")  # type: ignore[untyped-decorator]
+def lapse_holds() -> None:
+    """Let holds go that ran out."""
+    _do(lapse)
+
+
+@shared_task(name="scheduling.missed")  # type: ignore[untyped-decorator]
+def mark_missed_visits() -> None:
+    """Mark visits that nobody came to."""
+    _do(mark_missed)
+
+
+@shared_task(name="once.forget")  # type: ignore[untyped-decorator]
+def forget_keys() -> None:
+    """Forget idempotency keys whose day is over."""
+    _do(lambda session, _clinic: once.forget(session))
+
+
+def _do(chore: Chore) -> None:
+    async def work() -> None:
+        here = settings()
+        async with (
+            Clinic.open(here.postgres_url, open_provider(here.kms), pool=2) as clinic,
+            clinic.database.transaction() as session,
+        ):
+            await chore(session, clinic)
+
+    asyncio.run(work())
