@@ -12,6 +12,7 @@ from api.v1 import (
     accounts,
     appointments,
     audit,
+    clients,
     doctors,
     holds,
     locations,
@@ -37,6 +38,7 @@ V1 = "/v1"
 MODULES = (
     me,
     accounts,
+    clients,
     patients,
     doctors,
     holds,

@@ -20,6 +20,7 @@ from records.access import me as access
 from records.audit.event import Origin
 from records.clinic import Clinic as OneClinic
 from records.identity.callers import caller, environment
+from records.identity.clients import scope_of
 from records.identity.tokens import AccessToken, Tokens
 
 PURPOSE: Final = "X-Purpose-Of-Use"
@@ -109,6 +110,7 @@ async def me(request: Request) -> access.Me:
         _stated(stated) if stated else known.environment,
         origin(request, token.client_id),
         token.session,
+        scope_of(token.client_id, token.scope),
     )
 
 

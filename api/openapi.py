@@ -10,6 +10,7 @@ from api.errors import PROBLEM_JSON, Problem
 TAGS: Final[Mapping[str, str]] = {
     "me": "The caller, as the policy sees them, and their own account.",
     "accounts": "Who may log in, as what. For administrators.",
+    "clients": "Which applications may ask for tokens, and for what. For administrators.",
     "patients": "Who is cared for, under which numbers and insurances. Every word is sealed.",
     "doctors": "Public profiles of who practises here.",
     "services": "Kinds of visit: how long, how soon, how far ahead, for how many.",

@@ -54,6 +54,7 @@ class ResourceType(StrEnum):
     APPOINTMENT = "appointment"
     RECORD = "record"
     ACCOUNT = "account"
+    CLIENT = "client"
     POLICY = "policy"
     AUDIT_EVENT = "audit_event"
     KEY = "key"

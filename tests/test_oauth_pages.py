@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from policies.vocabulary import Role
+from records.base import add
 from records.identity.accounts import create
+from records.identity.models import OAuthClient
 from tests.logins import NAME, PASSWORD, Service, serve
 
 
@@ -138,11 +140,14 @@ async def test_introspection_answers_owners_and_clients_with_a_secret(service: S
     assert told["active"]
     assert told["sub"] == str(service.account.id)
     assert told["client_id"] == "confide-cli"
-    await service.sql(
-        "INSERT INTO oauth_client (id, name, redirect_uris, grant_types, scope, secret_hash, created_at)"
-        " VALUES ('gateway', 'Gateway', '{}', '{}', '', $1, now())",
-        sha256(b"a long secret").hexdigest(),
+    gateway = OAuthClient(
+        id="gateway",
+        name="Gateway",
+        auth_method="client_secret_basic",
+        secret_hash=sha256(b"a long secret").hexdigest(),
     )
+    async with service.clinic.database.transaction() as session:
+        await add(session, gateway)
     for secret, status in (("a long secret", 200), ("another secret", 401)):
         answer = await service.http.post("/oauth/introspect", data=form, auth=("gateway", secret))
         assert answer.status_code == status

@@ -111,6 +111,7 @@ CASES = """
   admin         publish policy        foreign                        deny  -
   doctor        read    policy        author                         deny  -
   compliance    read    account       foreign                        deny  -
+  compliance    read    client        foreign                        deny  -
   admin         update  account       own                            deny  hard-own-account
   compliance    read    key           foreign                        deny  -
   receptionist  import  patient       foreign                        deny  -
@@ -170,6 +171,7 @@ CASES = """
   nurse         read    appointment   team                           allow appointment-nurse
   patient       book    appointment   self                           allow appointment-self
   admin         create  account       foreign                        allow account-admin
+  admin         create  client        foreign                        allow client-admin
   admin         update  account       foreign                        allow account-admin
   nurse         read    account       own                            allow account-self
   admin         read    policy        foreign                        allow policy-read
@@ -184,6 +186,7 @@ TABLE = [line.split() for line in CASES.splitlines() if line]
 # Every action a role could ever be allowed, were all relations true.
 REACH = """
   admin         account: create import read search update, appointment: import, coverage: import
+  admin         client: create read search update
   admin         doctor: create import read search update, patient: import, record: import
   admin         key: create read search, policy: read search
   admin         service: create read search update, location: create read search update

@@ -3,11 +3,16 @@
 import secrets
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Final
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
-from records.identity.clients import redirects_to
+from policies.scopes import Level, granted
+from records.identity.clients import OURS, SCOPES, redirects_to
 from records.identity.models import OAuthClient
+from records.identity.registry import WITH_SECRET
+
+_PERSONS: Final = (Level.PATIENT, Level.USER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +35,13 @@ class Client(ClientMixin):  # type: ignore[misc]
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
         """Return what the client gets of what it asks for (RFC 6749 §3.3); None is nothing at all."""
-        allowed = self.row.scope.split()
-        if not scope:
-            return self.row.scope
-        return " ".join(s for s in dict.fromkeys(scope.split()) if s in allowed) or None
+        ours = self.row.id in OURS
+        asked = scope or (" ".join(SCOPES) if ours else self.row.scope)
+        return granted(self.row.scope, asked, SCOPES, _PERSONS) or None
+
+    def own_scope(self, scope: str | None) -> str | None:
+        """Return what the client gets when it asks for itself."""
+        return granted(self.row.scope, scope or self.row.scope, (), (Level.SYSTEM,)) or None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         """Tell whether a code may be sent there."""
@@ -45,8 +53,9 @@ class Client(ClientMixin):  # type: ignore[misc]
         return secrets.compare_digest(given, self.row.secret_hash or "")
 
     def check_endpoint_auth_method(self, method: str, _endpoint: str) -> bool:
-        """Public clients have no secret; the others must show theirs."""
-        return (method == "none") is (self.row.secret_hash is None)
+        """A client proves itself as it was registered to; a secret may come by either way."""
+        registered = self.row.auth_method
+        return method == registered or (method in WITH_SECRET and registered in WITH_SECRET)
 
     def check_response_type(self, response_type: str) -> bool:
         """OAuth 2.1 has one."""

@@ -6,6 +6,7 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 
 from api.oauth.clients import Client
 from api.oauth.events import logged_out
+from api.oauth.grants import METHODS
 from api.oauth.request import Setting, WebRequest, wait
 from core.errors import Unauthenticated
 from records.identity import sessions
@@ -29,7 +30,7 @@ class Family:
 class Revocation(RevocationEndpoint):  # type: ignore[misc]
     """Either token stands for its session: revoking one ends all of it."""
 
-    CLIENT_AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post")
+    CLIENT_AUTH_METHODS = METHODS
 
     def __init__(self, setting: Setting) -> None:
         super().__init__()

@@ -22,11 +22,20 @@ def replayed(setting: Setting, family: OAuthSession, reason: str) -> None:
     wait(setting.clinic.trail.note_within, setting.writing, event)
 
 
+def began(setting: Setting, family: OAuthSession) -> None:
+    """Note that a client got a token for itself."""
+    _own(setting, family, Act.TOKEN)
+
+
 def logged_out(setting: Setting, family: OAuthSession) -> None:
     """Note that a session was ended by its client."""
+    _own(setting, family, Act.LOGOUT)
+
+
+def _own(setting: Setting, family: OAuthSession, act: Act) -> None:
     event = Event(
         actor=family.account_id,
-        action=Act.LOGOUT,
+        action=act,
         outcome=Outcome.ALLOW,
         purpose=Purpose.OPERATIONS,
         resource_type=ResourceType.ACCOUNT,

@@ -1,22 +1,28 @@
-"""The two grants of a person's login, on top of Authlib's: it checks the protocol, these keep the state."""
+"""The grants of a person's login and of a client itself, on top of Authlib's: it checks the protocol, these keep the state."""
 
 import re
+from datetime import timedelta
 from typing import Any, Final
 
-from authlib.oauth2.rfc6749 import InvalidRequestError
-from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, RefreshTokenGrant
+from authlib.oauth2.rfc6749 import InvalidRequestError, InvalidScopeError
+from authlib.oauth2.rfc6749.grants import (
+    AuthorizationCodeGrant,
+    ClientCredentialsGrant,
+    RefreshTokenGrant,
+)
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oidc.core.errors import LoginRequiredError
 
 from api.oauth.clients import Client
-from api.oauth.events import replayed
+from api.oauth.events import began, replayed
+from api.oauth.proof import METHOD
 from api.oauth.request import WebRequest, wait
 from core.clock import now
 from records.base import add
 from records.identity import sessions
 from records.identity.models import Account, OAuthCode, OAuthRefreshToken, OAuthSession
 
-METHODS: Final = ("none", "client_secret_basic", "client_secret_post")
+METHODS: Final = ("none", "client_secret_basic", "client_secret_post", METHOD)
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -163,6 +169,28 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
 
     def revoke_old_credential(self, refresh_token: Refresh) -> None:
         """It is used up."""
+
+
+class OwnGrant(ClientCredentialsGrant):  # type: ignore[misc]
+    """A token for a client that asks for itself, as the account it was given."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = METHODS[1:]
+    request: WebRequest
+
+    def generate_token(self, *, scope: str | None, **_: Any) -> dict[str, Any]:
+        """Begin a session as short as its one token."""
+        setting, client = self.request.setting, self.request.client
+        given = client.own_scope(scope)
+        account = wait(sessions.owner, setting.writing, client.row.account_id)
+        if given is None or account is None:
+            raise InvalidScopeError
+        life = timedelta(seconds=setting.tokens.seconds)
+        family = wait(sessions.start, setting.writing, account.id, client.id, given, life)
+        began(setting, family)
+        return _bearer(self.request, family, given)
+
+    def save_token(self, token: dict[str, Any]) -> None:
+        """All of it is saved."""
 
 
 def _bearer(request: WebRequest, family: OAuthSession, scope: str) -> dict[str, Any]:

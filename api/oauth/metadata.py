@@ -6,8 +6,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from api import deps
+from api.oauth.grants import METHODS
+from core.crypto.assertions import ALGORITHMS
 from core.crypto.signing import ALGORITHM
-from records.identity.clients import SCOPES
+from records.identity.clients import EVERYTHING, SCOPES
 
 router = APIRouter()
 
@@ -37,13 +39,15 @@ def _metadata(issuer: str) -> dict[str, Any]:
         "introspection_endpoint": f"{issuer}/oauth/introspect",
         "userinfo_endpoint": f"{issuer}/oauth/userinfo",
         "jwks_uri": f"{issuer}/oauth/jwks",
-        "scopes_supported": SCOPES,
+        "scopes_supported": [*SCOPES, *EVERYTHING, "system/*.cruds"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "code_challenge_methods_supported": ["S256"],
-        "token_endpoint_auth_methods_supported": ["none", *_SECRETS],
-        "revocation_endpoint_auth_methods_supported": ["none", *_SECRETS],
+        "token_endpoint_auth_methods_supported": METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+        "revocation_endpoint_auth_methods_supported": METHODS,
+        "revocation_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "introspection_endpoint_auth_methods_supported": _SECRETS,
         "authorization_response_iss_parameter_supported": True,
         "subject_types_supported": ["public"],

@@ -11,7 +11,6 @@ from fastapi.responses import JSONResponse
 from api import deps
 from api.oauth import login, metadata, passwords
 from api.oauth.endpoints import describe
-from api.oauth.grants import METHODS
 from api.oauth.request import WebRequest, parameters, setting
 from api.oauth.server import NO_STORE, Server
 from core.errors import Unauthenticated
@@ -106,7 +105,7 @@ async def _asking(request: Request, given: dict[str, str]) -> AccessToken | None
         return said
     here = setting(request)
     asked = WebRequest(request, given, here)
-    secret = [method for method in METHODS if method != "none"]
+    secret = ["client_secret_basic", "client_secret_post"]
     await to_thread.run_sync(Server(here).authenticate_client, asked, secret, "introspection")
     return None
 

@@ -14,7 +14,8 @@ from fastapi.responses import JSONResponse
 
 from api.oauth.clients import Client
 from api.oauth.endpoints import Revocation
-from api.oauth.grants import S256, CodeGrant, RefreshGrant
+from api.oauth.grants import S256, CodeGrant, OwnGrant, RefreshGrant
+from api.oauth.proof import METHOD, by_assertion
 from api.oauth.request import Setting, WebRequest, wait
 from records.identity.clients import SCOPES, find
 
@@ -29,6 +30,8 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         self._setting = setting
         self.register_grant(CodeGrant, [S256()])
         self.register_grant(RefreshGrant)
+        self.register_grant(OwnGrant)
+        self.register_client_auth_method(METHOD, by_assertion)
         self.register_endpoint(Revocation(setting))
 
     def query_client(self, client_id: str) -> Client | None:

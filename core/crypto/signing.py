@@ -74,7 +74,7 @@ class SigningKeys(Unpicklable):
         header, payload = verified(token, self._keys)
         if header.get("typ") != typ:
             raise BadToken
-        return _object(payload)
+        return json_object(payload)
 
     def jwks(self) -> dict[str, Any]:
         """Return the public halves, as a JWK set."""
@@ -109,9 +109,7 @@ def trusted(record: Mapping[str, Any]) -> ECKey:
 
 def verified(token: str, keys: Mapping[str, ECKey]) -> tuple[dict[str, Any], bytes]:
     """Return header and payload of a token that one of the keys signed; raise BadToken for any other."""
-    if len(token) > LONGEST or token.count(".") != 2:  # noqa: PLR2004
-        raise BadToken
-    header = _header(token)
+    header = header_of(token)
     key = keys.get(str(header.get("kid")))
     if key is None or header.get("alg") != ALGORITHM or not header.keys() <= _HEADER:
         raise BadToken
@@ -122,16 +120,18 @@ def verified(token: str, keys: Mapping[str, ECKey]) -> tuple[dict[str, Any], byt
     return header, signed.payload
 
 
-def _header(token: str) -> dict[str, Any]:
+def header_of(token: str) -> dict[str, Any]:
     """Read the header before the signature is looked at; base64url's one spelling is joserfc's business."""
+    if len(token) > LONGEST or token.count(".") != 2:  # noqa: PLR2004
+        raise BadToken
     part = token.partition(".")[0]
     try:
-        return _object(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        return json_object(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     except ValueError:
         raise BadToken from None
 
 
-def _object(text: bytes) -> dict[str, Any]:
+def json_object(text: bytes) -> dict[str, Any]:
     """Parse a JSON object in which no name stands twice (RFC 7515 §5.2, step 4)."""
     try:
         value = json.loads(text.decode("utf-8"), object_pairs_hook=_distinct)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Never
 from uuid import UUID
 
+from sqlalchemy import and_, false
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.errors import Forbidden, NotFound
@@ -16,6 +17,7 @@ from policies.enforcer import Decision
 from policies.facts import Resource
 from policies.issue import issue
 from policies.permit import Permit
+from policies.scopes import Reach
 from policies.vocabulary import Action, Outcome, ResourceType
 from records.access.me import Me
 from records.access.policy import Policy
@@ -24,6 +26,8 @@ from records.audit.trail import Trail
 from records.base import Executor
 
 HIDDEN: Final = "there is no such thing, or it is not for you"
+OUT_OF_SCOPE: Final = "token-scope"
+"""What stands on the trail in the place of a rule, where the token's scope refused what the policy allows."""
 CREATING: Final = frozenset({Action.CREATE, Action.BOOK, Action.IMPORT})
 
 
@@ -122,10 +126,21 @@ class Gate:
     ) -> ColumnElement[bool]:
         """Return the WHERE that leaves of a list what single reads would allow."""
         snapshot = self._policy.snapshot
-        return snapshot.predicate(me.subject, Action.READ, kind, me.environment, columns)
+        allowed = snapshot.predicate(me.subject, Action.READ, kind, me.environment, columns)
+        reach = me.scope.reach(Action.READ, kind) if me.scope else Reach.ALL
+        if reach is Reach.ALL:
+            return allowed
+        own = me.subject.patient_id
+        if reach is Reach.NONE or own is None or "patient_id" not in columns:
+            return false()
+        return and_(allowed, columns["patient_id"] == own)
 
     def _decide(self, me: Me, action: Action, resource: Resource) -> Decision:
-        return self._policy.snapshot.decide(me.subject, action, resource, me.environment)
+        """Ask the policy; what it allows, the token must be good for as well."""
+        decision = self._policy.snapshot.decide(me.subject, action, resource, me.environment)
+        if decision.allowed and me.scope and not me.scope.allows(me.subject, action, resource):
+            return Decision(allowed=False, rule_id=OUT_OF_SCOPE, version=decision.version)
+        return decision
 
     def _nothing(self) -> Decision:
         return Decision(True, None, self._policy.snapshot.version)
@@ -140,6 +155,8 @@ class Gate:
     ) -> Never:
         await self._trail.note(_event(me, action, [resource], decision, Outcome.DENY))
         if self._may_know(me, action, resource, within):
+            if decision.rule_id == OUT_OF_SCOPE:
+                raise Forbidden("the token is not for this", code="insufficient-scope")
             raise Forbidden("the policy in force does not allow this")
         raise NotFound(HIDDEN)
 

@@ -4,14 +4,19 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from policies.facts import Environment, Subject
+from policies.scopes import Scope
 from records.audit.event import Origin
 
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """The caller of one act. `session` is the login's id (None for commands and tasks)."""
+    """The caller of one act. `session` is the login's id (None for commands and tasks).
+
+    `scope` is what the token may be used for (None: for all that the caller may do).
+    """
 
     subject: Subject
     environment: Environment
     origin: Origin
     session: UUID | None = None
+    scope: Scope | None = None

@@ -6,14 +6,24 @@ keyed hash of it (a blind index), which is all that a login needs.
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from policies.vocabulary import Category, Role, Sensitivity
 from records.base import Row, all_of, codes, moment, one_of, word
+
+
+class ClientAuth(StrEnum):
+    """How a client proves who it is."""
+
+    NONE = "none"
+    SECRET_BASIC = "client_secret_basic"  # noqa: S105 - the name of a method
+    SECRET_POST = "client_secret_post"  # noqa: S105
+    PRIVATE_KEY_JWT = "private_key_jwt"
 
 
 class TicketKind(StrEnum):
@@ -69,17 +79,38 @@ class AccountTicket(SQLModel, table=True):
 
 
 class OAuthClient(SQLModel, table=True):
-    """A registered client. `secret_hash` is null for public ones, which PKCE protects."""
+    """A registered client. PKCE protects public ones, a secret or a key of their own the others.
+
+    `account_id` is whom it acts as when it asks for itself; `registered_by` is null for our own clients.
+    """
 
     __tablename__ = "oauth_client"
+    __table_args__ = (one_of("auth_method", ClientAuth),)
 
     id: str = word(primary_key=True)
     name: str = word()
     redirect_uris: list[str] = codes()
+    post_logout_redirect_uris: list[str] = codes()
     grant_types: list[str] = codes()
     scope: str = word("")
+    auth_method: str = word("none")
     secret_hash: str | None = word(None)
+    jwks: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
+    account_id: UUID | None = Field(default=None, foreign_key="account.id")
+    registered_by: UUID | None = Field(default=None, foreign_key="account.id")
+    active: bool = True
+    version: int = 1
     created_at: datetime = moment(default=True)
+
+
+class OAuthAssertion(SQLModel, table=True):
+    """An assertion by which a client proved itself: kept until it ends, so that it proves nothing twice."""
+
+    __tablename__ = "oauth_assertion"
+    __table_args__ = (CheckConstraint("octet_length(assertion_hash) = 32", name="hashed"),)
+
+    assertion_hash: bytes = Field(primary_key=True)
+    expires_at: datetime = moment()
 
 
 class OAuthSession(Row, table=True):

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.errors import FieldError, Invalid
-from policies.vocabulary import Outcome, Purpose, ResourceType
+from core.errors import FieldError, Forbidden, Invalid
+from policies.scopes import Reach
+from policies.vocabulary import Action, Outcome, Purpose, ResourceType
 from records.access.me import Me
 from records.audit.event import Act, Event
 from records.clinic import Clinic
@@ -28,6 +29,7 @@ async def end_own_sessions(
     session: AsyncSession, clinic: Clinic, me: Me, only: UUID | None = None
 ) -> None:
     """Log the caller out: of one session, or of all but the one that asks."""
+    _require_whole(me)
     await sessions.end_all(session, me.subject.id, only=only, keep=None if only else me.session)
     await clinic.trail.note_within(session, _event(me, Act.LOGOUT, Outcome.ALLOW))
 
@@ -36,6 +38,7 @@ async def change_password(
     session: AsyncSession, clinic: Clinic, me: Me, current: str, new: str
 ) -> None:
     """Set another password, given the present one; every other session of the account ends."""
+    _require_whole(me)
     account = await session.get_one(Account, me.subject.id)
     attempts.count(account.login, me.origin.network)
     right, _ = await passwords().verify(current, account.password_hash)
@@ -46,6 +49,12 @@ async def change_password(
     attempts.forget(account.login, me.origin.network)
     await set_password(session, clinic, account, new, me.origin, reason="password")
     await sessions.end_all(session, account.id, keep=me.session)
+
+
+def _require_whole(me: Me) -> None:
+    """An application that was lent some of somebody's rights does not keep their account."""
+    if me.scope and me.scope.reach(Action.UPDATE, ResourceType.ACCOUNT) is not Reach.ALL:
+        raise Forbidden("the token is not for this", code="insufficient-scope")
 
 
 def _event(me: Me, act: Act, outcome: Outcome) -> Event:

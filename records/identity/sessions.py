@@ -141,6 +141,13 @@ async def end_all(
     forget(session)
 
 
+async def end_clients(session: AsyncSession, client_id: str) -> None:
+    """End every session at a client."""
+    its = _session.client_id == client_id, _session.revoked_at.is_(None)
+    await session.execute(update(OAuthSession).where(*its).values(revoked_at=now()))
+    forget(session)
+
+
 async def affected(session: AsyncSession, statement: Update) -> int:
     """Return how many rows a statement changed."""
     with translated():

@@ -18,7 +18,7 @@ from records.audit.event import Origin
 from records.clinic import Clinic
 from records.identity import sessions
 from records.identity.accounts import logged_in, named
-from records.identity.clients import CLI, SCOPES
+from records.identity.clients import CLI
 from records.identity.models import OAuthSession
 
 ACCESS: Final = "at+jwt"
@@ -143,7 +143,7 @@ async def issue_for(clinic: Clinic, username: str) -> str:
         raise NotFound("there is no such account, or it is not active")
     made = Tokens.of(here)
     async with clinic.database.transaction() as session:
-        family = await sessions.start(session, account.id, CLI, " ".join(SCOPES), made.life)
+        family = await sessions.start(session, account.id, CLI, "openid profile", made.life)
         origin = Origin("confide token", str(family.id), client=CLI)
         await clinic.trail.note_within(session, logged_in(account, origin))
     return made.access(family)

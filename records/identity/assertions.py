@@ -1,0 +1,68 @@
+"""Clients that prove themselves by a signed assertion (RFC 7523 §3): short-lived, for us, and good once."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import delete
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.clock import now
+from core.crypto.assertions import asserted, claimant
+from core.crypto.signing import BadToken
+from records.base import table_of
+from records.clinic import Clinic
+from records.identity.clients import find
+from records.identity.models import ClientAuth, OAuthAssertion, OAuthClient
+from records.identity.sessions import hashed
+
+LONGEST: Final = 300
+"""Seconds from now that an assertion may be good for."""
+SKEW: Final = 30
+"""Seconds that a client's clock may run ahead."""
+
+_assertion = table_of(OAuthAssertion)
+
+
+async def proven(
+    session: AsyncSession, clinic: Clinic, assertion: str, audiences: tuple[str, ...]
+) -> OAuthClient | None:
+    """Return the client that an assertion proves, if it does; it is used up by that."""
+    try:
+        client = await find(clinic.database, claimant(assertion))
+        if client is None or client.auth_method != ClientAuth.PRIVATE_KEY_JWT:
+            return None
+        claims = asserted(assertion, client.jwks)
+    except BadToken:
+        return None
+    if not _says_so(claims, client.id, audiences):
+        return None
+    await session.execute(delete(OAuthAssertion).where(_assertion.c.expires_at < now()))
+    row = {
+        "assertion_hash": hashed(f"{client.id} {claims['jti']}"),
+        "expires_at": datetime.fromtimestamp(claims["exp"], UTC),
+    }
+    fresh = insert(_assertion).values(row).on_conflict_do_nothing()
+    made = await session.execute(fresh.returning(_assertion.c.assertion_hash))
+    return client if made.first() else None
+
+
+def _says_so(claims: dict[str, Any], client_id: str, audiences: tuple[str, ...]) -> bool:
+    at = now().timestamp()
+    ends, jti, meant = claims.get("exp"), claims.get("jti"), claims.get("aud")
+    return (
+        claims.get("iss") == claims.get("sub") == client_id
+        and (
+            meant in audiences
+            or (isinstance(meant, list) and len(meant) == 1 and meant[0] in audiences)
+        )
+        and isinstance(ends, int)
+        and at < ends <= at + LONGEST + SKEW
+        and all(_past(claims.get(name, 0), at) for name in ("nbf", "iat"))
+        and isinstance(jti, str)
+        and 0 < len(jti) <= LONGEST
+    )
+
+
+def _past(moment: object, at: float) -> bool:
+    return isinstance(moment, int) and moment <= at + SKEW
