@@ -43,6 +43,7 @@ _NEEDS: Final[Mapping[Action, str]] = {
     Action.ATTEND: "u",
     Action.RETRACT: "u",
     Action.PUBLISH: "u",
+    Action.DELETE: "d",
 }
 
 
