@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = depends_on = None
 
 METHODS = "'none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'"
