@@ -18,6 +18,7 @@ from api.v1 import (
     locations,
     me,
     patients,
+    policies,
     record_life,
     records,
     sealed,
@@ -50,6 +51,7 @@ MODULES = (
     record_life,
     audit,
     sealed,
+    policies,
 )
 
 

@@ -18,6 +18,7 @@ TAGS: Final[Mapping[str, str]] = {
     "appointments": "Visits: booked, moved, received, called off. Nobody is booked twice.",
     "records": "Medical records. Each read is decided and noted before it is answered.",
     "audit": "Who did what to whose data, for those who check.",
+    "policies": "Who may do what: the rules in force, their history, and drafts of others.",
     "operations": "Health and metrics, without a login.",
 }
 _METHODS: Final = frozenset({"get", "put", "post", "patch", "delete"})

@@ -11,7 +11,7 @@ from core.crypto.keyring import FileKeyring
 from core.crypto.signing import SigningKeys
 from core.database import Database
 from core.settings import Settings
-from records.access.policy import publish_defaults
+from records.access.versions import publish_defaults
 from records.identity.clients import ensure_clients
 from records.identity.tokens import KEYS
 

@@ -90,13 +90,18 @@ def checksum(rules: Iterable[Rule]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def check(rules: Collection[Rule]) -> None:
-    """Raise BadRules with one error a broken field; a set with one broken rule is no set."""
-    errors = [error for index, rule in enumerate(rules) for error in _errors(index, rule)]
+def check(rules: Collection[Rule], pointers: Collection[str] = ()) -> None:
+    """Raise BadRules with one error a broken field; a set with one broken rule is no set.
+
+    `pointers` says where each rule came from, if it is not `/rules/<index>`.
+    """
+    places = list(pointers) or [f"/rules/{index}" for index in range(len(rules))]
+    placed = list(zip(places, rules, strict=True))
+    errors = [error for place, rule in placed for error in _errors(place, rule)]
     times = Counter(rule.id for rule in rules)
     errors += [
-        _error(index, "id", "rule-id-twice", "another rule has this id")
-        for index, rule in enumerate(rules)
+        _error(place, "id", "rule-id-twice", "another rule has this id")
+        for place, rule in placed
         if times[rule.id] > 1
     ]
     if errors:
@@ -112,9 +117,9 @@ def _names(text: str, every: Iterable[str]) -> list[str]:
     return list(every) if text == EVERYTHING else text.split()
 
 
-def _errors(index: int, rule: Rule) -> list[FieldError]:
+def _errors(place: str, rule: Rule) -> list[FieldError]:
     broken = [
-        _error(index, name, code, message)
+        _error(place, name, code, message)
         for name, code, message, good in (
             ("id", "rule-id", "an id is lower case, digits and dashes", _ID.fullmatch(rule.id)),
             ("tier", "rule-tier", "a tier is 1, 2, 3 or 4", rule.tier in TIERS),
@@ -125,7 +130,7 @@ def _errors(index: int, rule: Rule) -> list[FieldError]:
         )
         if not good
     ]
-    return broken or _condition_errors(index, rule)
+    return broken or _condition_errors(place, rule)
 
 
 def _known(text: str, every: Iterable[str]) -> bool:
@@ -137,16 +142,16 @@ def _wild(text: str, every: Iterable[str]) -> bool:
     return text == EVERYTHING or _known(text, every)
 
 
-def _condition_errors(index: int, rule: Rule) -> list[FieldError]:
+def _condition_errors(place: str, rule: Rule) -> list[FieldError]:
     """Parse the condition for every resource of the rule; the first refusal is enough."""
     for resource_type in dict.fromkeys(resource for resource, _ in rule.targets()):
         try:
             parse(rule.condition, resource_type)
         except BadCondition as refusal:
             message = f"{refusal.detail} (position {refusal.position})"
-            return [_error(index, "condition", refusal.code, message)]
+            return [_error(place, "condition", refusal.code, message)]
     return []
 
 
-def _error(index: int, field: str, code: str, message: str) -> FieldError:
-    return FieldError(f"/rules/{index}/{field}", code, message)
+def _error(place: str, field: str, code: str, message: str) -> FieldError:
+    return FieldError(f"{place}/{field}", code, message)

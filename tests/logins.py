@@ -25,7 +25,7 @@ from core.crypto.keyring import FileKeyring
 from core.database import Database
 from core.settings import Settings
 from policies.vocabulary import Role
-from records.access.policy import publish_defaults
+from records.access.versions import publish_defaults
 from records.clinic import Clinic
 from records.identity.accounts import create
 from records.identity.clients import ensure_clients

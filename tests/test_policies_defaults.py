@@ -42,6 +42,7 @@ SITUATION = {
     "psychiatry": {"categories": frozenset({"PSY"})},
     "note": {"kind": "note"},
     "own": {"id": ACCOUNT},
+    "published": {"status": "published"},
     "observation": {"kind": "observation"},
     "unknown": dict.fromkeys(FOREIGN),
 }
@@ -108,7 +109,9 @@ CASES = """
   admin         read    appointment   team                           deny  -
   admin         read    audit_event   foreign                        deny  -
   doctor        read    audit_event   author                         deny  -
-  admin         publish policy        foreign                        deny  -
+  admin         publish policy        author draft                   deny  -
+  admin         update  policy        foreign draft                  deny  -
+  compliance    publish policy        foreign draft                  deny  -
   doctor        read    policy        author                         deny  -
   compliance    read    account       foreign                        deny  -
   compliance    read    client        foreign                        deny  -
@@ -176,6 +179,10 @@ CASES = """
   nurse         read    account       own                            allow account-self
   admin         read    policy        foreign                        allow policy-read
   compliance    read    policy        foreign                        allow policy-read
+  admin         create  policy        author draft                   allow policy-draft
+  admin         update  policy        author draft                   allow policy-redraft
+  admin         publish policy        foreign draft                  allow policy-publish
+  admin         publish policy        author published               allow policy-publish
   compliance    search  audit_event   foreign                        allow audit-read
   admin         create  key           foreign                        allow key-admin
   admin         import  record        foreign                        allow import-admin
@@ -188,9 +195,9 @@ REACH = """
   admin         account: create import read search update, appointment: import, coverage: import
   admin         client: create read search update
   admin         doctor: create import read search update, patient: import, record: import
-  admin         key: create read search, policy: read search
   admin         service: create read search update, location: create read search update
   admin         slot: read search, schedule: create delete read search update
+  admin         key: create read search, policy: create publish read search update
   compliance    audit_event: read search, doctor: read search, policy: read search
   compliance    service: read search, location: read search, slot: read search, schedule: read search
   doctor        appointment: attend book cancel override read retract search update, coverage: read search
@@ -251,7 +258,7 @@ def test_no_role_reaches_further_than_its_list():
         for role in Role
         for resource_type in ResourceType
         for action in Action
-        for status in ("draft", "amended")
+        for status in ("draft", "amended", "published")
         for whose in ([], ["author"])
         if SNAPSHOT.decide(
             subject(role), action, resource(resource_type, *close, *whose, status), TREATING

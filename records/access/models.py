@@ -28,13 +28,21 @@ class CareTeam(Row, table=True):
 
 
 class PolicyVersion(SQLModel, table=True):
-    """An immutable set of rules. `checksum` is over the canonical rows: what is loaded is what was published."""
+    """An immutable set of rules. `checksum` is over the canonical rows: what is loaded is what was published.
+
+    Without a publisher it came with the software. `restored` names the version whose rules it has again.
+    """
 
     __tablename__ = "policy_version"
+    __table_args__ = (CheckConstraint("author_id <> publisher_id", name="four_eyes"),)
 
     version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     checksum: str = word()
     reason: str = word()
+    author_id: UUID | None = Field(default=None, foreign_key="account.id")
+    publisher_id: UUID | None = Field(default=None, foreign_key="account.id")
+    draft_id: UUID | None = None
+    restored: int | None = Field(default=None, foreign_key="policy_version.version")
     published_at: datetime = moment(default=True)
 
 

@@ -2,20 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
-from importlib.resources import files
 from time import monotonic
 from typing import Any, Final
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 
 from core.database import Database, Query
 from core.errors import DomainError, Unavailable
 from policies.enforcer import PolicySnapshot
-from policies.rules import Rule, checksum, load_csv
+from policies.rules import checksum
 from records.access.models import PolicyHead, PolicyRule, PolicyVersion
-from records.base import Executor, add, table_of
+from records.access.versions import rule_of
+from records.base import table_of
 
 POLL: Final = 2.0
 """Seconds between looks at the head."""
@@ -82,29 +81,7 @@ class Policy:
 
 
 def _build(head: Any, rows: Sequence[Any]) -> PolicySnapshot:
-    rules = [Rule(**{k: v for k, v in row.items() if k != "version"}) for row in rows]
+    rules = [rule_of(row) for row in rows]
     if checksum(rules) != head["checksum"]:
         raise Unavailable("the stored policy is not what was published", code="policy-tampered")
     return PolicySnapshot.build(head["version"], rules)
-
-
-async def publish_defaults(session: Executor) -> bool:
-    """Publish the rules a new clinic starts with, unless it has a policy; tell whether it was new."""
-    rules = load_csv((files("policies") / "defaults.csv").read_text())
-    first = {
-        "version": 1,
-        "checksum": checksum(rules),
-        "reason": "the rules a new clinic starts with",
-    }
-    made = await session.execute(
-        insert(PolicyVersion).values(first).on_conflict_do_nothing().returning(_version.version)
-    )
-    if made.first() is None:
-        return False
-    await add(session, *(_row(1, rule) for rule in rules), PolicyHead(version=1))
-    return True
-
-
-def _row(version: int, rule: Rule) -> PolicyRule:
-    fields = {name: getattr(rule, name) for name in Rule.__dataclass_fields__}
-    return PolicyRule(version=version, **fields)

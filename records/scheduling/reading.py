@@ -23,7 +23,7 @@ from records.scheduling.models import Appointment
 from records.vault.vault import sealed_rows
 
 _visit = table_of(Appointment).c
-_COLUMNS: Final = {
+COLUMNS: Final = {
     "id": _visit.id,
     "patient_id": _visit.patient_id,
     "doctor_id": _visit.doctor_id,
@@ -80,7 +80,7 @@ _HEAD: Final = (
 
 def selected(*others: Any) -> Select[Any]:
     """Return the SELECT of appointments: what is shown, what is decided on, and what opens them."""
-    facts = [c.label(n) for n, c in _COLUMNS.items() if n not in ("id", "patient_id")]
+    facts = [c.label(n) for n, c in COLUMNS.items() if n not in ("id", "patient_id")]
     return sealed_rows(Appointment, *_HEAD, *facts, *others)
 
 
@@ -100,7 +100,7 @@ async def list_appointments(
     clinic: Clinic, me: Me, wanted: Wanted, *, limit: int, after: UUID | None = None
 ) -> tuple[Sequence[OpenAppointment], UUID | None]:
     """Return the appointments the caller may see, newest first, and where the next page starts."""
-    statement = _filtered(wanted).where(clinic.gate.visible(me, ResourceType.APPOINTMENT, _COLUMNS))
+    statement = _filtered(wanted).where(clinic.gate.visible(me, ResourceType.APPOINTMENT, COLUMNS))
     statement = statement.order_by(_visit.id.desc()).limit(limit + 1)
     if after:
         statement = statement.where(_visit.id < after)
