@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 
 # Rows of the stock adapters. A name in a rule is one of several, or `*`: each is a row of its own.
 CASBIN_RULE = """
