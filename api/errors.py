@@ -1,7 +1,7 @@
 """Every refusal as RFC 9457 `application/problem+json`: codes and pointers, never the value that was refused."""
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -87,7 +87,10 @@ def install(app: FastAPI) -> None:
 async def _domain(request: Request, error: Exception) -> Response:
     assert isinstance(error, DomainError)
     status, title = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-    return _answer(request, status, title, error.code, error.detail, error.errors, error.members)
+    wait = error.members.get("retry_after")
+    headers = {"Retry-After": str(wait)} if wait else None
+    told = error.code, error.detail, error.errors, error.members, headers
+    return _answer(request, status, title, *told)
 
 
 async def _validation(request: Request, error: Exception) -> Response:
@@ -96,7 +99,7 @@ async def _validation(request: Request, error: Exception) -> Response:
     found = error.errors()
     if any(e["type"] == "json_invalid" for e in found):
         return _answer(request, 400, "The request cannot be read", "malformed-json")
-    faults = [FieldError(_pointer(e["loc"]), e["type"].replace("_", "-"), _rule(e)) for e in found]
+    faults = faults_of(found)
     if all(e["loc"][0] != "body" for e in found):
         return _answer(request, 400, "The request cannot be read", "bad-parameter", errors=faults)
     return _answer(request, 422, "Some of it is not valid", "invalid", errors=faults)
@@ -144,6 +147,11 @@ def _answer(
         {**_HEADERS.get(status, {}), **(headers or {}), "Cache-Control": "no-store"},
         PROBLEM_JSON,
     )
+
+
+def faults_of(found: Iterable[Mapping[str, Any]]) -> list[FieldError]:
+    """Return what pydantic found as pointers and rules, without the values."""
+    return [FieldError(_pointer(e["loc"]), e["type"].replace("_", "-"), _rule(e)) for e in found]
 
 
 def _pointer(loc: Sequence[int | str]) -> str:

@@ -35,6 +35,12 @@ class Settings(BaseSettings):
     kms: str = Field(default="", description="where KEKs live; file:PATH")
     issuer: str = Field(default="", description="this service's address as clients see it")
     time_zone: str = Field(default="America/New_York", description="the clinic's IANA zone")
+    phone_region: str = Field(
+        default="US", pattern="^[A-Z]{2}$", description="where a number without + is dialled"
+    )
+    expected_patients: int = Field(
+        default=100_000, ge=1000, description="what blind indexes are sized for, at their first use"
+    )
     database_pool: int = Field(default=10, ge=1, le=200)
     audit_deadline: float = Field(default=1.0, gt=0, description="seconds a read may wait")
     access_token_seconds: int = Field(default=600, ge=60, le=900)

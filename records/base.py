@@ -4,8 +4,9 @@ Table classes skip validation (SQLModel, `table=True`): they are built from chec
 from a request body. They are written with `add()`, in the order given, and read by `Query`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 from typing import Any, ClassVar, Protocol
@@ -50,14 +51,33 @@ class Row(SQLModel):
     id: UUID = Field(default_factory=new_id, primary_key=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Searchable:
+    """A blind index over sealed values: `parts` of a row's opened values become keyed tokens.
+
+    An index over nearly unique values has `bits` enough to tell them apart: equal tokens say little. One that
+    `blurs`, because some of its values are common, gets its bits from the planner, at most these: many values share
+    a token. `keyspace` is how many bits of difference the values themselves have.
+    """
+
+    name: str
+    meaning: str
+    columns: tuple[str, ...]
+    parts: Callable[[Mapping[str, Any]], Iterable[tuple[str, ...]]]
+    bits: int
+    keyspace: float
+    blurs: bool = False
+
+
 class Protected(Row):
     """A row that holds PHI of one patient, every cell of it sealed under one key of that patient.
 
     `resource` names the column with the id that a Permit must cover: a version of a record is
-    opened by a Permit for the record.
+    opened by a Permit for the record. `searchable` are its blind indexes.
     """
 
     resource: ClassVar[str] = "id"
+    searchable: ClassVar[tuple[Searchable, ...]] = ()
 
     patient_id: UUID
     key_id: int = Field(sa_type=BigInteger)

@@ -41,6 +41,10 @@ class Api:
     async def post(self, me: Me, path: str, body: object, **options: Any) -> httpx.Response:
         return await self.http.post(path, headers=await self.bearer(me), json=body, **options)
 
+    async def patch(self, me: Me, path: str, body: object, tag: str | None) -> httpx.Response:
+        headers = await self.bearer(me) | ({"If-Match": tag} if tag else {})
+        return await self.http.patch(path, headers=headers, json=body)
+
 
 @asynccontextmanager
 async def serve(

@@ -24,8 +24,9 @@ from records.clinical.models import RecordKind
 from records.clinical.reading import OpenRecord
 from records.clinical.writing import Draft, write_record
 from records.identity import accounts
+from records.people.details import IdentifierDetails, PatientDetails
 from records.people.models import Doctor
-from records.people.registration import IdentifierDetails, PatientDetails, register
+from records.people.registration import register
 from records.scheduling.booking import book
 
 MRN = "http://clinic.example/mrn"

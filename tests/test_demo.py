@@ -107,8 +107,10 @@ async def test_thirty_patients_have_numbers_insurance_address_and_somebody_to_ca
     assert len(found) == 30
     for patient_id in found:
         patient = await read_patient(loaded.clinic, desk, patient_id)
-        assert {i["type"] for i in patient.identifiers} >= {"MR", "SS"}
-        assert all(patient.phi.values())
+        assert {i.type for i in patient.identifiers} >= {"MR", "SS"}
+        assert all(
+            patient.phi[name] for name in ("phone", "email", "address", "emergency_contacts")
+        )
         assert [c["position"] for c in await read_coverages(loaded.clinic, desk, patient_id)] == [1]
 
 

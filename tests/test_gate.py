@@ -14,8 +14,9 @@ from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.clinic import Clinic, Unreadable
 from records.clinical.reading import list_records, read_record
-from records.people.reading import list_patients, read_patient, search_by_identifier
+from records.people.reading import list_patients, read_patient
 from records.people.registration import register
+from records.people.searching import Wanted, search_patients
 from tests.clinics import DETAILS, People, open_clinic, outbox, populate
 
 
@@ -149,20 +150,23 @@ async def test_a_list_is_one_event_for_each_patient(
 async def test_a_search_that_finds_nothing_is_an_event(
     clinic: Clinic, people: People, database_url: str
 ):
-    assert await search_by_identifier(clinic, people.reception, "no such number") == []
+    wanted = Wanted(identifier="no such number")
+    assert await search_patients(clinic, people.reception, wanted, limit=20) == ([], None)
     event = (await outbox(database_url))[-1]
     assert (event["action"], event["resource_ids"]) == ("search", [])
 
 
 async def test_an_identifier_is_found_however_it_is_spelt(clinic: Clinic, people: People):
-    found = await search_by_identifier(clinic, people.reception, "mrn 4711 qx")
+    wanted = Wanted(identifier="mrn 4711 qx")
+    found, _ = await search_patients(clinic, people.reception, wanted, limit=20)
     assert [p.id for p in found] == [people.patient_id]
 
 
 async def test_a_search_does_not_find_a_patient_whom_the_caller_may_not_see(
     clinic: Clinic, people: People
 ):
-    assert await search_by_identifier(clinic, people.baker, "MRN-4711-QX") == []
+    wanted = Wanted(identifier="MRN-4711-QX")
+    assert await search_patients(clinic, people.baker, wanted, limit=20) == ([], None)
 
 
 async def test_a_permit_for_one_record_opens_no_other(clinic: Clinic, people: People):

@@ -18,7 +18,8 @@ from records.access.me import Me
 from records.clinic import Clinic
 from records.clinical.reading import OpenRecord, list_records, read_record
 from records.identity import accounts
-from records.people.reading import OpenPatient, read_coverages, read_patient, search_by_identifier
+from records.people.reading import OpenPatient, read_coverages, read_patient
+from records.people.searching import Wanted, search_patients
 from records.scheduling.reading import list_patient_appointments
 from tests.clinics import PASSWORD, keyring, me_as, open_clinic
 from tests.outside import outside
@@ -89,7 +90,7 @@ async def doctor_of(imported: Imported, bundle: Bundle, encounter: dict[str, Any
 
 
 async def find(imported: Imported, bundle: Bundle, me: Me | None = None) -> OpenPatient:
-    (found,) = await search_by_identifier(imported.clinic, me or imported.desk, bundle.mrn, MRN)
+    (found,) = await _found(imported.clinic, me or imported.desk, bundle.mrn, MRN)
     return await read_patient(imported.clinic, me or imported.desk, found.id)
 
 
@@ -132,7 +133,7 @@ async def test_every_patient_has_all_identifiers(imported: Imported):
     for bundle in imported.bundles:
         found = (await find(imported, bundle)).identifiers
         given = bundle.patient["identifier"]
-        assert Counter((i["system"], i["value"]) for i in found) == Counter(
+        assert Counter((i.system, i.value) for i in found) == Counter(
             (i["system"], i["value"]) for i in given
         )
     ours = await rows(imported.url, "SELECT count(*) FROM identifier")
@@ -231,7 +232,7 @@ async def test_a_doctor_who_saw_the_patient_at_no_visit_finds_nobody(imported: I
     seen_by = {id(bundle.doctor_at(e)) for e in bundle.ambulatory()}
     assert seen_by
     stranger = await doctor_of(imported, other, other.ambulatory()[-1])
-    assert await search_by_identifier(imported.clinic, stranger, bundle.mrn, MRN) == []
+    assert await _found(imported.clinic, stranger, bundle.mrn, MRN) == []
 
 
 async def test_the_report_tells_what_was_not_kept_and_why(imported: Imported):
@@ -326,3 +327,9 @@ def _measured(given: dict[str, Any]) -> dict[str, Any]:
             "value": {"system": first["system"], "code": first["code"], "display": coded["text"]}
         }
     return {"value": given["valueString"]} if "valueString" in given else {}
+
+
+async def _found(clinic: Clinic, me: Me, value: str, system: str | None = None):
+    """Return the patients with an identifier."""
+    wanted = Wanted(identifier=value, system=system)
+    return (await search_patients(clinic, me, wanted, limit=20))[0]

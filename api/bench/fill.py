@@ -24,8 +24,9 @@ from records.clinical.writing import Draft, write_record
 from records.identity import accounts, sessions
 from records.identity.clients import CLI
 from records.identity.tokens import Tokens
+from records.people.details import PatientDetails
 from records.people.models import Doctor
-from records.people.registration import PatientDetails, register
+from records.people.registration import register
 from records.scheduling.booking import book
 
 PEOPLE = 32

@@ -8,9 +8,10 @@ from sqlmodel import SQLModel
 
 from api.docgen.markdown import page as whole
 from api.docgen.markdown import said, table
-from records.base import phi_columns, table_of
+from core.settings import Settings
+from records.base import Protected, phi_columns, table_of
 from records.tables import metadata
-from records.vault.indexes import Indexes
+from records.vault.indexes import Indexes, plan
 
 _INTRODUCTION: Final = """
 Every column below holds ciphertext and nothing else: the column type takes only sealed cells. A row's cells are sealed
@@ -20,8 +21,11 @@ their length to the byte.
 """
 _INDEXES: Final = """
 A blind index is a keyed hash. Equal values have equal tokens, so whoever reads the database sees that two are equal, and
-with the key could try values. Names, birth dates, sex, addresses, telephone numbers and e-mail addresses have none in
-this version.
+with the key could try values. Where values are common, an index is *blurred*: so few bits that many values share a token,
+planned at the first start for CONFIDE_EXPECTED_PATIENTS (the sizes below: its default). All blurred indexes of a table
+share log2(patients) - 1 bits, so that they leave, on average, at least two patients alike; less than 4 bits each, and
+Confide does not start. Candidates are compared again after decryption. Sex, diagnoses, records, addresses and a birth
+date alone have no index.
 """
 _OPEN: Final = """
 Not sealed, because decisions, constraints and lists need it: ids, times, statuses, kinds, sensitivity labels, who treats
@@ -32,13 +36,15 @@ patient's id. Somebody who holds the database learns from these that a patient (
 
 
 @dataclass(frozen=True, slots=True)
-class Searchable:
-    """One blind index: the method that makes its tokens, and what they stand for."""
+class Token:
+    """One blind index: where its tokens are, the sealed columns they are made of, and what they stand for."""
 
-    method: str
+    kept: str
     table: str
-    column: str
+    columns: tuple[str, ...]
     bits: int
+    meaning: str
+    blurred: bool = False
 
 
 class _Recorder:
@@ -56,12 +62,11 @@ class _Recorder:
 
 def page() -> str:
     """Return the page."""
-    found = {(s.table, s.column): s for s in indexes()}
-    rows = [
-        (f"`{t}.{c}`", "yes" if padded else "no", _index(found.get((t, c))))
-        for t, c, padded in sealed()
+    rows = [(f"`{t}.{c}`", "yes" if padded else "no", _searched(t, c)) for t, c, padded in sealed()]
+    tokens = [
+        (i.kept, ", ".join(f"`{i.table}.{c}`" for c in i.columns), _bits(i), i.meaning)
+        for i in indexes()
     ]
-    tokens = [(f"`{s.method}`", f"`{s.table}.{s.column}`", s.bits, _what(s)) for s in indexes()]
     return whole(
         "PHI inventory",
         _INTRODUCTION,
@@ -69,7 +74,7 @@ def page() -> str:
         table(("column", "padded", "blind index"), rows),
         "## Blind indexes",
         _INDEXES,
-        table(("made by `Indexes.`", "of", "bits", "what for"), tokens),
+        table(("index", "made of", "bits", "what for"), tokens),
         "## What lies open",
         _OPEN,
     )
@@ -86,23 +91,34 @@ def sealed() -> list[tuple[str, str, bool]]:
     )
 
 
-def indexes() -> list[Searchable]:
-    """Return every blind index, found by asking each for a token."""
-    return sorted(_recorded(), key=lambda s: (s.table, s.column))
+def indexes() -> list[Token]:
+    """Return every blind index: those that tables declare, and the single ones, found by asking each for a token."""
+    return sorted((*_declared(), *_recorded()), key=lambda i: (i.table, i.kept))
 
 
-def _recorded() -> Iterator[Searchable]:
-    for name, method in vars(Indexes).items():
-        if name.startswith("_") or isinstance(method, classmethod):
-            continue
+def _declared() -> Iterator[Token]:
+    patients = Settings.model_fields["expected_patients"].default
+    for kind in Protected.__subclasses__():
+        bits = plan(kind.searchable, patients)
+        name = table_of(kind).name
+        for i in kind.searchable:
+            kept = f"`{name}_token`, `{i.name}`"
+            yield Token(kept, name, i.columns, bits[i.name], i.meaning, i.blurs)
+
+
+def _recorded() -> Iterator[Token]:
+    for name in ("identifier", "source", "login"):
         recorder = _Recorder()
-        method(Indexes(recorder), "x")  # type: ignore[arg-type]
-        yield Searchable(name, *recorder.asked)
+        method = getattr(Indexes, name)
+        method(Indexes(recorder, 100_000), "x")  # type: ignore[arg-type]
+        of, column, bits = recorder.asked
+        yield Token(f"`Indexes.{name}`", of, (column,), bits, said(method))
 
 
-def _index(found: Searchable | None) -> str:
-    return f"yes, {found.bits} bits" if found else "none"
+def _searched(of: str, column: str) -> str:
+    found = [i for i in indexes() if i.table == of and column in i.columns]
+    return "; ".join(f"{i.kept} ({_bits(i)})" for i in found) or "none"
 
 
-def _what(found: Searchable) -> str:
-    return said(getattr(Indexes, found.method))
+def _bits(index: Token) -> str:
+    return f"{index.bits}, blurred" if index.blurred else str(index.bits)

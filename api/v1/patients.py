@@ -1,97 +1,32 @@
-"""Patients: registered, read, listed, found by an identifier."""
+"""Patients: registered, read, listed, found, amended."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, Field
 
+from api.changes import Patch, patch_of, revised
 from api.deps import Clinic, Me, Transaction
+from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.paging import Listing, Page, cursor
+from api.v1.demographics import NewPatient, PatientState, PatientView, Strict, Word, view
 from core.clock import now
-from records.people.reading import (
-    OpenPatient,
-    list_patients,
-    read_coverages,
-    read_patient,
-    search_by_identifier,
-)
-from records.people.registration import IdentifierDetails, PatientDetails, register
+from core.quota import Quota
+from records.people.amending import Revised, amend
+from records.people.details import image
+from records.people.history import list_versions, read_version
+from records.people.reading import list_patients, read_coverages, read_patient
+from records.people.registration import register
+from records.people.searching import Wanted, search_patients
 
 router = APIRouter(tags=["patients"])
 
-Word = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class Sex(StrEnum):
-    """FHIR AdministrativeGender."""
-
-    MALE = "male"
-    FEMALE = "female"
-    OTHER = "other"
-    UNKNOWN = "unknown"
-
-
-class Strict(BaseModel):
-    """A request body: what it does not name is refused."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-
-class HumanName(Strict):
-    """A name. `given` is one name, or several in order."""
-
-    family: Word
-    given: Word | list[Word]
-    prefix: Word | None = None
-
-
-class Address(Strict):
-    """A postal address."""
-
-    line: list[Word] = Field(default_factory=list, max_length=5)
-    city: Word | None = None
-    state: Word | None = None
-    postal_code: Word | None = None
-    country: Word | None = None
-
-
-class IdentifierIn(Strict):
-    """A number that names the patient in a system."""
-
-    system: Word = Field(examples=["http://hospital.example.org/mrn"])
-    value: Word
-    type: str = Field("MR", pattern=r"^[A-Z]{1,8}$", description="HL7 v2-0203 code")
-
-
-class EmergencyContact(Strict):
-    """Whom to call."""
-
-    name: Word
-    phone: Word | None = None
-    relationship: Word | None = None
-
-
-def _born(day: date) -> date:
-    if not date(1850, 1, 1) <= day <= now().date():
-        raise ValueError("a birth date lies between 1850 and today")
-    return day
-
-
-class NewPatient(Strict):
-    """A patient to register."""
-
-    name: HumanName
-    birth_date: Annotated[date, AfterValidator(_born)]
-    sex: Sex
-    phone: Word | None = None
-    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)] | None = None
-    address: Address | None = None
-    identifiers: list[IdentifierIn] = Field(default_factory=list, max_length=20)
-    emergency_contacts: list[EmergencyContact] = Field(default_factory=list, max_length=10)
+SEARCHES: Final = Quota("30/minute")
+"""For each account, in each process: enough for a front desk, too little to try out a telephone book."""
 
 
 class IdentifierQuery(Strict):
@@ -102,26 +37,41 @@ class IdentifierQuery(Strict):
 
 
 class Search(Strict):
-    """What to search by. It stands in the body, which keeps PHI out of URLs and logs."""
+    """What to search by: everything given must fit. It stands in the body, which keeps PHI out of URLs and logs."""
 
-    identifier: Word | IdentifierQuery
+    identifier: Word | IdentifierQuery | None = None
+    family: Word | None = None
+    given: Word | None = Field(None, description="the first of the given names, or more in order")
+    birth_date: date | None = None
+    phone: Word | None = None
+    email: Word | None = None
+    sounds_like: bool = Field(
+        False, description="the family name by its sound, the birth date by its year"
+    )
+
+    def wanted(self) -> Wanted:
+        """Return the search as the domain takes it."""
+        given = self.model_dump(exclude={"identifier"})
+        if isinstance(self.identifier, IdentifierQuery):
+            return Wanted(self.identifier.value, self.identifier.system, **given)
+        return Wanted(self.identifier, **given)
 
 
-class PatientView(BaseModel):
-    """A patient, opened for its reader."""
+Number = Annotated[int, Path(ge=1, le=1_000_000)]
 
-    id: UUID
-    version: int
-    active: bool
-    created_at: datetime
-    name: dict[str, Any]
-    birth_date: date
-    sex: Sex
-    phone: str | None = None
-    email: str | None = None
-    address: dict[str, Any] | None = None
-    emergency_contacts: list[dict[str, Any]] | None = None
-    identifiers: list[dict[str, Any]] | None = Field(None, description="when one patient is read")
+
+class VersionHead(BaseModel):
+    """Who wrote a version, and when."""
+
+    number: int
+    author_id: UUID = Field(description="the account")
+    written_at: datetime
+
+
+class VersionView(VersionHead):
+    """A version with what it says."""
+
+    patient: dict[str, Any]
 
 
 class CoverageView(BaseModel):
@@ -144,40 +94,84 @@ class CoverageView(BaseModel):
 )
 async def post_patient(new: NewPatient, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Register a patient. Their key is made first; every word is sealed under it."""
-    given = new.model_dump(exclude={"identifiers"}, exclude_none=True)
-    details = PatientDetails(**given)
-    identifiers = [IdentifierDetails(i.type, i.system, i.value) for i in new.identifiers]
+    details, identifiers = new.details()
     chart = await register(session, clinic, me, details, identifiers)
-    head = {"id": chart.patient_id, "version": 1, "active": True, "created_at": now()}
-    body = {**head, **given, "identifiers": [i.model_dump() for i in new.identifiers]}
-    headers = {"Location": f"/v1/patients/{chart.patient_id}", "ETag": 'W/"1"'}
-    return Json(body, 201, headers)
+    head = {"id": chart.patient_id, "version": 1, "created_at": now(), "updated_at": now()}
+    headers = {"Location": f"/v1/patients/{chart.patient_id}", "ETag": etag(1)}
+    return Json({**head, **image(details, identifiers)}, 201, headers)
 
 
 @router.get("/patients", operation_id="list_patients", response_model=Listing[PatientView])
 async def get_patients(clinic: Clinic, me: Me, page: Page) -> Response:
     """List the patients the caller may see, newest first."""
     found, last = await list_patients(clinic, me, limit=page.limit, after=page.after)
-    return Json({"items": [_view(p) for p in found], "next_cursor": cursor(last)})
+    return Json({"items": [view(p) for p in found], "next_cursor": cursor(last)})
 
 
 @router.post(
     "/patients/search", operation_id="search_patients", response_model=Listing[PatientView]
 )
-async def search_patients(search: Search, clinic: Clinic, me: Me) -> Response:
-    """Find patients by an identifier, among those the caller may see."""
-    wanted = search.identifier
-    value, system = (wanted, None) if isinstance(wanted, str) else (wanted.value, wanted.system)
-    found = await search_by_identifier(clinic, me, value, system)
-    return Json({"items": [_view(p) for p in found], "next_cursor": None})
+async def post_search(search: Search, clinic: Clinic, me: Me, page: Page) -> Response:
+    """Find patients by exact values, however they are spelt, among those the caller may see.
+
+    A page may be short and yet have a next one. Thirty searches a minute are everybody's share.
+    """
+    SEARCHES.take(str(me.subject.id))
+    found, last = await search_patients(
+        clinic, me, search.wanted(), limit=page.limit, after=page.after
+    )
+    return Json({"items": [view(p) for p in found], "next_cursor": cursor(last)})
 
 
 @router.get("/patients/{patient_id}", operation_id="read_patient", response_model=PatientView)
 async def get_patient(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one patient."""
     patient = await read_patient(clinic, me, patient_id)
-    view = {**_view(patient), "identifiers": patient.identifiers}
-    return Json(view, headers={"ETag": f'W/"{patient.version}"'})
+    return Json(view(patient, whole=True), headers={"ETag": etag(patient.version)})
+
+
+@router.patch(
+    "/patients/{patient_id}",
+    operation_id="amend_patient",
+    response_model=PatientView,
+    openapi_extra=patch_of(PatientState),
+)
+async def patch_patient(
+    patient_id: UUID,
+    seen: MustHaveSeen,
+    change: Patch,
+    session: Transaction,
+    clinic: Clinic,
+    me: Me,
+) -> Response:
+    """Amend a patient by a merge patch. What was true before is kept, sealed, with who changed it and when."""
+
+    def revise(stored: Mapping[str, Any]) -> Revised:
+        return revised(PatientState, stored, change).details()
+
+    patient = await amend(session, clinic, me, patient_id, seen, revise)
+    return Json(view(patient, whole=True), headers={"ETag": etag(patient.version)})
+
+
+@router.get(
+    "/patients/{patient_id}/versions",
+    operation_id="list_patient_versions",
+    response_model=Listing[VersionHead],
+)
+async def get_versions(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """List who changed a patient when, newest first."""
+    items = await list_versions(clinic, me, patient_id)
+    return Json({"items": items, "next_cursor": None})
+
+
+@router.get(
+    "/patients/{patient_id}/versions/{number}",
+    operation_id="read_patient_version",
+    response_model=VersionView,
+)
+async def get_version(patient_id: UUID, number: Number, clinic: Clinic, me: Me) -> Response:
+    """Read a patient as they were in one version. It is decided and noted like the present one."""
+    return Json(await read_version(clinic, me, patient_id, number))
 
 
 @router.get(
@@ -190,8 +184,3 @@ async def get_coverages(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     found = await read_coverages(clinic, me, patient_id)
     items = [{name: c[name] for name in CoverageView.model_fields} for c in found]
     return Json({"items": items, "next_cursor": None})
-
-
-def _view(patient: OpenPatient) -> dict[str, Any]:
-    head = {"id": patient.id, "version": patient.version, "active": patient.active}
-    return {**head, "created_at": patient.created_at, **patient.phi}

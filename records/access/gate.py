@@ -91,6 +91,23 @@ class Gate:
             if row.id
         }
 
+    async def screen(
+        self, me: Me, kind: ResourceType, found: Iterable[Resource], reason: str
+    ) -> Mapping[UUID, Permit]:
+        """Let rows be compared with what is searched for, unseen: one event, of no patient, names them all.
+
+        Whatever matches has still to be disclosed.
+        """
+        decided = [(row, self._decide(me, Action.READ, row)) for row in found]
+        named = [Resource(kind, id=row.id) for row, decision in decided if decision.allowed]
+        event = _event(me, Action.SEARCH, named or [Resource(kind)], self._nothing(), reason=reason)
+        await self._trail.note(event)
+        return {
+            row.id: _permit(me, Action.SEARCH, [row], decision, event)
+            for row, decision in decided
+            if decision.allowed and row.id
+        }
+
     async def write(
         self,
         session: Executor,

@@ -17,7 +17,7 @@ from records.fhir.found import (
     FoundSpecialty,
     FoundVisit,
 )
-from records.people.registration import CoverageDetails, IdentifierDetails, PatientDetails
+from records.people.details import CoverageDetails, IdentifierDetails, PatientDetails
 from records.scheduling.models import AppointmentStatus
 from records.scheduling.supply import Schedule
 

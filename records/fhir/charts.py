@@ -18,14 +18,10 @@ from records.clinic import Clinic
 from records.fhir.found import FoundPatient
 from records.fhir.node import Broken
 from records.fhir.tally import Member, Tally
+from records.people.details import Chart, IdentifierDetails
 from records.people.models import Coverage, Identifier, Patient
-from records.people.registration import (
-    Chart,
-    IdentifierDetails,
-    add_coverage,
-    add_identifiers,
-    register,
-)
+from records.people.registration import add_coverage, register
+from records.people.writing import add_identifiers
 from records.vault.vault import sealed_rows
 
 _patient, _identifier = table_of(Patient).c, table_of(Identifier).c

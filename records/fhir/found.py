@@ -8,7 +8,7 @@ from typing import Any
 
 from policies.vocabulary import Category, Sensitivity
 from records.clinical.models import RecordKind
-from records.people.registration import CoverageDetails, IdentifierDetails, PatientDetails
+from records.people.details import CoverageDetails, IdentifierDetails, PatientDetails
 from records.scheduling.models import AppointmentStatus
 
 

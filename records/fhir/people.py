@@ -11,7 +11,7 @@ from records.fhir.bundle import Bundle, Entry
 from records.fhir.elements import address, coding, human_name, telecom
 from records.fhir.found import Found, FoundCoverage, FoundDoctor, FoundPatient, FoundSpecialty
 from records.fhir.node import Broken, Node
-from records.people.registration import CoverageDetails, IdentifierDetails, PatientDetails
+from records.people.details import CoverageDetails, IdentifierDetails, PatientDetails
 
 NPI: Final = "http://hl7.org/fhir/sid/us-npi"
 _SEXES: Final = frozenset({"male", "female", "other", "unknown"})

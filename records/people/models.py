@@ -8,14 +8,20 @@ from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from core.crypto.envelope import Cell
-from records.base import Protected, Row, codes, moment, phi, sealed_by, word
+from records.base import Protected, Row, Searchable, codes, moment, phi, sealed_by, word
+from records.people.finding import SEARCHABLE
 
 
 class Patient(Protected, table=True):
     """A person the clinic cares for. `patient_id` equals `id`: the row is its own patient."""
 
     __tablename__ = "patient"
-    __table_args__ = (sealed_by(), CheckConstraint("patient_id = id", name="self"))
+    __table_args__ = (
+        sealed_by(),
+        CheckConstraint("patient_id = id", name="self"),
+        CheckConstraint("version > 0", name="version"),
+    )
+    searchable: ClassVar[tuple[Searchable, ...]] = SEARCHABLE
 
     name: Cell = phi()
     birth_date: Cell = phi()
@@ -23,11 +29,48 @@ class Patient(Protected, table=True):
     phone: Cell | None = phi(nullable=True)
     email: Cell | None = phi(nullable=True)
     address: Cell | None = phi(nullable=True)
+    other_names: Cell | None = phi(nullable=True)
+    other_phones: Cell | None = phi(nullable=True)
+    other_emails: Cell | None = phi(nullable=True)
+    other_addresses: Cell | None = phi(nullable=True)
     emergency_contacts: Cell | None = phi(nullable=True)
+    language: Cell | None = phi(nullable=True, padded=True)
+    deceased: Cell | None = phi(nullable=True, padded=True)
+    preferred_doctor_id: UUID | None = Field(default=None, foreign_key="doctor.id")
     active: bool = True
     version: int = 1
     created_at: datetime = moment(default=True)
     updated_at: datetime = moment(default=True)
+
+
+class PatientVersion(Protected, table=True):
+    """What the clinic held to be true of a patient from one write to the next. Never updated."""
+
+    __tablename__ = "patient_version"
+    __table_args__ = (
+        sealed_by(),
+        UniqueConstraint("patient_id", "number"),
+        CheckConstraint("number > 0", name="number"),
+    )
+    resource: ClassVar[str] = "patient_id"
+
+    patient_id: UUID = Field(foreign_key="patient.id")
+    number: int = 1
+    content: Cell = phi()
+    author_id: UUID = Field(foreign_key="account.id")
+    written_at: datetime = moment(default=True)
+
+
+class PatientToken(SQLModel, table=True):
+    """A patient's token in a blind index: it finds the patient, and says nothing without the index key."""
+
+    __tablename__ = "patient_token"
+    __table_args__ = (CheckConstraint("octet_length(token) BETWEEN 1 AND 16", name="token"),)
+
+    index: str = word(primary_key=True, max_length=40)
+    key_version: int = Field(primary_key=True, foreign_key="index_key.version")
+    token: bytes = Field(primary_key=True)
+    patient_id: UUID = Field(primary_key=True, foreign_key="patient.id", index=True)
 
 
 class Identifier(Protected, table=True):
@@ -40,14 +83,18 @@ class Identifier(Protected, table=True):
             "uq_identifier_active", "system", "token", unique=True, postgresql_where=text("active")
         ),
         CheckConstraint("octet_length(token) = 16", name="token"),
+        CheckConstraint("valid_until >= valid_from", name="period"),
     )
     resource: ClassVar[str] = "patient_id"
 
     patient_id: UUID = Field(foreign_key="patient.id", index=True)
     type: str = word(max_length=40)
     system: str = word(max_length=200)
+    use: str | None = word(None, max_length=20)
     value: Cell = phi(padded=True)
     token: bytes
+    valid_from: date | None = None
+    valid_until: date | None = None
     active: bool = True
     created_at: datetime = moment(default=True)
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import Select, bindparam, exists, select
+from sqlalchemy import Select, bindparam, select
 
 from core.crypto.envelope import Value
 from core.database import Query
@@ -18,6 +18,7 @@ from records.access.me import Me
 from records.access.relations import asking, in_care_team, own_appointment
 from records.base import table_of
 from records.clinic import Clinic
+from records.people.details import IdentifierDetails
 from records.people.models import Coverage, Identifier, Patient
 from records.vault.vault import sealed_rows
 
@@ -42,22 +43,30 @@ class OpenPatient:
     id: UUID
     version: int
     active: bool
+    preferred_doctor_id: UUID | None
     created_at: datetime
+    updated_at: datetime
     phi: Mapping[str, Value | None]
-    identifiers: Sequence[Mapping[str, Any]] = ()
+    identifiers: Sequence[IdentifierDetails] = ()
 
 
-def _select() -> Select[Any]:
-    return sealed_rows(Patient, _patient.version, _patient.active, _patient.created_at, *FACTS)
+_HEAD: Final = ("version", "active", "preferred_doctor_id", "created_at", "updated_at")
 
 
-_ONE: Final = Query(_select().where(_patient.id == _ID))
+def patient_rows() -> Select[Any]:
+    """Return the SELECT of patients with everything that reading, listing and amending one needs."""
+    return sealed_rows(Patient, *(_patient[name] for name in _HEAD), *FACTS)
+
+
+def identifier_rows() -> Select[Any]:
+    """Return the SELECT of identifiers in use, in the order they were given."""
+    head = [_identifier[n] for n in ("type", "system", "use", "valid_from", "valid_until")]
+    return sealed_rows(Identifier, *head).where(_identifier.active).order_by(_identifier.id)
+
+
+_ONE: Final = Query(patient_rows().where(_patient.id == _ID))
 _SIGHT: Final = Query(select(_patient.id.label("resource_id"), *FACTS).where(_patient.id == _ID))
-_IDENTIFIERS: Final = Query(
-    sealed_rows(Identifier, _identifier.type, _identifier.system)
-    .where(_identifier.patient_id == _ID, _identifier.active)
-    .order_by(_identifier.id)
-)
+_IDENTIFIERS: Final = Query(identifier_rows().where(_identifier.patient_id == _ID))
 _COVERAGES: Final = Query(
     sealed_rows(
         Coverage,
@@ -78,35 +87,21 @@ async def read_patient(clinic: Clinic, me: Me, patient_id: UUID) -> OpenPatient:
     if row is None:
         await clinic.gate.absent(me, Action.READ, ResourceType.PATIENT, patient_id)
     permit = await clinic.gate.read(me, Action.READ, resource_of(row))
-    return await _opened(clinic, me, permit, row, whole=True)
+    phi = await clinic.reveal(me, permit, Patient, row)
+    numbers = await clinic.database.all(_IDENTIFIERS, patient_id=row["patient_id"])
+    return opened_patient(row, phi, await opened_identifiers(clinic, me, permit, numbers))
 
 
 async def list_patients(
     clinic: Clinic, me: Me, *, limit: int, after: UUID | None = None
 ) -> tuple[Sequence[OpenPatient], UUID | None]:
     """Return the patients the caller may see, newest first, and where the next page starts."""
-    statement = _select().order_by(_patient.id.desc()).limit(limit + 1)
+    statement = patient_rows().order_by(_patient.id.desc()).limit(limit + 1)
     if after:
         statement = statement.where(_patient.id < after)
-    rows = await _visible(clinic, me, statement)
-    page = await _disclosed(clinic, me, rows[:limit])
+    rows = await visible(clinic, me, statement)
+    page = await disclosed(clinic, me, rows[:limit])
     return page, rows[limit - 1]["resource_id"] if len(rows) > limit else None
-
-
-async def search_by_identifier(
-    clinic: Clinic, me: Me, value: str, system: str | None = None
-) -> Sequence[OpenPatient]:
-    """Return the patients with an identifier, among those the caller may see."""
-    named = exists().where(
-        _identifier.patient_id == _patient.id,
-        _identifier.token == clinic.indexes.identifier(value),
-        _identifier.active,
-    )
-    if system:
-        named = named.where(_identifier.system == system)
-    return await _disclosed(
-        clinic, me, await _visible(clinic, me, _select().where(named).limit(64))
-    )
 
 
 async def read_coverages(clinic: Clinic, me: Me, patient_id: UUID) -> Sequence[Mapping[str, Any]]:
@@ -143,32 +138,43 @@ def resource_of(row: Mapping[str, Any], kind: ResourceType = ResourceType.PATIEN
     )
 
 
-async def _visible(clinic: Clinic, me: Me, statement: Select[Any]) -> Sequence[Mapping[str, Any]]:
+async def visible(clinic: Clinic, me: Me, statement: Select[Any]) -> Sequence[Mapping[str, Any]]:
+    """Return what a SELECT of patients finds among those whom the caller may see."""
     allowed = clinic.gate.visible(me, ResourceType.PATIENT, COLUMNS)
     return await clinic.database.select(statement.where(allowed), asking(me))
 
 
-async def _disclosed(
+async def disclosed(
     clinic: Clinic, me: Me, rows: Sequence[Mapping[str, Any]]
 ) -> Sequence[OpenPatient]:
+    """Open fetched patients for the caller: an event each."""
     permits = await clinic.gate.disclose(me, ResourceType.PATIENT, map(resource_of, rows))
     return [
-        await _opened(clinic, me, permits[row["resource_id"]], row, whole=False)
+        opened_patient(row, await clinic.reveal(me, permits[row["resource_id"]], Patient, row))
         for row in rows
         if row["resource_id"] in permits
     ]
 
 
-async def _opened(
-    clinic: Clinic, me: Me, permit: Permit, row: Mapping[str, Any], *, whole: bool
+def opened_patient(
+    row: Mapping[str, Any],
+    phi: Mapping[str, Value | None],
+    identifiers: Sequence[IdentifierDetails] = (),
 ) -> OpenPatient:
-    phi = await clinic.reveal(me, permit, Patient, row)
-    head = row["resource_id"], row["version"], row["active"], row["created_at"]
-    if not whole:
-        return OpenPatient(*head, phi)
-    found = await clinic.database.all(_IDENTIFIERS, patient_id=row["patient_id"])
-    identifiers = [
-        {"type": i["type"], "system": i["system"], **await clinic.reveal(me, permit, Identifier, i)}
-        for i in found
+    """Return a fetched patient with what was opened of it."""
+    head = {name: row[name] for name in _HEAD}
+    return OpenPatient(id=row["resource_id"], **head, phi=phi, identifiers=identifiers)
+
+
+async def opened_identifiers(
+    clinic: Clinic, me: Me, permit: Permit, rows: Sequence[Mapping[str, Any]]
+) -> Sequence[IdentifierDetails]:
+    """Open a patient's fetched identifiers."""
+    head = ("type", "system", "use", "valid_from", "valid_until")
+    return [
+        IdentifierDetails(
+            **{name: row[name] for name in head},
+            **await clinic.reveal(me, permit, Identifier, row),  # type: ignore[arg-type]
+        )
+        for row in rows
     ]
-    return OpenPatient(*head, phi, identifiers)

@@ -1,7 +1,15 @@
-"""Blind indexes: exact search over sealed columns, through keyed hashes that say nothing without the key."""
+"""Blind indexes: exact search over sealed columns, through keyed hashes that say nothing without the key.
+
+Equal values have equal tokens. Where values are common, that alone tells who they are, so such an index `blurs`: it is cut
+so short that many values share each token. How short is planned at start, for the number of patients the clinic
+expects, and kept with the key.
+"""
 
 import secrets
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from math import log2
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -11,33 +19,49 @@ from core.crypto.blind_index import normal_code
 from core.crypto.kek import KekProvider, KeyPurpose, Wrapped
 from core.crypto.primitives import lp
 from core.database import Database
-from records.base import table_of
+from core.settings import settings
+from records.base import Protected, Searchable, table_of
 from records.vault.models import IndexKey
 
 VERSION: Final = 1
 UNIQUE_BITS: Final = 128
 """For values that are unique anyway: their equality tells nothing new."""
+FEWEST_BITS: Final = 4
+"""An index that lets fewer than sixteen tokens apart is no index."""
 
 _KEYS: Final = table_of(IndexKey)
+
+
+class Telling(ValueError):
+    """The blind indexes of a table would together tell one row from another, so Confide does not start."""
 
 
 class Indexes:
     """The tokens of every searchable column, under one root key."""
 
-    def __init__(self, key: Indexer) -> None:
+    def __init__(self, key: Indexer, patients: int) -> None:
         self._key = key
+        self.patients = patients
+        for kind in Protected.__subclasses__():
+            plan(kind.searchable, patients)
 
     @classmethod
     async def load(cls, database: Database, provider: KekProvider) -> "Indexes":
         """Fetch the root key, making it on the first start; racing first starts agree on one."""
         secret = secrets.token_bytes(32)
         fresh = provider.wrap(KeyPurpose.INDEX, secret, _context(VERSION))
-        values = {"version": VERSION, "kek_version": fresh.version, "wrapped": fresh.blob}
+        values = {
+            "version": VERSION,
+            "kek_version": fresh.version,
+            "wrapped": fresh.blob,
+            "patients": settings().expected_patients,
+        }
         async with database.transaction() as session:
             await session.execute(insert(_KEYS).values(values).on_conflict_do_nothing())
             row = (await session.execute(select(_KEYS).where(_KEYS.c.version == VERSION))).one()
         wrapped = Wrapped(row.kek_version, row.wrapped)
-        return cls(Indexer(provider.unwrap(KeyPurpose.INDEX, wrapped, _context(VERSION))))
+        secret = provider.unwrap(KeyPurpose.INDEX, wrapped, _context(VERSION))
+        return cls(Indexer(secret), row.patients)
 
     def identifier(self, value: str) -> bytes:
         """Return the token of an identifier's value; spelling (case, blanks, dashes) does not matter."""
@@ -55,6 +79,40 @@ class Indexes:
         """Return the token of a login name."""
         parts = [username.strip().casefold()]
         return self._key.token("account", "login", "exact", parts, UNIQUE_BITS)
+
+    def tokens(
+        self, kind: type[Protected], values: Mapping[str, Any]
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield, for a row with these opened values, each token by the name of its index."""
+        for index in kind.searchable:
+            for token in self.of(kind, index.name, index.parts(values)):
+                yield index.name, token
+
+    def of(
+        self, kind: type[Protected], name: str, parts: Iterable[tuple[str, ...]]
+    ) -> Iterator[bytes]:
+        """Yield the tokens of `parts` in one index of a table; each once, and none of nothing."""
+        bits = plan(kind.searchable, self.patients)[name]
+        table = table_of(kind).name
+        for each in sorted({tuple(p) for p in parts if all(p)}):
+            yield self._key.token(table, name, "exact", each, bits)
+
+
+@cache
+def plan(indexes: tuple[Searchable, ...], rows: int) -> Mapping[str, int]:
+    """Return how many bits each index of a table of so many rows gets.
+
+    Those that blur share log2(rows) - 1 bits: all of them together leave, on average, at least two rows alike
+    (CipherSweet's rule). Raises Telling when that is too little for an index to be of use.
+    """
+    blurring = [index for index in indexes if index.blurs]
+    budget = log2(rows) - 1
+    share = int(budget / len(blurring)) if blurring else 0
+    bits = {i.name: min(i.bits, share) if i.blurs else i.bits for i in indexes}
+    told = sum(min(bits[index.name], index.keyspace) for index in blurring)
+    if told > budget or any(bits[index.name] < FEWEST_BITS for index in blurring):
+        raise Telling(f"{len(blurring)} blurred indexes need more than {rows} rows to hide in")
+    return bits
 
 
 def _context(version: int) -> bytes:

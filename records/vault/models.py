@@ -49,12 +49,16 @@ class PatientKey(SQLModel, table=True):
 
 
 class IndexKey(SQLModel, table=True):
-    """The root of all blind indexes, wrapped by the index KEK."""
+    """The root of all blind indexes, wrapped by the index KEK; `patients` is how many they are sized for."""
 
     __tablename__ = "index_key"
-    __table_args__ = (CheckConstraint("version > 0 AND kek_version > 0", name="versions"),)
+    __table_args__ = (
+        CheckConstraint("version > 0 AND kek_version > 0", name="versions"),
+        CheckConstraint("patients > 0", name="patients"),
+    )
 
     version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     kek_version: int
     wrapped: bytes
+    patients: int
     created_at: datetime = moment(default=True)

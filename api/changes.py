@@ -1,0 +1,59 @@
+"""Changing a thing over HTTP by a merge patch (RFC 7396)."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeVar
+
+import orjson
+from fastapi import Depends, Request
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+
+from api.errors import faults_of
+from core.errors import BadRequest, FieldError, Invalid
+from core.merge import merged
+
+T = TypeVar("T", bound=BaseModel)
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+
+async def patch(request: Request) -> dict[str, Any]:
+    """Return the merge patch in a request's body: an object, for nothing here is replaced as a whole."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in (MERGE_PATCH, "application/json"):
+        raise HTTPException(415, "Unsupported Media Type")
+    try:
+        body = orjson.loads(await request.body())
+    except orjson.JSONDecodeError:
+        raise BadRequest("the body is not JSON", code="malformed-json") from None
+    if not isinstance(body, dict):
+        raise Invalid(errors=[FieldError("", "dict-type", "a merge patch is an object")])
+    return body
+
+
+Patch = Annotated[dict[str, Any], Depends(patch)]
+
+
+def patch_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the request body of a route that takes a `Patch`, for OpenAPI: the model's fields, none required."""
+    fields = model.model_json_schema(ref_template="#/components/schemas/{model}")["properties"]
+    schema = {
+        "type": "object",
+        "description": "A merge patch (RFC 7396): what is named changes, null takes a field away.",
+        "properties": fields,
+        "additionalProperties": False,
+    }
+    content = {kind: {"schema": schema} for kind in (MERGE_PATCH, "application/json")}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def revised(model: type[T], stored: Mapping[str, Any], change: Mapping[str, Any]) -> T:
+    """Return a stored thing with a patch applied, as `model` takes it; raise Invalid where it does not."""
+    strange = [name for name in change if name not in model.model_fields]
+    if strange:
+        message = "there is no such field, or it is not yours to change"
+        raise Invalid(errors=[FieldError(f"/{n}", "extra-forbidden", message) for n in strange])
+    try:
+        return model.model_validate(merged(dict(stored), dict(change)))
+    except ValidationError as error:
+        raise Invalid(errors=faults_of(error.errors())) from None

@@ -1,0 +1,165 @@
+"""Finding patients by what is sealed: tokens give candidates, and what they were opened to is compared again.
+
+The policy stands in the WHERE, before the limit: whom the caller may not see is no candidate, so that a search that hits
+a hidden patient does what a search that hits nobody does.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Select, select
+
+from core.crypto.blind_index import normal_code, normal_text
+from core.errors import FieldError, Invalid
+from policies.vocabulary import ResourceType
+from records.access.me import Me
+from records.base import Searchable, table_of
+from records.clinic import Clinic
+from records.people.contact import (
+    email_address,
+    emails_of,
+    given_names,
+    names_of,
+    phone_number,
+    phones_of,
+    sound,
+)
+from records.people.finding import BORN, EMAIL, FAMILY, PHONE, SOUND, family_born, sound_born
+from records.people.models import Identifier, Patient, PatientToken
+from records.people.reading import OpenPatient, disclosed, patient_rows, resource_of, visible
+from records.vault.indexes import VERSION
+
+CANDIDATES: Final = 64
+"""Patients fetched and compared at once, however many a token fits."""
+
+_patient, _token = table_of(Patient).c, table_of(PatientToken).c
+_identifier = table_of(Identifier).c
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Wanted:
+    """What a patient is searched by; everything that is given must fit. `sounds_like` compares family names by sound."""
+
+    identifier: str | None = None
+    system: str | None = None
+    family: str | None = None
+    given: str | None = None
+    birth_date: date | None = None
+    phone: str | None = None
+    email: str | None = None
+    sounds_like: bool = False
+
+
+async def search_patients(
+    clinic: Clinic, me: Me, wanted: Wanted, *, limit: int, after: UUID | None = None
+) -> tuple[Sequence[OpenPatient], UUID | None]:
+    """Return the patients who fit, among those the caller may see, and where the next page starts.
+
+    A page may be short, or even empty, and yet have a next one: then all candidates so far only looked alike to
+    the index. Raises Invalid(`search-too-broad`) for what no index is for.
+    """
+    statement = _narrowed(clinic, wanted).order_by(_patient.id.desc()).limit(CANDIDATES + 1)
+    if after:
+        statement = statement.where(_patient.id < after)
+    rows = await visible(clinic, me, statement)
+    fits = await _fitting(clinic, me, wanted, rows[:CANDIDATES])
+    page = await disclosed(clinic, me, fits[:limit]) if fits else []
+    if len(fits) > limit:
+        return page, fits[limit - 1]["resource_id"]
+    return page, rows[CANDIDATES - 1]["resource_id"] if len(rows) > CANDIDATES else None
+
+
+def matches(values: Mapping[str, Any], wanted: Wanted) -> bool:
+    """Tell whether an opened patient is one who is wanted; identifiers are left to their own, unique index."""
+    return (
+        any(_named(name, wanted) for name in names_of(values))
+        and (wanted.birth_date is None or _born(values["birth_date"], wanted))
+        and (wanted.phone is None or _phone(wanted.phone) in phones_of(values))
+        and (wanted.email is None or _email(wanted.email) in emails_of(values))
+    )
+
+
+async def _fitting(
+    clinic: Clinic, me: Me, wanted: Wanted, rows: Sequence[Mapping[str, Any]]
+) -> Sequence[Mapping[str, Any]]:
+    reason = "by " + " ".join(name for name in Wanted.__slots__ if getattr(wanted, name))
+    found = map(resource_of, rows)
+    permits = await clinic.gate.screen(me, ResourceType.PATIENT, found, reason)
+    return [
+        row
+        for row in rows
+        if (permit := permits.get(row["resource_id"]))
+        and matches(await clinic.reveal(me, permit, Patient, row), wanted)
+    ]
+
+
+def _narrowed(clinic: Clinic, wanted: Wanted) -> Select[Any]:
+    statement, narrow = patient_rows(), False
+    for index, parts in _asked(wanted):
+        _refuse_nothing(parts)
+        (token,) = clinic.indexes.of(Patient, index.name, [parts])
+        holders = select(_token.patient_id).where(
+            _token.index == index.name, _token.key_version == VERSION, _token.token == token
+        )
+        statement, narrow = statement.where(_patient.id.in_(holders)), True
+    if wanted.identifier is not None:
+        _refuse_nothing((normal_code(wanted.identifier),))
+        token = clinic.indexes.identifier(wanted.identifier)
+        having = select(_identifier.patient_id).where(
+            _identifier.token == token, _identifier.active
+        )
+        if wanted.system:
+            having = having.where(_identifier.system == wanted.system)
+        statement, narrow = statement.where(_patient.id.in_(having)), True
+    if wanted.given is not None:
+        _refuse_nothing(tuple(given_names({"given": wanted.given})) or ("",))
+    if not narrow or (wanted.sounds_like and not (wanted.family and wanted.birth_date)):
+        raise Invalid(
+            "search by identifier, phone, e-mail or family name; by sound with a birth date",
+            code="search-too-broad",
+        )
+    return statement
+
+
+def _asked(wanted: Wanted) -> Iterator[tuple[Searchable, tuple[str, ...]]]:
+    """Yield the indexes to ask: of those of the family name, the one that tells most."""
+    match wanted.family, wanted.birth_date, wanted.sounds_like:
+        case str(family), date() as born, True:
+            yield SOUND, sound_born(family, born)
+        case str(family), date() as born, False:
+            yield BORN, family_born(family, born)
+        case str(family), None, _:
+            yield FAMILY, (normal_text(family),)
+    if wanted.phone is not None:
+        yield PHONE, (_phone(wanted.phone),)
+    if wanted.email is not None:
+        yield EMAIL, (_email(wanted.email),)
+
+
+def _refuse_nothing(parts: tuple[str, ...]) -> None:
+    if not all(parts):
+        raise Invalid(errors=[FieldError("", "nothing", "of this nothing is left to search for")])
+
+
+def _named(name: Mapping[str, Any], wanted: Wanted) -> bool:
+    alike = sound if wanted.sounds_like else normal_text
+    if wanted.family is not None and alike(name["family"]) != alike(wanted.family):
+        return False
+    asked = given_names({"given": wanted.given}) if wanted.given else []
+    return given_names(name)[: len(asked)] == asked
+
+
+def _born(born: date, wanted: Wanted) -> bool:
+    assert wanted.birth_date is not None
+    return born.year == wanted.birth_date.year if wanted.sounds_like else born == wanted.birth_date
+
+
+def _phone(text: str) -> str:
+    return phone_number(text) or normal_text(text)
+
+
+def _email(text: str) -> str:
+    return email_address(text) or text.strip().casefold()
