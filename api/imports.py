@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+import records.tables  # noqa: F401 - foreign keys resolve once every table is known
 from core import logging
 from core.crypto.keyring import open_provider
 from core.settings import Settings
