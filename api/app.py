@@ -24,6 +24,7 @@ from api.v1 import (
     sealed,
     services,
     visits,
+    waitlist,
 )
 from core import logging
 from core.crypto.keyring import open_provider
@@ -47,6 +48,7 @@ MODULES = (
     locations,
     appointments,
     visits,
+    waitlist,
     records,
     record_life,
     audit,

@@ -73,10 +73,22 @@ class Kind(StrEnum):
 
 EVERYWHERE: Final = frozenset(ResourceType)
 _OF_PATIENT: Final = frozenset(
-    {ResourceType.PATIENT, ResourceType.COVERAGE, ResourceType.APPOINTMENT, ResourceType.RECORD}
+    {
+        ResourceType.PATIENT,
+        ResourceType.COVERAGE,
+        ResourceType.APPOINTMENT,
+        ResourceType.WAITLIST,
+        ResourceType.RECORD,
+    }
 )
 _WITH_STATUS: Final = frozenset(
-    {ResourceType.APPOINTMENT, ResourceType.RECORD, ResourceType.ACCOUNT, ResourceType.POLICY}
+    {
+        ResourceType.APPOINTMENT,
+        ResourceType.WAITLIST,
+        ResourceType.RECORD,
+        ResourceType.ACCOUNT,
+        ResourceType.POLICY,
+    }
 )
 
 

@@ -52,6 +52,7 @@ class ResourceType(StrEnum):
     SCHEDULE = "schedule"
     SLOT = "slot"
     APPOINTMENT = "appointment"
+    WAITLIST = "waitlist"
     RECORD = "record"
     ACCOUNT = "account"
     CLIENT = "client"

@@ -9,6 +9,7 @@ import records.once
 import records.people.models
 import records.scheduling.models
 import records.scheduling.supply
+import records.scheduling.waitlist
 import records.vault.models  # noqa: F401
 from records.base import metadata
 

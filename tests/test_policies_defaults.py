@@ -172,6 +172,13 @@ CASES = """
   clockwork     cancel  appointment   foreign                        allow appointment-clockwork
   clockwork     read    appointment   foreign                        deny  -
   nurse         read    appointment   team                           allow appointment-nurse
+  receptionist  update  waitlist      foreign                        allow waitlist-desk
+  doctor        create  waitlist      team                           allow waitlist-doctor
+  doctor        read    waitlist      foreign                        deny  -
+  patient       cancel  waitlist      self                           allow waitlist-self
+  patient       update  waitlist      self                           deny  -
+  patient       read    waitlist      foreign                        deny  -
+  nurse         read    waitlist      team                           deny  -
   patient       book    appointment   self                           allow appointment-self
   admin         create  account       foreign                        allow account-admin
   admin         create  client        foreign                        allow client-admin
@@ -201,6 +208,7 @@ REACH = """
   compliance    audit_event: read search, doctor: read search, policy: read search
   compliance    service: read search, location: read search, slot: read search, schedule: read search
   doctor        appointment: attend book cancel override read retract search update, coverage: read search
+  doctor        waitlist: create read search update
   doctor        service: read search, location: read search, slot: read search
   doctor        schedule: create delete read search update
   doctor        doctor: read search, patient: create read search
@@ -210,10 +218,12 @@ REACH = """
   nurse         service: read search, location: read search, slot: read search, schedule: read search
   nurse         record: addend amend create read retract search sign update
   patient       appointment: book cancel read search update, coverage: read search
+  patient       waitlist: cancel create read search
   patient       service: read search, location: read search, slot: read search
   patient       doctor: read search, patient: read search, record: read search
   receptionist  service: read search, location: read search, slot: read search
   receptionist  schedule: create delete read search update
+  receptionist  waitlist: cancel create read search update
   receptionist  appointment: attend book cancel override read search update, coverage: create read search update
   receptionist  doctor: read search, patient: create read search update
 """

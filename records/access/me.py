@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from policies.facts import Environment, Subject
+from core.ids import new_id
+from policies.facts import CLOCKWORK, Environment, Subject
 from policies.scopes import Scope
+from policies.vocabulary import Purpose
 from records.audit.event import Origin
 
 
@@ -20,3 +22,8 @@ class Me:
     origin: Origin
     session: UUID | None = None
     scope: Scope | None = None
+
+
+def clockwork(chore: str) -> Me:
+    """Return the clinic itself as a caller: what is done when it is due, by nobody's hand."""
+    return Me(CLOCKWORK, Environment(Purpose.OPERATIONS), Origin(f"chore {chore}", str(new_id())))

@@ -5,17 +5,15 @@ INSERT can run into.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
 from sqlalchemy import bindparam
-from sqlalchemy.dialects.postgresql import insert
 
 from core.clock import now
-from core.database import translated
 from core.errors import Conflict, FieldError, Invalid, NotFound
 from core.ids import new_id
 from policies.facts import Resource
@@ -31,12 +29,12 @@ from records.scheduling.clockwork import lapse
 from records.scheduling.models import Appointment, AppointmentStatus
 from records.scheduling.reading import OpenAppointment
 from records.scheduling.seating import Seat, seats
+from records.scheduling.taking import take
 from records.scheduling.terms import ONE, Terms, terms_of
 from records.vault.vault import sealed_rows
 
 LONGEST: Final = timedelta(hours=12)
 
-_appointment = table_of(Appointment)
 _patient = table_of(Patient).c
 _WHOM: Final = sealed_rows(Patient, *FACTS).where(
     _patient.id == bindparam("patient_id", type_=PGUUID()), _patient.active
@@ -74,7 +72,7 @@ async def book(
     """
     visit = Visit(patient_id, doctor_id, start, **details)
     refuse_impossible(start, visit.end)
-    whom = await _whom(session, clinic, me, patient_id)
+    whom = await whom_for(session, clinic, me, patient_id)
     resource = Resource(
         ResourceType.APPOINTMENT,
         id=new_id(),
@@ -99,7 +97,7 @@ async def book(
 async def _seated(session: Executor, visit: Visit, terms: Terms, row: Appointment) -> Seat | None:
     """Take the first seat that is free, if one is."""
     for seat in await seats(session, terms, visit.location_id, row.session_id):
-        if await _take(session, row, seat):
+        if await take(session, row, seat):
             return seat
     return None
 
@@ -131,15 +129,6 @@ def _sealed(
     )
 
 
-async def _take(session: Executor, row: Appointment, seat: Seat) -> bool:
-    """Try a seat; it is ours if a row comes back."""
-    values = {c: getattr(row, c) for c in _appointment.columns.keys()}  # noqa: SIM118 - a ColumnCollection
-    taking = insert(_appointment).values(values | asdict(seat)).on_conflict_do_nothing()
-    with translated():
-        taken = await session.execute(taking.returning(_appointment.c.id))
-    return taken.first() is not None
-
-
 def _as_booked(row: Appointment, seat: Seat, reason: str | None) -> OpenAppointment:
     return OpenAppointment(
         id=row.id,
@@ -169,7 +158,10 @@ def refuse_impossible(start: datetime, end: datetime | None) -> None:
         raise Invalid(errors=[FieldError("/start", "past", "this time has passed")])
 
 
-async def _whom(session: Executor, clinic: Clinic, me: Me, patient_id: UUID) -> Mapping[str, Any]:
+async def whom_for(
+    session: Executor, clinic: Clinic, me: Me, patient_id: UUID
+) -> Mapping[str, Any]:
+    """Return an active patient with key and facts, for a new row of theirs; raise NotFound."""
     found = await session.execute(_WHOM, {"patient_id": patient_id, **asking(me)})
     row: Mapping[str, Any] | None = found.mappings().first()
     if row is None:

@@ -23,7 +23,7 @@ from records.base import Executor, table_of
 from records.clinic import Clinic
 from records.scheduling.booking import refuse_impossible
 from records.scheduling.history import write_down
-from records.scheduling.life import FINAL, LIFE, refuse_illegal
+from records.scheduling.life import FINAL, HOLDING, LIFE, refuse_illegal
 from records.scheduling.models import (
     Act,
     Appointment,
@@ -31,6 +31,7 @@ from records.scheduling.models import (
     AppointmentStatus,
     CancellationReason,
 )
+from records.scheduling.offering import ENDS, offer, settle
 from records.scheduling.reading import OpenAppointment, opened, resource_of, selected
 from records.scheduling.seating import moved
 
@@ -146,6 +147,7 @@ async def changed(
     cells = _sealed(clinic, permit, row, reason)
     await _store(session, row["row_id"], {**new, **cells, "version": image["version"]})
     await write_down(session, clinic, permit, act, row, image, why.note)
+    await _pass_on(session, clinic, me, act, row, image)
     return opened(image, await clinic.reveal(me, permit, Appointment, {**row, **cells}))
 
 
@@ -157,6 +159,37 @@ def _sealed(
         return {}
     key = clinic.vault.key(row)
     return clinic.vault.seal(permit, Appointment, key, row["row_id"], reason=reason)
+
+
+async def _pass_on(
+    session: Executor,
+    clinic: Clinic,
+    me: Me,
+    act: Act,
+    row: Mapping[str, Any],
+    image: Mapping[str, Any],
+) -> None:
+    """Tell those who wait: an offer is settled, a later visit given up for it, a freed time offered."""
+    if row["held_until"] and act in ENDS:
+        later = await settle(session, row["row_id"], act)
+        if later:
+            await _give_up(session, clinic, me, later)
+    stays = image["status"] in HOLDING and image["starts_at"] == row["starts_at"]
+    if row["status"] in HOLDING and not stays:
+        await offer(session, clinic, row)
+
+
+async def _give_up(session: Executor, clinic: Clinic, me: Me, later: UUID) -> None:
+    """Cancel the visit that an earlier one from the waitlist replaces, if it still stands."""
+    row = await locked(session, clinic, me, Act.CANCEL, later)
+    if row["status"] in HOLDING:
+        reason = CancellationReason.SCHEDULED_FROM_WAITLIST
+        new = {
+            "status": AppointmentStatus.CANCELLED,
+            "cancellation_reason": reason,
+            "held_until": None,
+        }
+        await changed(session, clinic, me, Act.CANCEL, Action.CANCEL, row, new, Why())
 
 
 async def _queue(session: Executor, row: Mapping[str, Any]) -> None:

@@ -11,11 +11,9 @@ from typing import Any, Final
 from sqlalchemy import Select, exists, select, update
 
 from core.clock import now
-from core.ids import new_id
-from policies.facts import CLOCKWORK, Environment, Resource
-from policies.vocabulary import Purpose, ResourceType
-from records.access.me import Me
-from records.audit.event import Origin
+from policies.facts import Resource
+from policies.vocabulary import ResourceType
+from records.access.me import clockwork
 from records.base import Executor, table_of
 from records.clinic import Clinic
 from records.scheduling.history import write_down
@@ -27,6 +25,7 @@ from records.scheduling.models import (
     AppointmentStatus,
     CancellationReason,
 )
+from records.scheduling.offering import offer, settle
 
 BATCH: Final = 100
 """Rows one transaction takes on at most."""
@@ -37,17 +36,14 @@ _table, _change = table_of(Appointment), table_of(AppointmentChange).c
 _visit = _table.c
 
 
-def clockwork(chore: str) -> Me:
-    """Return the clinic itself as a caller."""
-    return Me(CLOCKWORK, Environment(Purpose.OPERATIONS), Origin(f"chore {chore}", str(new_id())))
-
-
 async def lapse(session: Executor, clinic: Clinic) -> Sequence[Mapping[str, Any]]:
-    """Let go of holds that ran out, and return what they held."""
+    """Let go of holds that ran out, offer their times on, and return them."""
     due = _due(AppointmentStatus.PENDING, _visit.held_until <= now())
     rows = (await session.execute(due)).mappings().all()
     for row in rows:
         await _step(session, clinic, row, Act.EXPIRE, CancellationReason.HOLD_EXPIRED)
+        await settle(session, row["id"], Act.EXPIRE)
+        await offer(session, clinic, row)
     return list(rows)
 
 

@@ -30,6 +30,9 @@ _S: Final = AppointmentStatus
 _OPEN: Final = frozenset({_S.PROPOSED, _S.PENDING, _S.WAITLIST, _S.BOOKED})
 _HERE: Final = frozenset({_S.ARRIVED, _S.CHECKED_IN})
 
+HOLDING: Final = frozenset({_S.PENDING, _S.BOOKED}) | _HERE
+"""In these a visit holds its time: `models.BLOCKING` says it to the database."""
+
 LIFE: Final[Mapping[Act, Transition]] = {
     Act.CONFIRM: Transition(frozenset({_S.PROPOSED, _S.PENDING}), _S.BOOKED, Action.BOOK),
     Act.CHECK_IN: Transition(frozenset({_S.BOOKED, _S.ARRIVED}), _S.CHECKED_IN, Action.ATTEND),

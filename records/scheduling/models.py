@@ -47,6 +47,8 @@ class CancellationReason(StrEnum):
     """Why a visit did not take place: codes of FHIR's `appointment-cancellation-reason`, and one of ours."""
 
     PATIENT = "pat"
+    PATIENT_BY_PORTAL = "pat-cpp"
+    SCHEDULED_FROM_WAITLIST = "pat-swl"
     PATIENT_DECEASED = "pat-dec"
     PATIENT_FEELING_BETTER = "pat-fb"
     PATIENT_LACK_OF_TRANSPORT = "pat-lt"
@@ -58,7 +60,7 @@ class CancellationReason(StrEnum):
     MAINTENANCE = "maint"
     MEDICATION_INCOMPLETE = "meds-inc"
     WEATHER = "oth-weath"
-    MOVED_FORWARD = "oth-cms"
+    ERROR = "oth-err"
     OTHER = "other"
     HOLD_EXPIRED = "hold-expired"
 

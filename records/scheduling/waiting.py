@@ -1,0 +1,193 @@
+"""Waiting for a time: entering the list and reading it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, time
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import and_, bindparam
+
+from core.crypto.envelope import Value
+from core.database import Query
+from core.errors import Conflict, FieldError, Invalid
+from core.ids import new_id
+from policies.facts import Resource
+from policies.vocabulary import Action, ResourceType
+from records.access.me import Me
+from records.access.relations import asking, in_care_team, own_appointment
+from records.base import Executor, add, table_of
+from records.clinic import Clinic
+from records.people.reading import resource_of as patient_of
+from records.scheduling.booking import whom_for
+from records.scheduling.models import Appointment
+from records.scheduling.waitlist import EntryStatus, WaitlistEntry
+from records.vault.vault import sealed_rows
+
+ROUTINE: Final = 3
+
+_table = table_of(WaitlistEntry)
+_entry, _visit = _table.c, table_of(Appointment).c
+COLUMNS: Final = {
+    "id": _entry.id,
+    "patient_id": _entry.patient_id,
+    "status": _entry.status,
+    "in_care_team": in_care_team(_entry.patient_id),
+    "own_appointment": own_appointment(_entry.patient_id),
+}
+_PLAIN: Final = (
+    "service_id", "doctor_ids", "minutes", "earliest", "latest", "weekdays", "not_before", "not_after",
+    "priority", "appointment_id", "status", "version", "created_at", "offer_id",
+)  # fmt: skip
+_OFFER: Final = ("doctor_id", "starts_at", "ends_at", "held_until")
+_SELECT: Final = sealed_rows(
+    WaitlistEntry,
+    *(_entry[name] for name in _PLAIN),
+    *(_visit[name].label(f"offer_{name}") for name in _OFFER),
+    *(COLUMNS[name].label(name) for name in ("in_care_team", "own_appointment")),
+).outerjoin(
+    table_of(Appointment),
+    and_(_visit.id == _entry.offer_id, _entry.status == EntryStatus.OFFERED),
+)
+ONE: Final = _SELECT.where(_entry.id == bindparam("entry_id", type_=PGUUID()))
+_READ: Final = Query(ONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a patient waits for. `weekdays` are ISO (Monday is 1), hours are the clinic's own."""
+
+    earliest: datetime
+    latest: datetime
+    time_zone: str
+    doctor_ids: Sequence[UUID] = ()
+    service_id: UUID | None = None
+    minutes: int | None = None
+    weekdays: Sequence[int] = ()
+    not_before: time | None = None
+    not_after: time | None = None
+    priority: int = ROUTINE
+    appointment_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A time that is kept for the entry alone until `expires_at`; `appointment_id` is the hold."""
+
+    appointment_id: UUID
+    doctor_id: UUID
+    start: datetime
+    end: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEntry:
+    """An entry as a reader sees it."""
+
+    id: UUID
+    patient_id: UUID
+    status: str
+    wish: Wish
+    version: int
+    created_at: datetime
+    reason: Value | None
+    offer: Offer | None = field(default=None)
+
+
+async def enter(
+    session: Executor,
+    clinic: Clinic,
+    me: Me,
+    patient_id: UUID | None,
+    wish: Wish,
+    reason: str | None = None,
+) -> OpenEntry:
+    """Put a patient on the list. A band above routine needs the right to update the list."""
+    patient_id = patient_id or me.subject.patient_id
+    if patient_id is None:
+        raise Invalid(errors=[FieldError("/patient_id", "missing", "who waits?")])
+    whom = await whom_for(session, clinic, me, patient_id)
+    resource = replace(
+        patient_of(whom, ResourceType.WAITLIST), id=new_id(), status=EntryStatus.WAITING
+    )
+    permit = await clinic.gate.write(session, me, Action.CREATE, resource, within=patient_of(whom))
+    if wish.priority != ROUTINE:
+        await clinic.gate.require(me, Action.UPDATE, resource)
+    (entry_id,), key = permit.row_ids, clinic.vault.key(whom)
+    cells = clinic.vault.seal(permit, WaitlistEntry, key, entry_id, reason=reason)
+    plain = {name: getattr(wish, name) for name in Wish.__dataclass_fields__}
+    plain |= {"doctor_ids": list(wish.doctor_ids), "weekdays": list(wish.weekdays)}
+    row = WaitlistEntry(
+        id=entry_id,
+        patient_id=patient_id,
+        key_id=key.key_id,
+        created_by=me.subject.id,
+        **plain,
+        **cells,
+    )
+    await _listed(session, row)
+    return OpenEntry(entry_id, patient_id, row.status, wish, 1, row.created_at, reason)
+
+
+async def _listed(session: Executor, row: WaitlistEntry) -> None:
+    try:
+        await add(session, row)
+    except Conflict as conflict:
+        field = "service_id" if "service" in conflict.code else "appointment_id"
+        fault = FieldError(f"/{field}", "unknown", "there is no such thing for this patient")
+        raise Invalid(errors=[fault]) from None
+
+
+async def read_entry(clinic: Clinic, me: Me, entry_id: UUID) -> OpenEntry:
+    """Return one entry, or raise NotFound alike for hidden and absent ones."""
+    row = await clinic.database.one(_READ, entry_id=entry_id, **asking(me))
+    if row is None:
+        await clinic.gate.absent(me, Action.READ, ResourceType.WAITLIST, entry_id)
+    permit = await clinic.gate.read(me, Action.READ, resource_of(row))
+    return opened(row, await clinic.reveal(me, permit, WaitlistEntry, row))
+
+
+async def list_entries(
+    clinic: Clinic, me: Me, status: str | None, *, limit: int, after: UUID | None = None
+) -> tuple[Sequence[OpenEntry], UUID | None]:
+    """Return the entries the caller may see, oldest first, and where the next page starts."""
+    allowed = clinic.gate.visible(me, ResourceType.WAITLIST, COLUMNS)
+    statement = _SELECT.where(allowed).order_by(_entry.id).limit(limit + 1)
+    if after:
+        statement = statement.where(_entry.id > after)
+    if status:
+        statement = statement.where(_entry.status == status)
+    rows = await clinic.database.select(statement, asking(me))
+    page = rows[:limit]
+    permits = await clinic.gate.disclose(me, ResourceType.WAITLIST, map(resource_of, page))
+    shown = [
+        opened(row, await clinic.reveal(me, permits[row["resource_id"]], WaitlistEntry, row))
+        for row in page
+        if row["resource_id"] in permits
+    ]
+    return shown, page[-1]["resource_id"] if len(rows) > limit else None
+
+
+def resource_of(row: Mapping[str, Any]) -> Resource:
+    """Return what the policy looks at of a fetched entry."""
+    return Resource(
+        ResourceType.WAITLIST,
+        id=row["resource_id"],
+        patient_id=row["patient_id"],
+        status=row["status"],
+        in_care_team=row["in_care_team"],
+        own_appointment=row["own_appointment"],
+    )
+
+
+def opened(row: Mapping[str, Any], phi: Mapping[str, Value | None]) -> OpenEntry:
+    """Return a fetched entry, with its PHI, as a reader sees it."""
+    names = [name for name in Wish.__dataclass_fields__ if name != "time_zone"]
+    wish = Wish(time_zone="", **{name: row[name] for name in names})
+    offer = None
+    if row["offer_held_until"]:
+        offer = Offer(row["offer_id"], *(row[f"offer_{name}"] for name in _OFFER))
+    head = row["resource_id"], row["patient_id"], row["status"]
+    return OpenEntry(*head, wish, row["version"], row["created_at"], phi["reason"], offer)
