@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from api import docs, errors, health, openapi, problems
 from api.middleware import Envelope
 from api.oauth import routes as oauth
+from api.switchboard import Switchboard
 from api.v1 import (
     accounts,
     appointments,
@@ -85,10 +86,11 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
     app.state.settings = chosen or settings()
     app.add_middleware(Envelope)
     errors.install(app)
+    routes = Switchboard(app)
     for router in (oauth.router, docs.router, problems.router, health.router):
-        app.include_router(router)
+        routes.include(app, router)
     for module in MODULES:
-        app.include_router(module.router, prefix=V1, responses=errors.RESPONSES)
+        routes.include(app, module.router, prefix=V1, responses=errors.RESPONSES)
     docs.describe_access(app, V1)
     openapi.complete(app)
     return app

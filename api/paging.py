@@ -30,7 +30,7 @@ class Span:
     after: UUID | None
 
 
-def span(
+async def span(
     limit: Annotated[int, Query(ge=1, le=100, description="items a page")] = 20,
     cursor: Annotated[
         str | None, Query(max_length=64, description="`next_cursor` of the last page")

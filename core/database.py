@@ -5,6 +5,7 @@ Two ways in, because they cost differently. `transaction()` is SQLAlchemy's sess
 one round trip, no ORM. Errors of the driver never leave here as they are: PostgreSQL's DETAIL prints values.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -88,8 +89,12 @@ class Database:
         """Yield an asyncpg connection outside any transaction; leave nothing behind on it."""
         assert self._pool is not None, "open() the database first"
         with translated():
-            async with self._pool.acquire(timeout=TIMEOUT) as connection:
+            async with asyncio.timeout(TIMEOUT):  # asyncpg's own timeout would cost a task
+                connection = await self._pool.acquire()
+            try:
                 yield connection
+            finally:
+                await self._pool.release(connection)
 
     async def one(self, query: Query, **given: Any) -> Any | None:
         """Return the first row of a query (an asyncpg Record), or None: one round trip."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from itertools import groupby
 from typing import Any, ClassVar, Protocol
 from uuid import UUID
@@ -144,6 +145,7 @@ def table_of(kind: type[SQLModel]) -> Table:
     return table
 
 
+@cache
 def phi_columns(kind: type[SQLModel]) -> tuple[Column[Any], ...]:
     """Return the columns of a table class that hold PHI."""
     return tuple(c for c in table_of(kind).columns if c.info.get("phi"))

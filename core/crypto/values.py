@@ -7,8 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
-import rfc8785
-
+from core.canonical import canonical
 from core.errors import Invalid
 
 Value: TypeAlias = str | date | int | Decimal | bool | dict[str, Any] | list[Any] | bytes
@@ -95,7 +94,7 @@ def _decimal(value: Decimal) -> bytes:
 
 
 def _json(raw: bytes) -> Any:
-    return json.loads(raw, parse_int=_number)
+    return _READER.decode(raw.decode())
 
 
 def _number(digits: str) -> int | float:
@@ -104,14 +103,16 @@ def _number(digits: str) -> int | float:
     return number if abs(number) < _EXACT else float(digits)
 
 
+_READER: Final = json.JSONDecoder(parse_int=_number)
+
 _CODECS: Final[tuple[tuple[int, type, Callable[[Any], bytes], Callable[[bytes], Value]], ...]] = (
     (1, str, _text, bytes.decode),
     (2, date, lambda day: day.isoformat().encode(), lambda raw: date.fromisoformat(raw.decode())),
     (3, int, _integer, lambda raw: int.from_bytes(raw, "big", signed=True)),
     (4, Decimal, _decimal, lambda raw: Decimal(raw.decode())),
     (5, bool, lambda flag: b"\1" if flag else b"\0", lambda raw: raw == b"\1"),
-    (6, dict, rfc8785.dumps, _json),
-    (6, list, rfc8785.dumps, _json),
+    (6, dict, canonical, _json),
+    (6, list, canonical, _json),
     (7, bytes, bytes, bytes),
 )
 _ENCODERS: Final = {python: (kind, encoder) for kind, python, encoder, _ in _CODECS}

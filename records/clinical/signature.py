@@ -12,8 +12,7 @@ from hmac import compare_digest
 from typing import Any, Final
 from uuid import UUID
 
-import rfc8785
-
+from core.canonical import canonical
 from records.clinical.models import UNSIGNED, RecordAct
 
 _OPEN: Final = ("id", "patient_id", "number", "kind", "act", "status", "sensitivity", "writer_id")
@@ -35,7 +34,7 @@ def digest(version: Mapping[str, Any], phi: Mapping[str, Any]) -> bytes:
     stated["categories"] = sorted(version["categories"])
     signed_at = version["written_at"].astimezone(UTC).isoformat(timespec="microseconds")
     words = {name: phi.get(name) for name in _SEALED}
-    return sha256(rfc8785.dumps({**stated, "signed_at": signed_at, **words})).digest()
+    return sha256(canonical({**stated, "signed_at": signed_at, **words})).digest()
 
 
 def signature(version: Mapping[str, Any], phi: Mapping[str, Any]) -> Signature | None:

@@ -1,0 +1,34 @@
+"""Canonical JSON (RFC 8785): one sequence of bytes for one value, to be hashed or sealed.
+
+orjson with sorted keys writes that very form, thirty times faster, for all but a few values: floats, integers that a
+float cannot hold, and keys that sort otherwise in UTF-16. Those go to the reference implementation.
+"""
+
+from typing import Any, Final
+
+import orjson
+import rfc8785
+
+_EXACT: Final = 2**53
+
+
+def canonical(value: Any) -> bytes:
+    """Return the canonical form; ValueError for what has none (not a number, a lone surrogate)."""
+    if _simple(value):
+        try:
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError:  # its text may quote the value
+            pass
+    encoded: bytes = rfc8785.dumps(value)
+    return encoded
+
+
+def _simple(value: Any) -> bool:
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return bool(-_EXACT < value < _EXACT)
+    if kind is dict:
+        return all(type(k) is str and k.isascii() and _simple(v) for k, v in value.items())
+    return kind is list and all(map(_simple, value))
