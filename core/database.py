@@ -30,9 +30,9 @@ class Query:
 
     def __init__(self, statement: Executable) -> None:
         assert isinstance(statement, ClauseElement)
-        compiled: Any = statement.compile(dialect=_dialect())
+        options = {"render_postcompile": True}  # the words of an IN list are known by now
+        compiled: Any = statement.compile(dialect=_dialect(), compile_kwargs=options)
         self.sql = str(compiled)
-        assert "POSTCOMPILE" not in self.sql, "a Query cannot hold an IN list: use ANY(array)"
         self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
         self._fixed = {k: v for k, v in compiled.params.items() if v is not None}
 

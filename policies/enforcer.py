@@ -44,7 +44,7 @@ class Decision:
         return Outcome.ALLOW if self.allowed else Outcome.DENY
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class PolicySnapshot:
     """One version of the rules, compiled. Replaced as a whole, so a reader needs no lock."""
 

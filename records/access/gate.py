@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import and_, false
 from sqlalchemy.sql.elements import ColumnElement
 
+from core.database import Query
 from core.errors import Forbidden, NotFound
 from policies.enforcer import Decision
 from policies.facts import Resource
@@ -19,6 +20,7 @@ from policies.issue import issue
 from policies.permit import Permit
 from policies.scopes import Reach
 from policies.vocabulary import Action, Outcome, ResourceType
+from records.access.listing import Listing, compiled
 from records.access.me import Me
 from records.access.policy import Policy
 from records.audit.event import Event, Failure
@@ -137,6 +139,10 @@ class Gate:
         decision = Decision(True, permit.rule_id, permit.policy_version)
         event = _event(me, permit.action, resources, decision, Failure.ERROR, reason)
         await self._trail.note(event)
+
+    def listed(self, me: Me, listing: Listing) -> Query:
+        """Return the query of what single reads would allow of a listing."""
+        return compiled(self._policy.snapshot, me.subject, me.environment, listing)
 
     def visible(
         self, me: Me, kind: ResourceType, columns: Mapping[str, ColumnElement[Any]]

@@ -14,6 +14,7 @@ from core.database import Query
 from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
+from records.access.listing import BEFORE, LIMIT, Listing, page
 from records.access.me import Me
 from records.access.relations import DOCTOR, asking, in_care_team, own_appointment
 from records.base import table_of
@@ -85,6 +86,14 @@ def selected() -> Select[Any]:
 
 CURRENT: Final = selected().where(_record.id == bindparam("record_id", type_=PGUUID()))
 _ONE: Final = Query(CURRENT)
+_OF_PATIENT: Final = Listing(
+    ResourceType.RECORD,
+    COLUMNS,
+    selected()
+    .where(_record.patient_id == bindparam("patient_id", type_=PGUUID()), _record.id < BEFORE)
+    .order_by(_record.id.desc())
+    .limit(LIMIT),
+)
 
 
 async def read_record(clinic: Clinic, me: Me, record_id: UUID) -> OpenRecord:
@@ -101,10 +110,8 @@ async def list_records(
 ) -> tuple[Sequence[OpenRecord], UUID | None]:
     """Return a patient's records that the caller may read, newest first, and where the next page starts."""
     await patient_in_sight(clinic, me, patient_id)
-    statement = selected().where(_record.patient_id == patient_id).order_by(_record.id.desc())
-    if after:
-        statement = statement.where(_record.id < after)
-    rows = await visible(clinic, me, statement.limit(limit + 1))
+    query, span = clinic.gate.listed(me, _OF_PATIENT), page(me, limit, after)
+    rows = await clinic.database.all(query, patient_id=patient_id, **span)
     found = await disclosed(clinic, me, rows[:limit])
     return found, rows[limit - 1]["id"] if len(rows) > limit else None
 

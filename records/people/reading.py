@@ -14,6 +14,7 @@ from core.database import Query
 from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
+from records.access.listing import BEFORE, LIMIT, Listing, page
 from records.access.me import Me
 from records.access.relations import asking, in_care_team, own_appointment
 from records.base import table_of
@@ -65,6 +66,11 @@ def identifier_rows() -> Select[Any]:
 
 
 _ONE: Final = Query(patient_rows().where(_patient.id == _ID))
+_EVERYBODY: Final = Listing(
+    ResourceType.PATIENT,
+    COLUMNS,
+    patient_rows().where(_patient.id < BEFORE).order_by(_patient.id.desc()).limit(LIMIT),
+)
 _SIGHT: Final = Query(select(_patient.id.label("resource_id"), *FACTS).where(_patient.id == _ID))
 _IDENTIFIERS: Final = Query(identifier_rows().where(_identifier.patient_id == _ID))
 _COVERAGES: Final = Query(
@@ -96,12 +102,10 @@ async def list_patients(
     clinic: Clinic, me: Me, *, limit: int, after: UUID | None = None
 ) -> tuple[Sequence[OpenPatient], UUID | None]:
     """Return the patients the caller may see, newest first, and where the next page starts."""
-    statement = patient_rows().order_by(_patient.id.desc()).limit(limit + 1)
-    if after:
-        statement = statement.where(_patient.id < after)
-    rows = await visible(clinic, me, statement)
-    page = await disclosed(clinic, me, rows[:limit])
-    return page, rows[limit - 1]["resource_id"] if len(rows) > limit else None
+    query = clinic.gate.listed(me, _EVERYBODY)
+    rows = await clinic.database.all(query, **page(me, limit, after))
+    found = await disclosed(clinic, me, rows[:limit])
+    return found, rows[limit - 1]["resource_id"] if len(rows) > limit else None
 
 
 async def read_coverages(clinic: Clinic, me: Me, patient_id: UUID) -> Sequence[Mapping[str, Any]]:

@@ -1,0 +1,47 @@
+"""Lists: a SELECT with the policy's own WHERE, compiled once for each caller and version of the rules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import BigInteger, ColumnElement, Select, bindparam
+
+from core.database import Query
+from policies.enforcer import PolicySnapshot
+from policies.facts import Environment, Subject
+from policies.vocabulary import Action, ResourceType
+from records.access.me import Me
+from records.access.relations import asking
+
+LAST: Final = UUID(int=2**128 - 1)
+BEFORE: Final[ColumnElement[UUID]] = bindparam("before", type_=PGUUID())
+LIMIT: Final[ColumnElement[int]] = bindparam("limit", type_=BigInteger())
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Listing:
+    """Rows of a kind, newest first; `columns` are what a rule may ask of them, as SQL.
+
+    The statement has the parameters BEFORE and LIMIT, those of the relations, and its own.
+    """
+
+    kind: ResourceType
+    columns: Mapping[str, ColumnElement[Any]]
+    statement: Select[Any]
+
+
+@lru_cache(maxsize=4096)
+def compiled(
+    snapshot: PolicySnapshot, subject: Subject, environment: Environment, listing: Listing
+) -> Query:
+    """Return the query of what a caller may read of a listing."""
+    allowed = snapshot.predicate(subject, Action.READ, listing.kind, environment, listing.columns)
+    return Query(listing.statement.where(allowed))
+
+
+def page(me: Me, limit: int, after: UUID | None) -> Mapping[str, Any]:
+    """Return the parameters of a page, with one row more than is shown: it tells whether another follows."""
+    return {"before": after or LAST, "limit": limit + 1, **asking(me)}
