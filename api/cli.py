@@ -178,6 +178,21 @@ def keys_init() -> None:
         console.print(f"made {path}")
 
 
+@keys.command("rotate-signing")
+def keys_rotate_signing(
+    revoke: Annotated[
+        bool, typer.Option(help="end the old keys at once: every token of theirs is worthless")
+    ] = False,
+) -> None:
+    """Sign tokens with a new key from now on. Running processes take it up by themselves."""
+    from core.clock import now
+    from core.crypto.signing import SigningKeys
+    from records.identity.tokens import KEYS
+
+    number = SigningKeys.rotate(settings().home / KEYS, now=int(now().timestamp()), revoke=revoke)
+    console.print(f"A new key signs; {number} in all verify.")
+
+
 @imports.command("fhir")
 def import_fhir(
     paths: Annotated[

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api import limits
 from api.middleware import template
 from core.errors import BadRequest, FieldError, Unauthenticated
 from policies.facts import Environment
@@ -104,6 +105,7 @@ async def me(request: Request) -> access.Me:
     known = await caller(request.app.state.clinic.database, token.account, token.session)
     if known is None:
         raise Unauthenticated("this login has ended")
+    limits.of(request.app.state).caller(request.scope, token.account)
     stated = request.headers.get(PURPOSE)
     return access.Me(
         known.subject,

@@ -71,7 +71,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
         "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
     for kind, (status, title) in STATUS.items()
-    if status in {400, 401, 403, 404, 422, 503}
+    if status in {400, 401, 403, 404, 422, 429, 503}
 }
 """What every route of the API may answer besides its own."""
 

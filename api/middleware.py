@@ -8,8 +8,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import limits
+from api.depth import DEEPEST, Depth
 from core.ids import new_id
 
+MISSING: Final = 404
 BODY_LIMIT: Final = 1 << 20
 """Bytes of a request body at most."""
 
@@ -45,29 +48,40 @@ class Envelope:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = scope["request_id"]
+                headers.update(limits.headers(scope))
                 for name, value in _SECURITY.items():
                     headers.setdefault(name, value)
+                if status == MISSING and "app" in scope:
+                    limits.of(scope["app"].state).missed(scope)
             await send(message)
 
         try:
-            await self._app(scope, _bounded(receive), sending)
+            await self._app(scope, _bounded(scope, receive), sending)
         finally:
             _count(scope, status, perf_counter() - began)
 
 
-def _bounded(receive: Receive) -> Receive:
-    """Refuse a body past the limit while it arrives, whatever Content-Length says."""
-    size = 0
+def _bounded(scope: Scope, receive: Receive) -> Receive:
+    """Refuse a body past the limits while it arrives, whatever Content-Length says: too large, nested too deep."""
+    size, depth = 0, Depth() if _may_be_json(scope) else None
 
     async def receiving() -> Message:
         nonlocal size
         message = await receive()
-        size += len(message.get("body", b""))
+        piece = message.get("body", b"")
+        size += len(piece)
         if size > BODY_LIMIT:
             raise HTTPException(413, "The body is too large")
+        if depth and depth.too_deep(piece):
+            raise HTTPException(400, f"The body nests deeper than {DEEPEST} levels")
         return message
 
     return receiving
+
+
+def _may_be_json(scope: Scope) -> bool:
+    kinds = [value for name, value in scope["headers"] if name == b"content-type"]
+    return not kinds or any(b"json" in kind.lower() for kind in kinds)
 
 
 def template(scope: Scope) -> str:

@@ -3,6 +3,7 @@
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import (
@@ -12,6 +13,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from core.windows import limit
+
 STACK_FILE = "stack.json"
 
 
@@ -20,6 +23,17 @@ class Environment(StrEnum):
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
+
+
+_GENEROUS = {
+    "caller_limit": "1000000/minute",
+    "search_limit": "1000/minute",
+    "miss_limit": "10000/minute",
+    "token_limit": "100000/minute",
+}
+"""The limits of development, where tests and measurements come from one account."""
+SECRET_AT_LEAST = 12
+"""Characters of a password of a server that is reached through the network."""
 
 
 class Settings(BaseSettings):
@@ -47,6 +61,10 @@ class Settings(BaseSettings):
     refresh_token_seconds: int = Field(default=30 * 86_400, ge=3600)
     argon2_memory_kib: int = Field(default=19_456, ge=8, description="OWASP's floor")
     argon2_time: int = Field(default=2, ge=1)
+    caller_limit: str = Field(default="6000/minute", description="requests of one account")
+    search_limit: str = Field(default="30/minute", description="patient searches of one account")
+    miss_limit: str = Field(default="60/minute", description="answers 404 to one account")
+    token_limit: str = Field(default="300/minute", description="token requests of one client")
     smtp_url: SecretStr = Field(
         default=SecretStr(""), description="smtp(s)://user:secret@host:port"
     )
@@ -57,7 +75,9 @@ class Settings(BaseSettings):
     def _derive(cls, given: dict[str, object]) -> dict[str, object]:
         home = Path(str(given.get("home", ".confide"))).resolve()
         port = given.get("port", 8000)
+        generous = given.get("environment") == Environment.DEVELOPMENT
         return {
+            **(_GENEROUS if generous else {}),
             "kms": f"file:{home / 'keyring.json'}",
             "issuer": f"http://127.0.0.1:{port}",
             **given,
@@ -69,6 +89,23 @@ class Settings(BaseSettings):
         loopback = self.issuer.startswith(("http://127.0.0.1", "http://localhost"))
         if not (self.issuer.startswith("https://") or loopback):
             raise ValueError("CONFIDE_ISSUER must be an https address, or loopback")
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_weak_secrets(self) -> "Settings":
+        """A password that everybody knows or anybody guesses protects nothing; development may have one."""
+        for name in () if self.development else ("database_url", "broker_url", "smtp_url"):
+            secret = urlsplit(getattr(self, name).get_secret_value()).password
+            if secret is not None and len(secret) < SECRET_AT_LEAST:
+                raise ValueError(
+                    f"the password in CONFIDE_{name.upper()} has under {SECRET_AT_LEAST} characters"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_what_is_no_limit(self) -> "Settings":
+        for name in _GENEROUS:
+            limit(getattr(self, name))
         return self
 
     @property

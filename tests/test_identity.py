@@ -16,7 +16,7 @@ from core.settings import Settings
 from policies.vocabulary import Role
 from records.audit.event import Origin
 from records.identity import accounts, tokens
-from records.identity.attempts import FREE, WINDOW, Attempts
+from records.identity.attempts import ACCOUNT, NEAR, NETWORK, Attempts
 from records.identity.clients import ensure_clients, redirects_to
 from records.identity.passwords import Passwords
 from tests.logins import NAME, PASSWORD, Service, serve
@@ -110,13 +110,13 @@ async def test_a_login_name_is_one_accounts_alone_whatever_its_case(service: Ser
 
 async def test_the_eleventh_try_waits_and_so_does_it_for_unknown_users(service: Service):
     for name in (NAME, "nobody@demo"):
-        for _ in range(FREE):
+        for _ in range(NEAR.amount):
             assert (await service.log_in(name, "wrong")).answer.status_code == 401
     known = (await service.log_in(NAME, PASSWORD)).answer
     unknown = (await service.log_in("nobody@demo", PASSWORD)).answer
     for answer in (known, unknown):
         assert answer.status_code == 429
-        assert 0 < int(answer.headers["retry-after"]) <= WINDOW
+        assert 0 < int(answer.headers["retry-after"]) <= NEAR.seconds
     assert len([e for e in await service.events() if '"throttled"' in e]) == 2
 
 
@@ -127,21 +127,38 @@ async def test_parallel_tries_are_counted_before_they_are_judged(service: Servic
         except Throttled as error:
             return error
 
-    answers = await asyncio.gather(*(attempt() for _ in range(FREE + 5)))
+    answers = await asyncio.gather(*(attempt() for _ in range(NEAR.amount + 5)))
     assert sum(isinstance(a, Throttled) for a in answers) == 5
 
 
 def test_tries_from_another_network_and_after_the_window_are_free(monkeypatch: pytest.MonkeyPatch):
     counted = Attempts()
-    for _ in range(FREE):
+    for _ in range(NEAR.amount):
         counted.count(b"login", "10.0.0.0/24")
     with pytest.raises(Throttled):
         counted.count(b"login", "10.0.0.0/24")
     counted.count(b"login", "10.0.1.0/24")
     counted.count(b"other", "10.0.0.0/24")
-    later = time.monotonic() + WINDOW
-    monkeypatch.setattr("records.identity.attempts.monotonic", lambda: later)
+    later = time.monotonic() + NEAR.seconds
+    monkeypatch.setattr("core.windows.monotonic", lambda: later)
     counted.count(b"login", "10.0.0.0/24")
+
+
+def test_a_crowd_of_networks_does_not_guess_at_one_account():
+    counted = Attempts()
+    for number in range(ACCOUNT.amount):
+        counted.count(b"login", f"10.0.{number}.0/24")
+    with pytest.raises(Throttled):
+        counted.count(b"login", "10.1.0.0/24")
+    counted.count(b"other", "10.1.0.0/24")
+
+
+def test_one_network_does_not_try_every_account():
+    counted = Attempts()
+    for number in range(NETWORK.amount):
+        counted.count(f"login {number}".encode(), "10.0.0.0/24")
+    with pytest.raises(Throttled):
+        counted.count(b"another", "10.0.0.0/24")
 
 
 @pytest.mark.parametrize(

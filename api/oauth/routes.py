@@ -8,12 +8,12 @@ from authlib.oauth2 import OAuth2Error
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from api import deps
+from api import deps, limits
 from api.oauth import login, metadata, passwords
 from api.oauth.endpoints import describe
 from api.oauth.request import WebRequest, parameters, setting
 from api.oauth.server import NO_STORE, Server
-from core.errors import Unauthenticated
+from core.errors import Throttled, Unauthenticated
 from records.identity.accounts import profile
 from records.identity.callers import caller
 from records.identity.tokens import AccessToken
@@ -28,8 +28,12 @@ _CORS: Final = {"Access-Control-Allow-Origin": "*"}
 
 @router.post("/oauth/token")
 async def token(request: Request) -> Response:
-    """Exchange a code or a refresh token for tokens."""
-    answer = await _protocol(request, Server.create_token_response)
+    """Exchange a code or a refresh token for tokens, or give a client one of its own."""
+    try:
+        answer = await _protocol(request, Server.create_token_response, counted=True)
+    except Throttled as error:
+        wait = str(error.members["retry_after"])
+        answer = JSONResponse({"error": "slow_down"}, 429, NO_STORE | {"Retry-After": wait})
     answer.headers.update(_CORS)
     return answer
 
@@ -78,14 +82,19 @@ async def userinfo(request: Request) -> Response:
     return JSONResponse(told, headers=NO_STORE)
 
 
-async def _protocol(request: Request, act: Callable[[Server, WebRequest], Response]) -> Response:
+async def _protocol(
+    request: Request, act: Callable[[Server, WebRequest], Response], *, counted: bool = False
+) -> Response:
     """Run one act of the protocol in a thread, within one transaction."""
     try:
         given = await parameters(request)
     except OAuth2Error as error:
         return _refusal(error)
+    client = given.get("client_id", "")
+    if counted:
+        limits.of(request.app.state).client(request.scope, deps.origin(request).network, client)
     async with request.app.state.clinic.database.transaction() as session:
-        here = setting(request, session, given.get("client_id", ""))
+        here = setting(request, session, client)
         asked = WebRequest(request, given, here)
         return await to_thread.run_sync(act, Server(here), asked)
 

@@ -22,6 +22,11 @@ ALGORITHM: Final = "ES256"
 LONGEST: Final = 4096
 """Characters of a token at most; ours have some 700."""
 
+RETIRED: Final = "retired"
+"""Member of a record in the file: since when the key signs no more, in seconds since 1970."""
+KEPT_RETIRED: Final = 86_400
+"""Seconds a retired key stays: tokens live for minutes, clients' copies of the key set for hours."""
+
 _HEADER: Final = frozenset({"alg", "kid", "typ"})
 _RECORD: Final = {"kty": "EC", "crv": "P-256", "alg": ALGORITHM, "use": "sig"}
 
@@ -46,10 +51,24 @@ class SigningKeys(Unpicklable):
         with keyfile.exclusive(path) as folder:
             if path.exists():
                 raise Conflict("There are signing keys already.", code="signing-keys-exist")
-            key = ECKey.generate_key("P-256")
-            record = {**key.as_dict(private=True), **_RECORD, "kid": key.thumbprint()}
-            keyfile.write(path, json.dumps({"keys": [record]}).encode(), folder)
+            keyfile.write(path, json.dumps({"keys": [_fresh()]}).encode(), folder)
         return cls(path)
+
+    @classmethod
+    def rotate(cls, path: Path, *, now: int, revoke: bool = False) -> int:
+        """Sign with a new key from now on; return how many keys there are.
+
+        Older ones verify what they have signed, until that has long expired; `revoke` ends them at once.
+        """
+        with keyfile.exclusive(path) as folder:
+            cls(path)
+            records = json.loads(keyfile.read(path))["keys"]
+            for record in records:
+                record.setdefault(RETIRED, now)
+            kept = [] if revoke else [r for r in records if r[RETIRED] > now - KEPT_RETIRED]
+            changed = [*kept, _fresh()]
+            keyfile.write(path, json.dumps({"keys": changed}).encode(), folder)
+        return len(changed)
 
     @classmethod
     def open_or_create(cls, path: Path) -> Self:
@@ -79,7 +98,11 @@ class SigningKeys(Unpicklable):
     def jwks(self) -> dict[str, Any]:
         """Return the public halves, as a JWK set."""
         self._load()
-        return {"keys": [{**key.as_dict(private=False), **_RECORD} for key in self._keys.values()]}
+        return {"keys": [_public(key) for key in self._keys.values()]}
+
+    def changed(self) -> bool:
+        """Tell whether the file was replaced since it was read; what was verified before is open again."""
+        return keyfile.identity(self._path) != self._identity
 
     def _load(self) -> None:
         identity = keyfile.identity(self._path)
@@ -93,6 +116,15 @@ class SigningKeys(Unpicklable):
         if not keys or not all(key.is_private for key in keys.values()):
             raise Unavailable("There is no key to sign with.", code="key-unavailable")
         self._keys, self._identity = keys, identity
+
+
+def _fresh() -> dict[str, Any]:
+    key = ECKey.generate_key("P-256")
+    return {**key.as_dict(private=True), **_RECORD, "kid": key.thumbprint()}
+
+
+def _public(key: ECKey) -> dict[str, Any]:
+    return {k: v for k, v in key.as_dict(private=False).items() if k != RETIRED} | _RECORD
 
 
 def trusted(record: Mapping[str, Any]) -> ECKey:

@@ -1,42 +1,37 @@
-"""Tries to log in, counted for each account and network, whether or not there is such an account."""
+"""Tries to log in, counted whether or not there is such an account: by account and network, by each alone.
 
-from collections import OrderedDict
-from math import ceil
-from time import monotonic
+The second keeps a crowd of addresses from guessing at one account; the third, one address from trying many.
+"""
+
 from typing import Final
 
 from core.errors import Throttled
+from core.windows import Limit, Windows
 
-FREE: Final = 10
-"""Tries in a window; counted before the password is looked at, so that parallel ones count too."""
-WINDOW: Final = 60.0
-"""Seconds, from the first try on."""
-KEPT: Final = 50_000
-"""Counters kept; the oldest goes first."""
+NEAR: Final = Limit(10, 60)
+"""At one account from one network."""
+ACCOUNT: Final = Limit(100, 3600)
+"""At one account from everywhere."""
+NETWORK: Final = Limit(300, 60)
+"""At all accounts from one network: a clinic's whole staff comes from one."""
 
 
 class Attempts:
     """The counters of one process."""
 
     def __init__(self) -> None:
-        self._tries: OrderedDict[tuple[bytes, str], tuple[float, int]] = OrderedDict()
+        self._windows = Windows()
 
     def count(self, login: bytes, network: str) -> None:
         """Count a try; raise Throttled, with `retry_after` in seconds, when there were too many."""
-        key, at = (login, network), monotonic()
-        since, tries = self._tries.get(key, (at, 0))
-        if at - since >= WINDOW:
-            since, tries = at, 0
-        if tries >= FREE:
-            wait = ceil(since + WINDOW - at)
-            raise Throttled("too many tries to log in", retry_after=wait)
-        self._tries[key] = since, tries + 1
-        if len(self._tries) > KEPT:
-            self._tries.popitem(last=False)
+        for key, limit in ((login, network), NEAR), (login, ACCOUNT), (network, NETWORK):
+            standing = self._windows.hit(key, limit)
+            if standing.over:
+                raise Throttled("too many tries to log in", retry_after=standing.resets)
 
     def forget(self, login: bytes, network: str) -> None:
         """Start anew after a login that was right."""
-        self._tries.pop((login, network), None)
+        self._windows.forget((login, network))
 
 
 attempts: Final = Attempts()

@@ -94,6 +94,8 @@ class Tokens:
     def verify(self, token: str) -> AccessToken:
         """Return what an access token says; raise Unauthenticated unless it is one of ours and in time."""
         digest = sha256(token.encode("utf-8", "surrogateescape")).digest()
+        if self.keys.changed():
+            self._verified.clear()
         known = self._verified.get(digest)
         if known is None:
             known = self._verified[digest] = self._checked(token)
