@@ -48,7 +48,9 @@ class Envelope:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = scope["request_id"]
-                if status != MISSING:  # what is hidden and what is absent answer alike, to the letter
+                if (
+                    status != MISSING
+                ):  # what is hidden and what is absent answer alike, to the letter
                     headers.update(limits.headers(scope))
                 for name, value in _SECURITY.items():
                     headers.setdefault(name, value)
