@@ -15,7 +15,9 @@ from api.v1 import (
     audit,
     clients,
     doctors,
+    erasure,
     holds,
+    keys,
     locations,
     me,
     patients,
@@ -55,6 +57,8 @@ MODULES = (
     audit,
     sealed,
     policies,
+    keys,
+    erasure,
 )
 
 

@@ -3,12 +3,14 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
+from uuid import UUID
 
 import typer
 from rich.console import Console
 
 from api.audit_commands import app as audit
+from core.crypto.kek import KeyPurpose
 from core.errors import DomainError
 from core.settings import Settings, settings
 
@@ -167,6 +169,38 @@ def docs() -> None:
 
     for path in write(Path()):
         console.print(f"wrote {path}")
+
+
+@keys.command("rotate")
+def keys_rotate(
+    kind: Annotated[
+        Literal["kek", "dek"], typer.Argument(help="kek: rewrap the keys; dek: seal anew")
+    ],
+    purpose: KeyPurpose = KeyPurpose.RECORD,
+    patient: Annotated[UUID | None, typer.Option(help="this patient's data key alone")] = None,
+    as_json: Json = False,
+) -> None:
+    """Rotate keys, to the end, while everything goes on. Interrupted, it goes on in the background."""
+    from api.rotation import rotate
+
+    raise typer.Exit(rotate(settings(), kind, purpose, patient, as_json=as_json))
+
+
+@keys.command("versions")
+def keys_versions(as_json: Json = False) -> None:
+    """List the versions of the key-encryption keys, and how many keys each wraps."""
+    from api.rotation import versions
+
+    raise typer.Exit(versions(settings(), as_json=as_json))
+
+
+@keys.command("destroy")
+def keys_destroy(purpose: KeyPurpose, version: int) -> None:
+    """Destroy a version that wraps nothing any more. What only backups know under it is lost for ever."""
+    from api.rotation import destroy
+
+    destroy(settings(), purpose, version)
+    console.print(f"version {version} of the {purpose} key is destroyed")
 
 
 @keys.command("init")

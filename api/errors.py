@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from core import errors
 from core.errors import DomainError, FieldError
-from records.clinic import Unreadable
+from records.clinic import Erased, Unreadable
 
 PROBLEM_JSON: Final = "application/problem+json"
 
@@ -23,6 +23,7 @@ STATUS: Final[Mapping[type[DomainError], tuple[int, str]]] = {
     errors.Forbidden: (403, "Not allowed"),
     errors.NotFound: (404, "Not found"),
     errors.Conflict: (409, "Conflict"),
+    Erased: (410, "It was erased"),
     errors.PreconditionFailed: (412, "It has changed"),
     errors.Invalid: (422, "Some of it is not valid"),
     errors.Locked: (423, "Locked"),

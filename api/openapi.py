@@ -19,6 +19,7 @@ TAGS: Final[Mapping[str, str]] = {
     "records": "Medical records. Each read is decided and noted before it is answered.",
     "audit": "Who did what to whose data, for those who check.",
     "policies": "Who may do what: the rules in force, their history, and drafts of others.",
+    "keys": "Versions and rotations of keys, and the erasure of a patient. Never a key itself.",
     "operations": "Health and metrics, without a login.",
 }
 _METHODS: Final = frozenset({"get", "put", "post", "patch", "delete"})

@@ -21,6 +21,7 @@ class Action(StrEnum):
 
     `attend` is the course of a visit (check-in to completion, no-show); `retract` says that it never was. `amend` is
     to say anew what a signed record says; `addend` is to add a record to it.
+    `erase` is to destroy a patient's keys; `hold` forbids that.
     `override` is to book outside a doctor's hours, and nearer or further off than the service has it.
     """
 
@@ -41,6 +42,8 @@ class Action(StrEnum):
     IMPORT = "import"
     EXPORT = "export"
     PUBLISH = "publish"
+    ERASE = "erase"
+    HOLD = "hold"
 
 
 class ResourceType(StrEnum):

@@ -6,24 +6,32 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from sqlalchemy import ColumnElement, and_
 
-from core.crypto.envelope import DecryptError, Value
+from core.crypto.envelope import DecryptCode, DecryptError, Value
 from core.crypto.kek import KekProvider
 from core.database import Database
 from core.errors import DomainError, Unavailable
 from policies.permit import Permit
+from policies.vocabulary import ResourceType
 from records.access.gate import Gate
 from records.access.me import Me
 from records.access.policy import Policy
 from records.audit.trail import Trail
 from records.base import Protected
 from records.vault.indexes import Indexes
-from records.vault.vault import Vault
+from records.vault.vault import Vault, still_there
 
 ROLE = "confide_app"
 """The database role of requests: no more than reading and writing the clinic's own tables."""
 
 log = structlog.get_logger()
+
+
+class Erased(DomainError):
+    """The patient's keys were destroyed on purpose: nothing of theirs can be read by anybody."""
+
+    code = "erased"
 
 
 class Unreadable(DomainError):
@@ -62,6 +70,12 @@ class Clinic:
             await policy.stop()
             await database.close()
 
+    def visible(
+        self, me: Me, kind: ResourceType, columns: Mapping[str, ColumnElement[Any]]
+    ) -> ColumnElement[bool]:
+        """Return the WHERE of a list of sealed rows: what single reads would allow and could open."""
+        return and_(still_there(), self.gate.visible(me, kind, columns))
+
     async def reveal(
         self, me: Me, permit: Permit, kind: type[Protected], row: Mapping[str, Any]
     ) -> dict[str, Value | None]:
@@ -73,6 +87,8 @@ class Clinic:
                 "sealed data does not open", code=error.code, audit_event=str(permit.event_id)
             )
             await self.gate.failed(me, permit, error.code)
+            if error.code == DecryptCode.KEY_DESTROYED:
+                raise Erased("this patient's data was erased for good") from None
             raise Unreadable("sealed data does not open") from None
         except Unavailable as error:
             await self.gate.failed(me, permit, error.code)

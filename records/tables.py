@@ -3,6 +3,7 @@
 import records.access.models
 import records.audit.models
 import records.clinical.models
+import records.custody.models
 import records.governance.models
 import records.identity.models
 import records.once

@@ -5,6 +5,7 @@ a hold that ran out) and does some of it, so a lost, late or doubled wake-up doe
 """
 
 import records.audit.tasks
+import records.custody.tasks
 import records.identity.tasks
 import records.scheduling.tasks  # noqa: F401 - the imports register the tasks
 from core.broker import celery_app, every
@@ -13,6 +14,7 @@ from core.settings import settings
 app = celery_app(settings().broker_url.get_secret_value(), settings().home)
 app.set_default()
 app.conf.beat_schedule = {
+    "key rotations": every(2, "keys.rotate"),
     "expired logins": every(3600, "identity.sweep"),
     "holds that ran out": every(30, "scheduling.lapse"),
     "visits nobody came to": every(300, "scheduling.missed"),

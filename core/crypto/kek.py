@@ -57,6 +57,10 @@ class KekProvider(Protocol):
         """Tell whether `tag` is what `mac` returned, under whichever version that still unwraps."""
         ...
 
+    def add_version(self, purpose: KeyPurpose) -> int:
+        """Make a new current version and return its number; those before still unwrap."""
+        ...
+
     def current_version(self, purpose: KeyPurpose) -> int:
         """Return the version that wraps."""
         ...

@@ -120,7 +120,7 @@ async def visible(
     clinic: Clinic, me: Me, statement: Select[Any], columns: Mapping[str, Any] = COLUMNS
 ) -> Sequence[Mapping[str, Any]]:
     """Return the rows of a statement that the caller may read, still sealed."""
-    allowed = clinic.gate.visible(me, ResourceType.RECORD, columns)
+    allowed = clinic.visible(me, ResourceType.RECORD, columns)
     return await clinic.database.select(statement.where(allowed), asking(me))
 
 

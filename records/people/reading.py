@@ -144,7 +144,7 @@ def resource_of(row: Mapping[str, Any], kind: ResourceType = ResourceType.PATIEN
 
 async def visible(clinic: Clinic, me: Me, statement: Select[Any]) -> Sequence[Mapping[str, Any]]:
     """Return what a SELECT of patients finds among those whom the caller may see."""
-    allowed = clinic.gate.visible(me, ResourceType.PATIENT, COLUMNS)
+    allowed = clinic.visible(me, ResourceType.PATIENT, COLUMNS)
     return await clinic.database.select(statement.where(allowed), asking(me))
 
 

@@ -100,7 +100,7 @@ async def list_appointments(
     clinic: Clinic, me: Me, wanted: Wanted, *, limit: int, after: UUID | None = None
 ) -> tuple[Sequence[OpenAppointment], UUID | None]:
     """Return the appointments the caller may see, newest first, and where the next page starts."""
-    statement = _filtered(wanted).where(clinic.gate.visible(me, ResourceType.APPOINTMENT, COLUMNS))
+    statement = _filtered(wanted).where(clinic.visible(me, ResourceType.APPOINTMENT, COLUMNS))
     statement = statement.order_by(_visit.id.desc()).limit(limit + 1)
     if after:
         statement = statement.where(_visit.id < after)

@@ -49,7 +49,7 @@ class Indexes:
     async def load(cls, database: Database, provider: KekProvider) -> "Indexes":
         """Fetch the root key, making it on the first start; racing first starts agree on one."""
         secret = secrets.token_bytes(32)
-        fresh = provider.wrap(KeyPurpose.INDEX, secret, _context(VERSION))
+        fresh = provider.wrap(KeyPurpose.INDEX, secret, irk_context(VERSION))
         values = {
             "version": VERSION,
             "kek_version": fresh.version,
@@ -60,7 +60,7 @@ class Indexes:
             await session.execute(insert(_KEYS).values(values).on_conflict_do_nothing())
             row = (await session.execute(select(_KEYS).where(_KEYS.c.version == VERSION))).one()
         wrapped = Wrapped(row.kek_version, row.wrapped)
-        secret = provider.unwrap(KeyPurpose.INDEX, wrapped, _context(VERSION))
+        secret = provider.unwrap(KeyPurpose.INDEX, wrapped, irk_context(VERSION))
         return cls(Indexer(secret), row.patients)
 
     def identifier(self, value: str) -> bytes:
@@ -115,5 +115,6 @@ def plan(indexes: tuple[Searchable, ...], rows: int) -> Mapping[str, int]:
     return bits
 
 
-def _context(version: int) -> bytes:
+def irk_context(version: int) -> bytes:
+    """Return what a wrapped root key is bound to."""
     return lp("confide/irk/v1", version.to_bytes(4, "big"))

@@ -47,21 +47,31 @@ def sealed_rows(kind: type[Protected], *others: Any) -> Select[Any]:
     )
 
 
+def still_there() -> ColumnElement[bool]:
+    """Return the WHERE, for `sealed_rows`, that leaves out who was erased."""
+    return _KEY.state != KeyState.DESTROYED
+
+
 class Vault:
     """The only holder of data keys, each unwrapped when first needed and forgotten soon after."""
 
     def __init__(self, provider: KekProvider) -> None:
-        self._provider = provider
+        self.provider = provider
         self._cache = KeyCache()
 
-    def new_key(self, patient_id: UUID) -> tuple[PatientKey, DataKey]:
+    def new_key(self, patient_id: UUID, version: int = 1) -> tuple[PatientKey, DataKey]:
         """Return a fresh DEK for a patient, as the row to store and as the key to seal with."""
         key_id, secret = secrets.randbits(62), secrets.token_bytes(32)
-        wrapped = self._provider.wrap(KeyPurpose.RECORD, secret, _context(patient_id, key_id, 1))
+        context = dek_context(patient_id, key_id, version)
+        wrapped = self.provider.wrap(KeyPurpose.RECORD, secret, context)
         row = PatientKey(
-            key_id=key_id, patient_id=patient_id, kek_version=wrapped.version, wrapped=wrapped.blob
+            key_id=key_id,
+            patient_id=patient_id,
+            version=version,
+            kek_version=wrapped.version,
+            wrapped=wrapped.blob,
         )
-        return row, DataKey(key_id, 1, secret)
+        return row, DataKey(key_id, version, secret)
 
     def key(self, row: Mapping[str, Any]) -> DataKey:
         """Return the DEK of a fetched row, or raise DecryptError when it is destroyed."""
@@ -109,14 +119,31 @@ class Vault:
             opened[name] = None if cell is None else key.open(place, cell)
         return opened
 
+    def reseal(
+        self, kind: type[Protected], row: Mapping[str, Any], fresh: DataKey
+    ) -> dict[str, Any]:
+        """Return a fetched row's cells sealed under another key of the same patient.
+
+        No Permit is asked for: the plain text is never outside this function.
+        """
+        old, table, sealed = self.key(row), table_of(kind).name, dict[str, Any]()
+        for column in phi_columns(kind):
+            cell = sealed[column.name] = row[column.name]
+            if cell is not None:
+                place = Place(table, column.name, row["row_id"], row["patient_id"])
+                value, padded = old.open(place, cell), column.info["padded"]
+                sealed[column.name] = fresh.seal(place, value, padded=padded)
+        return sealed
+
     def _unwrap(self, row: Mapping[str, Any]) -> DataKey:
         key_id, version = row["key_id"], row["key_version"]
         wrapped = Wrapped(row["kek_version"], row["wrapped"])
-        context = _context(row["patient_id"], key_id, version)
-        return DataKey(key_id, version, self._provider.unwrap(KeyPurpose.RECORD, wrapped, context))
+        context = dek_context(row["patient_id"], key_id, version)
+        return DataKey(key_id, version, self.provider.unwrap(KeyPurpose.RECORD, wrapped, context))
 
 
-def _context(patient_id: UUID, key_id: int, version: int) -> bytes:
+def dek_context(patient_id: UUID, key_id: int, version: int) -> bytes:
+    """Return what a wrapped DEK is bound to."""
     return lp(
         "confide/dek/v1", patient_id.bytes, key_id.to_bytes(8, "big"), version.to_bytes(4, "big")
     )

@@ -1,0 +1,106 @@
+"""`confide keys …`: rotations with a progress bar, and the versions of the key-encryption keys."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+from uuid import UUID
+
+import orjson
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+import records.tables  # noqa: F401 - a rotation is about every table with sealed cells
+from core.crypto.kek import KeyPurpose
+from core.crypto.keyring import open_provider
+from core.database import Database
+from core.settings import Settings
+from records.clinic import Clinic
+from records.custody import versions as kept
+from records.custody.models import RotationKind, RotationState
+from records.custody.rotation import ROLE, read_rotation, request_rotation, step
+from records.identity.commands import command_line
+
+PAUSE = 0.2
+"""Seconds to wait for another process that is at the same rotation."""
+
+console = Console(stderr=True, highlight=False)
+
+
+def rotate(
+    chosen: Settings,
+    kind: Literal["kek", "dek"],
+    purpose: KeyPurpose,
+    patient: UUID | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Rotate and return the exit code: 0, or 1 when some rows did not open and were left as they are."""
+    ended = asyncio.run(_rotate(chosen, RotationKind(kind), purpose, patient))
+    if as_json:
+        sys.stdout.write(orjson.dumps(ended).decode() + "\n")
+    console.print(f"{ended['done']} keys rotated, {ended['failed']} rows left as they are")
+    return 1 if ended["failed"] else 0
+
+
+def versions(chosen: Settings, *, as_json: bool) -> int:
+    """Print the versions; return 0."""
+    found = asyncio.run(_versions(chosen))
+    if as_json:
+        sys.stdout.write(orjson.dumps(found).decode() + "\n")
+        return 0
+    shown = Table("purpose", "version", "current", "wraps", box=SIMPLE_HEAD)
+    for each in found:
+        current = "yes" if each["current"] else ""
+        shown.add_row(each["purpose"], str(each["version"]), current, str(each["wraps"]))
+    Console().print(shown)
+    return 0
+
+
+def destroy(chosen: Settings, purpose: KeyPurpose, version: int) -> None:
+    """Destroy a version; Conflict while it is needed."""
+    asyncio.run(_destroy(chosen, purpose, version))
+
+
+async def _rotate(
+    chosen: Settings, kind: RotationKind, purpose: KeyPurpose, patient: UUID | None
+) -> Mapping[str, Any]:
+    async with _at_work(chosen, "confide keys rotate") as (clinic, me):
+        async with clinic.database.transaction() as session:
+            row = await request_rotation(session, clinic, me, kind, purpose, patient)
+        database = Database(chosen.postgres_url, role=ROLE, size=1)
+        with Progress(console=console) as progress:
+            bar = progress.add_task(f"{kind} rotation", total=row.total)
+            while True:
+                moved = await step(database, clinic.vault.provider)
+                now = await read_rotation(clinic, me, row.id)
+                progress.update(bar, completed=now["done"])
+                if now["state"] == RotationState.DONE:
+                    await database.close()
+                    return now
+                await asyncio.sleep(0 if moved else PAUSE)
+
+
+async def _versions(chosen: Settings) -> Sequence[Mapping[str, Any]]:
+    async with (
+        _at_work(chosen, "confide keys versions") as (clinic, me),
+        clinic.database.transaction() as session,
+    ):
+        return await kept.list_versions(session, clinic, me)
+
+
+async def _destroy(chosen: Settings, purpose: KeyPurpose, version: int) -> None:
+    async with (
+        _at_work(chosen, "confide keys destroy") as (clinic, me),
+        clinic.database.transaction() as session,
+    ):
+        await kept.destroy(session, clinic, me, purpose, version)
+
+
+@asynccontextmanager
+async def _at_work(chosen: Settings, name: str) -> AsyncIterator[tuple[Clinic, Any]]:
+    async with Clinic.open(chosen.postgres_url, open_provider(chosen.kms), pool=2) as clinic:
+        yield clinic, await command_line(clinic, name)

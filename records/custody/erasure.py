@@ -1,0 +1,141 @@
+"""Erasing a patient: the keys are destroyed, and with them everything they sealed, in every copy of the database.
+
+What is left is noise, and the proof that it was read or refused before: events name a patient by a number that now
+leads nowhere. One person asks for it, another one does it, and a legal hold forbids it.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+
+from core.clock import now
+from core.errors import Conflict, Locked, NotFound
+from policies.facts import Resource
+from policies.vocabulary import Action, ResourceType
+from records.access.me import Me
+from records.base import Executor, add, table_of
+from records.clinic import Clinic
+from records.custody.models import Erasure, ErasureReason, LegalHold
+from records.identity.models import Account
+from records.people.models import Identifier, Patient, PatientToken
+from records.vault.models import KeyState, PatientKey
+
+_patient, _erasure, _hold = table_of(Patient), table_of(Erasure), table_of(LegalHold)
+_key, _account = table_of(PatientKey), table_of(Account)
+_FOUND_BY: Final = (table_of(Identifier), table_of(PatientToken))
+"""What a search finds a patient by: tokens that outlive the key, since another key made them."""
+BACKUPS: Final = timedelta(days=35)
+"""How long backups of wrapped keys are kept: after that no copy anywhere can be opened."""
+
+
+async def erase(
+    session: Executor, clinic: Clinic, me: Me, patient_id: UUID, reason: ErasureReason
+) -> Mapping[str, Any]:
+    """Ask for an erasure, or do the one that somebody else asked for; return how it stands.
+
+    Raises Locked(`legal-hold`), Conflict(`second-approver-needed`) for the one who asked, Conflict(`erased`).
+    """
+    await _patient_for(session, clinic, me, patient_id, Action.ERASE)
+    if await _held(session, patient_id):
+        raise Locked("a legal hold keeps this patient's data", code="legal-hold")
+    standing = await _standing(session, patient_id)
+    if standing is None:
+        await add(
+            session, Erasure(patient_id=patient_id, reason=reason, requested_by=me.subject.id)
+        )
+    elif standing["erased_at"]:
+        raise Conflict("this patient is erased already", code="erased")
+    elif standing["requested_by"] == me.subject.id:
+        raise Conflict("another person must agree", code="second-approver-needed")
+    else:
+        await _destroy(session, me, standing)
+    return _shown(await _standing(session, patient_id) or {})
+
+
+async def withdraw(session: Executor, clinic: Clinic, me: Me, patient_id: UUID) -> None:
+    """Take back a request that nobody has agreed to yet; NotFound when there is none."""
+    await _patient_for(session, clinic, me, patient_id, Action.ERASE)
+    open_one = delete(_erasure).where(
+        _erasure.c.patient_id == patient_id, _erasure.c.erased_at.is_(None)
+    )
+    if not (await session.execute(open_one.returning(_erasure.c.id))).first():
+        raise NotFound("no erasure of this patient waits")
+
+
+async def read_erasure(
+    session: Executor, clinic: Clinic, me: Me, patient_id: UUID
+) -> Mapping[str, Any]:
+    """Return the request, or, once it is done, the certificate."""
+    await _patient_for(session, clinic, me, patient_id, Action.ERASE)
+    standing = await _standing(session, patient_id)
+    if standing is None:
+        raise NotFound("no erasure of this patient was asked for")
+    return _shown(standing)
+
+
+async def place_hold(
+    session: Executor, clinic: Clinic, me: Me, patient_id: UUID, reference: str
+) -> Mapping[str, Any]:
+    """Forbid erasure until the hold is lifted; Conflict(`legal-hold`) when one stands."""
+    await _patient_for(session, clinic, me, patient_id, Action.HOLD)
+    if await _held(session, patient_id):
+        raise Conflict("a legal hold stands already", code="legal-hold")
+    row = LegalHold(patient_id=patient_id, reference=reference, placed_by=me.subject.id)
+    await add(session, row)
+    return {"patient_id": patient_id, "reference": reference, "placed_at": row.placed_at}
+
+
+async def lift_hold(session: Executor, clinic: Clinic, me: Me, patient_id: UUID) -> None:
+    """Lift the hold; NotFound when none stands."""
+    await _patient_for(session, clinic, me, patient_id, Action.HOLD)
+    lifted = update(_hold).where(_hold.c.patient_id == patient_id, _hold.c.lifted_at.is_(None))
+    changed = lifted.values(lifted_at=now(), lifted_by=me.subject.id).returning(_hold.c.id)
+    if not (await session.execute(changed)).first():
+        raise NotFound("no legal hold stands")
+
+
+async def _patient_for(
+    session: Executor, clinic: Clinic, me: Me, patient_id: UUID, action: Action
+) -> None:
+    """Lock a patient for an act on all of them; whoever may not do it learns nothing."""
+    locked = select(_patient.c.id).where(_patient.c.id == patient_id).with_for_update()
+    if (await session.execute(locked)).first() is None:
+        await clinic.gate.absent(me, action, ResourceType.PATIENT, patient_id)
+    resource = Resource(ResourceType.PATIENT, id=patient_id, patient_id=patient_id)
+    await clinic.gate.write(session, me, action, resource)
+
+
+async def _destroy(session: Executor, me: Me, standing: Mapping[str, Any]) -> None:
+    patient_id, moment = standing["patient_id"], now()
+    gone = {"state": KeyState.DESTROYED, "wrapped": None, "destroyed_at": moment}
+    theirs = update(_key).where(_key.c.patient_id == patient_id, _key.c.state != KeyState.DESTROYED)
+    keys = (await session.execute(theirs.values(**gone).returning(_key.c.key_id))).all()
+    for table in _FOUND_BY:
+        await session.execute(delete(table).where(table.c.patient_id == patient_id))
+    for table, column in ((_patient, _patient.c.id), (_account, _account.c.patient_id)):
+        await session.execute(update(table).where(column == patient_id).values(active=False))
+    done = {"approved_by": me.subject.id, "erased_at": moment, "keys_destroyed": len(keys)}
+    await session.execute(update(_erasure).where(_erasure.c.id == standing["id"]).values(**done))
+
+
+async def _held(session: Executor, patient_id: UUID) -> bool:
+    held = select(_hold.c.id).where(_hold.c.patient_id == patient_id, _hold.c.lifted_at.is_(None))
+    return (await session.execute(held)).first() is not None
+
+
+async def _standing(session: Executor, patient_id: UUID) -> Mapping[str, Any] | None:
+    found = await session.execute(select(_erasure).where(_erasure.c.patient_id == patient_id))
+    row: Mapping[str, Any] | None = found.mappings().first()
+    return row
+
+
+def _shown(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    erased: datetime | None = row["erased_at"]
+    return {
+        **row,
+        "state": "erased" if erased else "requested",
+        "shred_effective_at": erased + BACKUPS if erased else None,
+    }

@@ -1,0 +1,123 @@
+"""Rotating keys while the clinic works: asked for in a row, done by a chore, a short transaction at a time.
+
+Each step leaves everything readable, so a killed rotation is not half done but partly done, and the next wake-up goes on. Nothing
+remembers a position: a wrapped key of an older KEK, or a data key older than the rotation, is itself what is left to do.
+"""
+
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import func, select, true, update
+
+from core.clock import now
+from core.crypto.kek import KekProvider, KeyPurpose
+from core.database import Database
+from core.errors import NotFound
+from policies.facts import Resource
+from policies.vocabulary import Action, ResourceType
+from records.access.me import Me
+from records.base import Executor, add, table_of
+from records.clinic import Clinic
+from records.custody import dek, kek
+from records.custody.models import KeyRotation, RotationKind, RotationState
+from records.custody.steps import Step
+from records.vault.models import KeyState, PatientKey
+
+ROLE: Final = "confide_keys"
+"""The database role of rotations: it reads and rewrites sealed cells and wrapped keys, and asks nobody's name."""
+
+_rotation: Final = table_of(KeyRotation)
+_key: Final = table_of(PatientKey).c
+
+
+async def request_rotation(
+    session: Executor,
+    clinic: Clinic,
+    me: Me,
+    kind: RotationKind,
+    purpose: KeyPurpose = KeyPurpose.RECORD,
+    patient_id: UUID | None = None,
+) -> KeyRotation:
+    """Ask for a rotation and return it, pending; NotFound for a patient who is not there."""
+    row = KeyRotation(kind=kind, purpose=purpose, patient_id=patient_id, requested_by=me.subject.id)
+    await clinic.gate.write(session, me, Action.CREATE, Resource(ResourceType.KEY, id=row.id))
+    row.total = await _extent(session, row)
+    if patient_id and not row.total:
+        raise NotFound("there is no such patient, or no key of theirs is left")
+    await add(session, row)
+    return row
+
+
+async def read_rotation(clinic: Clinic, me: Me, rotation_id: UUID) -> Mapping[str, Any]:
+    """Return one rotation with its progress."""
+    await clinic.gate.read(me, Action.READ, Resource(ResourceType.KEY, id=rotation_id))
+    rows = await clinic.database.select(select(_rotation).where(_rotation.c.id == rotation_id))
+    if not rows:
+        raise NotFound("there is no such rotation")
+    return rows[0]
+
+
+async def list_rotations(
+    clinic: Clinic, me: Me, *, limit: int, after: UUID | None = None
+) -> tuple[Sequence[Mapping[str, Any]], UUID | None]:
+    """Return the rotations, the latest first, and where the next page starts."""
+    await clinic.gate.read(me, Action.SEARCH, Resource(ResourceType.KEY))
+    statement = select(_rotation).order_by(_rotation.c.id.desc()).limit(limit + 1)
+    if after:
+        statement = statement.where(_rotation.c.id < after)
+    rows = await clinic.database.select(statement)
+    return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
+
+
+async def work(database: Database, keys: KekProvider, seconds: float) -> None:
+    """Go on with the oldest open rotation for so long at most."""
+    until = monotonic() + seconds
+    while monotonic() < until and await step(database, keys):
+        pass
+
+
+async def step(database: Database, keys: KekProvider) -> bool:
+    """Make one step of the oldest open rotation that nobody else is at; False when there is none."""
+    open_ones = (
+        select(_rotation)
+        .where(_rotation.c.state != RotationState.DONE)
+        .order_by(_rotation.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+    async with database.transaction() as session:
+        found = (await session.execute(open_ones)).mappings().first()
+        if found is None:
+            return False
+        row = dict(found)
+        if row["state"] == RotationState.PENDING:
+            await _keep(session, row, state=RotationState.RUNNING, target=_begin(keys, row))
+            return True
+        act = kek.step if row["kind"] == RotationKind.KEK else dek.step
+        made: Step = await act(session, keys, row)
+        ended = {"state": RotationState.DONE, "finished_at": now()} if made.last else {}
+        counts = {"done": row["done"] + made.done, "failed": row["failed"] + made.failed}
+        await _keep(session, row, **counts, **ended)
+    return True
+
+
+def _begin(keys: KekProvider, row: Mapping[str, Any]) -> int | None:
+    """Make the new KEK version. Twice, if the commit that follows fails: one more version does no harm."""
+    return keys.add_version(row["purpose"]) if row["kind"] == RotationKind.KEK else None
+
+
+async def _keep(session: Executor, row: Mapping[str, Any], **values: Any) -> None:
+    await session.execute(update(_rotation).where(_rotation.c.id == row["id"]).values(**values))
+
+
+async def _extent(session: Executor, row: KeyRotation) -> int:
+    """Return how many keys the rotation is about."""
+    if row.kind == RotationKind.KEK:
+        return await kek.extent(session, row.purpose)
+    whose = _key.patient_id == row.patient_id if row.patient_id else true()
+    counted = (
+        select(func.count()).select_from(PatientKey).where(_key.state == KeyState.ACTIVE, whose)
+    )
+    return int((await session.execute(counted)).scalar_one())

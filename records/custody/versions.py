@@ -1,0 +1,39 @@
+"""The versions of the key-encryption keys: what is there, what each still wraps, and the end of one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.crypto.kek import KeyPurpose
+from core.errors import Conflict
+from policies.facts import Resource
+from policies.vocabulary import Action, ResourceType
+from records.access.me import Me
+from records.base import Executor
+from records.clinic import Clinic
+from records.custody.kek import in_use
+
+
+async def list_versions(session: Executor, clinic: Clinic, me: Me) -> Sequence[Mapping[str, Any]]:
+    """Return every version of every purpose that still unwraps, and how many keys it wraps. Never a key."""
+    await clinic.gate.read(me, Action.SEARCH, Resource(ResourceType.KEY))
+    keys = clinic.vault.provider
+    return [
+        {
+            "purpose": purpose,
+            "version": version,
+            "current": version == keys.current_version(purpose),
+            "wraps": await in_use(session, purpose, version),
+        }
+        for purpose in KeyPurpose
+        for version in sorted(keys.versions(purpose))
+    ]
+
+
+async def destroy(
+    session: Executor, clinic: Clinic, me: Me, purpose: KeyPurpose, version: int
+) -> None:
+    """Destroy a version for good; Conflict(`key-in-use`) while it wraps anything, or is the current one."""
+    await clinic.gate.write(session, me, Action.DELETE, Resource(ResourceType.KEY))
+    if await in_use(session, purpose, version):
+        raise Conflict("it still wraps keys: rotate first", code="key-in-use")
+    clinic.vault.provider.destroy_version(purpose, version)
