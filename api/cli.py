@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from api.audit_commands import app as audit
-from core.crypto.kek import KeyPurpose
 from core.errors import DomainError
 from core.settings import Settings, settings
 
@@ -20,6 +19,8 @@ keys = typer.Typer(no_args_is_help=True, help="Key-encryption keys.")
 app.add_typer(imports, name="import")
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
+
+Purpose = Literal["record", "index", "audit"]
 
 console = Console(stderr=True, highlight=False)
 
@@ -176,7 +177,7 @@ def keys_rotate(
     kind: Annotated[
         Literal["kek", "dek"], typer.Argument(help="kek: rewrap the keys; dek: seal anew")
     ],
-    purpose: KeyPurpose = KeyPurpose.RECORD,
+    purpose: Purpose = "record",
     patient: Annotated[UUID | None, typer.Option(help="this patient's data key alone")] = None,
     as_json: Json = False,
 ) -> None:
@@ -195,7 +196,7 @@ def keys_versions(as_json: Json = False) -> None:
 
 
 @keys.command("destroy")
-def keys_destroy(purpose: KeyPurpose, version: int) -> None:
+def keys_destroy(purpose: Purpose, version: int) -> None:
     """Destroy a version that wraps nothing any more. What only backups know under it is lost for ever."""
     from api.rotation import destroy
 

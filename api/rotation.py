@@ -14,13 +14,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 import records.tables  # noqa: F401 - a rotation is about every table with sealed cells
-from core.crypto.kek import KeyPurpose
 from core.crypto.keyring import open_provider
 from core.database import Database
 from core.settings import Settings
 from records.clinic import Clinic
 from records.custody import versions as kept
-from records.custody.models import RotationKind, RotationState
+from records.custody.models import KeyPurpose, RotationKind, RotationState
 from records.custody.rotation import ROLE, read_rotation, request_rotation, step
 from records.identity.commands import command_line
 
@@ -33,13 +32,13 @@ console = Console(stderr=True, highlight=False)
 def rotate(
     chosen: Settings,
     kind: Literal["kek", "dek"],
-    purpose: KeyPurpose,
+    purpose: str,
     patient: UUID | None,
     *,
     as_json: bool,
 ) -> int:
     """Rotate and return the exit code: 0, or 1 when some rows did not open and were left as they are."""
-    ended = asyncio.run(_rotate(chosen, RotationKind(kind), purpose, patient))
+    ended = asyncio.run(_rotate(chosen, RotationKind(kind), KeyPurpose(purpose), patient))
     if as_json:
         sys.stdout.write(orjson.dumps(ended).decode() + "\n")
     console.print(f"{ended['done']} keys rotated, {ended['failed']} rows left as they are")
@@ -60,9 +59,9 @@ def versions(chosen: Settings, *, as_json: bool) -> int:
     return 0
 
 
-def destroy(chosen: Settings, purpose: KeyPurpose, version: int) -> None:
+def destroy(chosen: Settings, purpose: str, version: int) -> None:
     """Destroy a version; Conflict while it is needed."""
-    asyncio.run(_destroy(chosen, purpose, version))
+    asyncio.run(_destroy(chosen, KeyPurpose(purpose), version))
 
 
 async def _rotate(
