@@ -3,24 +3,21 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
-from uuid import UUID
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
 from api.audit_commands import app as audit
+from api.key_commands import app as keys
 from core.errors import DomainError
 from core.settings import Settings, settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 imports = typer.Typer(no_args_is_help=True, help="Bring data in from elsewhere.")
-keys = typer.Typer(no_args_is_help=True, help="Key-encryption keys.")
 app.add_typer(imports, name="import")
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
-
-Purpose = Literal["record", "index", "audit"]
 
 console = Console(stderr=True, highlight=False)
 
@@ -170,62 +167,6 @@ def docs() -> None:
 
     for path in write(Path()):
         console.print(f"wrote {path}")
-
-
-@keys.command("rotate")
-def keys_rotate(
-    kind: Annotated[
-        Literal["kek", "dek"], typer.Argument(help="kek: rewrap the keys; dek: seal anew")
-    ],
-    purpose: Purpose = "record",
-    patient: Annotated[UUID | None, typer.Option(help="this patient's data key alone")] = None,
-    as_json: Json = False,
-) -> None:
-    """Rotate keys, to the end, while everything goes on. Interrupted, it goes on in the background."""
-    from api.rotation import rotate
-
-    raise typer.Exit(rotate(settings(), kind, purpose, patient, as_json=as_json))
-
-
-@keys.command("versions")
-def keys_versions(as_json: Json = False) -> None:
-    """List the versions of the key-encryption keys, and how many keys each wraps."""
-    from api.rotation import versions
-
-    raise typer.Exit(versions(settings(), as_json=as_json))
-
-
-@keys.command("destroy")
-def keys_destroy(purpose: Purpose, version: int) -> None:
-    """Destroy a version that wraps nothing any more. What only backups know under it is lost for ever."""
-    from api.rotation import destroy
-
-    destroy(settings(), purpose, version)
-    console.print(f"version {version} of the {purpose} key is destroyed")
-
-
-@keys.command("init")
-def keys_init() -> None:
-    """Make the keyring and the signing keys, unless they are there."""
-    from api.provision import make_keys
-
-    for path in make_keys(settings()):
-        console.print(f"made {path}")
-
-
-@keys.command("rotate-signing")
-def keys_rotate_signing(
-    revoke: Annotated[
-        bool, typer.Option(help="end the old keys at once: every token of theirs is worthless")
-    ] = False,
-) -> None:
-    """Sign tokens with a new key from now on. Running processes take it up by themselves."""
-    from core.clock import now
-    from core.crypto.signing import SigningKeys
-    from records.identity.tokens import KEYS
-
-    number = SigningKeys.rotate(settings().home / KEYS, now=int(now().timestamp()), revoke=revoke)
-    console.print(f"A new key signs; {number} in all verify.")
 
 
 @imports.command("fhir")

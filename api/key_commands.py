@@ -1,0 +1,71 @@
+"""`confide keys …`: the keyring, rotations, and versions of the key-encryption keys."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+import typer
+from rich.console import Console
+
+from core.settings import settings
+
+app = typer.Typer(no_args_is_help=True, help="Key-encryption keys and what they wrap.")
+console = Console(stderr=True, highlight=False)
+
+Purpose = Literal["record", "index", "audit"]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+
+
+@app.command("rotate")
+def rotate(
+    kind: Annotated[
+        Literal["kek", "dek"], typer.Argument(help="kek: rewrap the keys; dek: seal anew")
+    ],
+    purpose: Purpose = "record",
+    patient: Annotated[UUID | None, typer.Option(help="this patient's data key alone")] = None,
+    as_json: Json = False,
+) -> None:
+    """Rotate keys, to the end, while everything goes on. Interrupted, it goes on in the background."""
+    from api import rotation
+
+    raise typer.Exit(rotation.rotate(settings(), kind, purpose, patient, as_json=as_json))
+
+
+@app.command("versions")
+def versions(as_json: Json = False) -> None:
+    """List the versions of the key-encryption keys, and how many keys each wraps."""
+    from api import rotation
+
+    raise typer.Exit(rotation.versions(settings(), as_json=as_json))
+
+
+@app.command("destroy")
+def destroy(purpose: Purpose, version: int) -> None:
+    """Destroy a version that wraps nothing any more. What only backups know under it is lost for ever."""
+    from api import rotation
+
+    rotation.destroy(settings(), purpose, version)
+    console.print(f"version {version} of the {purpose} key is destroyed")
+
+
+@app.command("init")
+def init() -> None:
+    """Make the keyring and the signing keys, unless they are there."""
+    from api.provision import make_keys
+
+    for path in make_keys(settings()):
+        console.print(f"made {path}")
+
+
+@app.command("rotate-signing")
+def rotate_signing(
+    revoke: Annotated[
+        bool, typer.Option(help="end the old keys at once: every token of theirs is worthless")
+    ] = False,
+) -> None:
+    """Sign tokens with a new key from now on. Running processes take it up by themselves."""
+    from core.clock import now
+    from core.crypto.signing import SigningKeys
+    from records.identity.tokens import KEYS
+
+    number = SigningKeys.rotate(settings().home / KEYS, now=int(now().timestamp()), revoke=revoke)
+    console.print(f"A new key signs; {number} in all verify.")
