@@ -23,7 +23,7 @@ from records.clinical.models import Record, RecordVersion
 from records.clinical.signature import Signature, signature
 from records.people.reading import patient_in_sight
 from records.scheduling.models import Appointment
-from records.vault.vault import sealed_rows
+from records.vault.vault import sealed_rows, still_there
 
 _record, _version, _visit = table_of(Record).c, table_of(RecordVersion).c, table_of(Appointment).c
 _treats: Final = own_appointment(_record.patient_id)
@@ -90,7 +90,11 @@ _OF_PATIENT: Final = Listing(
     ResourceType.RECORD,
     COLUMNS,
     selected()
-    .where(_record.patient_id == bindparam("patient_id", type_=PGUUID()), _record.id < BEFORE)
+    .where(
+        still_there(),
+        _record.patient_id == bindparam("patient_id", type_=PGUUID()),
+        _record.id < BEFORE,
+    )
     .order_by(_record.id.desc())
     .limit(LIMIT),
 )

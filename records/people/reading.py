@@ -21,7 +21,7 @@ from records.base import table_of
 from records.clinic import Clinic
 from records.people.details import IdentifierDetails
 from records.people.models import Coverage, Identifier, Patient
-from records.vault.vault import sealed_rows
+from records.vault.vault import sealed_rows, still_there
 
 _patient, _identifier = table_of(Patient).c, table_of(Identifier).c
 _coverage = table_of(Coverage).c
@@ -69,7 +69,10 @@ _ONE: Final = Query(patient_rows().where(_patient.id == _ID))
 _EVERYBODY: Final = Listing(
     ResourceType.PATIENT,
     COLUMNS,
-    patient_rows().where(_patient.id < BEFORE).order_by(_patient.id.desc()).limit(LIMIT),
+    patient_rows()
+    .where(still_there(), _patient.id < BEFORE)
+    .order_by(_patient.id.desc())
+    .limit(LIMIT),
 )
 _SIGHT: Final = Query(select(_patient.id.label("resource_id"), *FACTS).where(_patient.id == _ID))
 _IDENTIFIERS: Final = Query(identifier_rows().where(_identifier.patient_id == _ID))
