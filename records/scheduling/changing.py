@@ -22,6 +22,7 @@ from records.access.relations import asking
 from records.base import Executor, table_of
 from records.clinic import Clinic
 from records.scheduling.booking import refuse_impossible
+from records.scheduling.clockwork import lapse
 from records.scheduling.history import write_down
 from records.scheduling.life import FINAL, HOLDING, LIFE, refuse_illegal
 from records.scheduling.models import (
@@ -144,6 +145,7 @@ async def changed(
     image = {**row, **new, "version": row["version"] + 1}
     if act in (Act.RESCHEDULE, Act.UNDO):
         await _queue(session, row)
+        await lapse(session, clinic)
     cells = _sealed(clinic, permit, row, reason)
     await _store(session, row["row_id"], {**new, **cells, "version": image["version"]})
     await write_down(session, clinic, permit, act, row, image, why.note)
