@@ -24,8 +24,8 @@ types: dev-env ## check the types
 contracts: dev-env ## check who imports whom
 	.venv/bin/lint-imports
 
-bench: dev-env ## measure secured reads and bookings
-	.venv/bin/confide bench
+bench: dev-env ## measure secured reads and bookings beside a bare floor; ARGS="--rounds 9" takes longer
+	.venv/bin/confide bench $(ARGS)
 
 migrate: run-env ## bring the running stack's database, or CONFIDE_DATABASE_URL, up to date
 	.venv/bin/confide migrate

@@ -153,11 +153,16 @@ def db_url() -> None:
 
 
 @app.command()
-def bench() -> None:
+def bench(
+    rounds: Annotated[int, typer.Option(min=1, help="of each case, in turn")] = 3,
+    seconds: Annotated[int, typer.Option(min=1, help="of each round")] = 3,
+    as_json: Json = False,
+) -> None:
     """Measure Confide beside a bare floor, in one run; print ratios and write bench.json."""
     from api.bench import run
+    from api.bench.rounds import Effort
 
-    raise typer.Exit(run(settings()))
+    raise typer.Exit(run(settings(), as_json=as_json, effort=Effort(rounds, seconds)))
 
 
 @app.command()

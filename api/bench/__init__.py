@@ -18,19 +18,22 @@ from api.bench.load import find_wrk
 from api.bench.place import Place, place
 from api.bench.report import Report, compared
 from api.bench.rounds import Bench, Effort
-from api.bench.trail import Pipeline, read_events, start_pipeline
+from api.bench.trail import Pipeline, measure_pipeline, read_events
 from core.clock import now
 from core.embedded.home import write
 from core.embedded.processes import ProcessError
 from core.settings import Settings
 
-SHORT = Effort(rounds=1, seconds=1, connections=4, pipeline=False)
+SHORT = Effort(rounds=1, seconds=1, connections=4, racers=8, pipeline=False)
 """Enough to see that everything works, too little to say how well."""
+WIDTH = 100
+"""Columns of the table at least: a log has no width of its own."""
 
 
 def run(chosen: Settings, *, as_json: bool = False, effort: Effort | None = None) -> int:
     """Measure, write `bench.json` under the home, show a table (or the JSON); return 0, or 1 and say why."""
     console = Console(stderr=as_json, highlight=False)
+    console.width = max(console.width, WIDTH)
     try:
         with console.status("Starting") as status:
             found = _measure(chosen, effort or Effort(), status.update)
@@ -58,7 +61,7 @@ def _measure(chosen: Settings, effort: Effort, say: Callable[[str], None]) -> Re
         found = _reads(bench) | _writes(bench)
         say("outbox to ledger")
         idle = Pipeline(ran=False, note="left out of a short run")
-        pipeline = start_pipeline(here, chosen.home) if effort.pipeline else idle
+        pipeline = measure_pipeline(here, chosen.home) if effort.pipeline else idle
         about = {
             "machine": report.machine(),
             "versions": _versions(here),
@@ -85,19 +88,22 @@ def _reads(bench: Bench) -> Report:
 def _writes(bench: Bench) -> Report:
     many, filled = bench.effort.connections, bench.place.filled
     booked = bench.compare(cases.bookings(filled), connections=many)
-    return {"booking": compared(booked, many), "contested_slot": _contest(bench)}
+    found = {"booking": compared(booked, many), "contested_slot": _contest(bench)}
+    alone = bench.drive(cases.one_doctor(filled), connections=many, seconds=1)
+    return found | {"one_doctor": {"booked": alone.requests, "refused": alone.refused}}
 
 
 def _contest(bench: Bench) -> Report:
-    """Have everybody want one slot: one gets it, all others are told so."""
+    """Have everybody want one slot: one gets it, all others are told so, and nobody hears of a fault of ours."""
     case, seconds = cases.contested(bench.place.filled), bench.effort.seconds
-    driven = bench.drive(case, connections=bench.effort.connections, seconds=seconds, statuses=True)
+    driven = bench.drive(case, connections=bench.effort.racers, seconds=seconds, statuses=True)
     seen = dict(driven.statuses)
     booked, refused = (seen.pop(str(int(s)), 0) for s in (HTTPStatus.CREATED, HTTPStatus.CONFLICT))
     if booked != 1 or seen:
         raise ProcessError(f"one slot was booked {booked} times; other answers by status: {seen}")
     pace = driven.requests / driven.seconds
     return {
+        "racers": bench.effort.racers,
         "booked": booked,
         "refused": refused,
         "requests_per_second": pace,

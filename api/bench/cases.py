@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from random import Random
 from typing import Final
+from uuid import UUID
 
 import orjson
 
@@ -18,6 +19,7 @@ _FASTEST: Final = 8000
 """Bookings a second at most, for which distinct slots are prepared."""
 _CONTESTED: Final = PEOPLE + 8
 _FREE: Final = PEOPLE + 16
+_FAR: Final = 200_000
 """Half hours from tomorrow on: those before are the clinic's own."""
 
 
@@ -72,10 +74,24 @@ def contested(filled: Filled) -> Case:
     return Case("one slot for all", "api", lambda _seconds: iter(lines), filled.desk_token)
 
 
-def _booking(path: str, filled: Filled, person: int, number: int) -> str:
+def one_doctor(filled: Filled) -> Case:
+    """Book slots of one doctor for ever new patients: neighbours in time, and none in another's way."""
+
+    def lines(seconds: int) -> Iterator[str]:
+        for number in range(seconds * _FASTEST):
+            yield _booking(
+                "/v1/appointments", filled, number % PEOPLE, _FAR + number, filled.doctors[0]
+            )
+
+    return Case("one doctor, distinct slots", "api", lines, filled.desk_token)
+
+
+def _booking(
+    path: str, filled: Filled, person: int, number: int, doctor: UUID | None = None
+) -> str:
     body = {
         "patient_id": str(filled.patients[person]),
-        "doctor_id": str(filled.doctors[person]),
+        "doctor_id": str(doctor or filled.doctors[person]),
         "start": slot(number),
         "reason": "Recurring palpitations, worse at night",
     }

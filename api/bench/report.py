@@ -110,18 +110,24 @@ def _section(shown: Table, title: str, part: Report) -> None:
 
 
 def sentences(report: Report) -> Sequence[str]:
-    """Return what a table does not say: the race, the trail, the pipeline."""
-    race, audit, pipeline = report["contested_slot"], report["audit"], report["pipeline"]
-    ran = (
-        f"{_text(pipeline['events_per_second'])} events/s ({pipeline['note']})"
-        if pipeline["ran"]
-        else ""
-    )
+    """Return what a table does not say: the races, the trail, the pipeline."""
+    race, one, audit = report["contested_slot"], report["one_doctor"], report["audit"]
+    contest = f"{race['booked']} booked, {race['refused']} refused, p99 {_text(race['p99_ms'])} ms"
     return [
-        f"One slot for all: {race['booked']} booked, {race['refused']} refused, p99 {_text(race['p99_ms'])} ms",
+        f"One slot for {race['racers']} at once: {contest}",
+        f"Distinct slots of one doctor: {one['booked']} booked, {one['refused']} refused",
         f"Reads answered {audit['reads']}, audit events of them on disk {audit['events']}",
-        f"From the outbox to the ledger: {ran or 'not run, ' + pipeline['note']}",
+        f"From the outbox to the ledger: {_pace(report['pipeline'])}",
     ]
+
+
+def _pace(pipeline: Mapping[str, Any]) -> str:
+    if not pipeline["ran"]:
+        return f"not run, {pipeline['note']}"
+    return (
+        f"{_text(pipeline['events_per_second'])} events/s ({pipeline['note']}), "
+        f"{_text(pipeline['ratio'])} of a multi-row INSERT's {_text(pipeline['floor'])}"
+    )
 
 
 def _rounded(figures: Mapping[str, Any]) -> Report:

@@ -16,9 +16,10 @@ WARM_UP = 1
 class Effort:
     """How many rounds of how many seconds each, and how many connections when there are many."""
 
-    rounds: int = 5
+    rounds: int = 3
     seconds: int = 3
     connections: int = 32
+    racers: int = 200
     pipeline: bool = True
 
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 from pydantic import SecretStr
@@ -17,18 +18,28 @@ SELECT count(*) FROM (SELECT convert_from(body, 'UTF8')::json AS e FROM audit.ou
 WHERE e->>'action' = 'read' AND e->>'resource_type' = 'record' AND e->>'outcome' = 'allow'
 """
 _WAITING = "SELECT count(*) FROM audit.outbox"
+_SOME = "SELECT body FROM audit.outbox LIMIT 1000"
+_UNNEST = """
+INSERT INTO floor.audit (id, body) SELECT i, b FROM unnest($1::uuid[], $2::bytea[]) AS given (i, b)
+"""
+SECONDS_TO_INSERT = 2.0
 SECONDS_TO_BEGIN = 60.0
 SECONDS_TO_WATCH = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """How the relay and one worker emptied the outbox, or why they did not run."""
+    """How the relay and one worker emptied the outbox, or why they did not run.
+
+    `floor` is the pace of PostgreSQL alone: the same bodies, a thousand to one INSERT.
+    """
 
     ran: bool
     note: str
     events: int = 0
     events_per_second: float | None = None
+    floor: float | None = None
+    ratio: float | None = None
 
 
 def read_events(here: Place) -> int:
@@ -36,25 +47,38 @@ def read_events(here: Place) -> int:
     return asyncio.run(_value(here, _READS))
 
 
-def start_pipeline(here: Place, home: Path) -> Pipeline:
-    """Start broker, worker and relay if a broker is at hand; return how they caught up with the outbox.
+def measure_pipeline(here: Place, home: Path) -> Pipeline:
+    """Start broker, worker and relay if a broker can be had; return how they caught up with the outbox.
 
     A broker of our own only: on a shared one, another clinic's worker would take our batches.
     """
-    if rabbitmq.installed() is None and not (home / "rabbitmq" / ".packages").exists():
-        return Pipeline(ran=False, note="no RabbitMQ installed, nor fetched by `make run`")
     installation = rabbitmq.obtain(home)
     if installation is None:
-        return Pipeline(ran=False, note="RabbitMQ could not be fetched")
+        return Pipeline(ran=False, note="RabbitMQ is not installed and could not be fetched")
+    floor = asyncio.run(_insert_pace(here))
     rabbitmq.await_ready(here.home, rabbitmq.start(here.home, here.family, installation))
     broker = SecretStr(rabbitmq.url(here.home))
     here.settings = here.settings.model_copy(update={"broker_url": broker})
     for name in ("worker", "relay"):
         here.start(name, "api.cli", name)
-    return asyncio.run(_caught_up(here))
+    return asyncio.run(_caught_up(here, floor))
 
 
-async def _caught_up(here: Place) -> Pipeline:
+async def _insert_pace(here: Place) -> float:
+    """Return how many of the outbox's events a second PostgreSQL stores, a thousand to one INSERT."""
+    connection = await asyncpg.connect(here.settings.postgres_url)
+    try:
+        rows = await connection.fetch(_SOME)
+        bodies, rounds, began = [row["body"] for row in rows], 0, time.monotonic()
+        while time.monotonic() - began < SECONDS_TO_INSERT:
+            await connection.execute(_UNNEST, [uuid4() for _ in bodies], bodies)
+            rounds += 1
+        return rounds * len(bodies) / (time.monotonic() - began)
+    finally:
+        await connection.close()
+
+
+async def _caught_up(here: Place, floor: float) -> Pipeline:
     """Watch from the first batch that arrives until nothing waits, or long enough to know the pace."""
     first = await _value(here, _WAITING)
     deadline = time.monotonic() + SECONDS_TO_BEGIN
@@ -67,7 +91,7 @@ async def _caught_up(here: Place) -> Pipeline:
         await asyncio.sleep(0.2)
         left = await _value(here, _WAITING)
     pace = (begun - left) / (time.monotonic() - began)
-    return Pipeline(True, "RabbitMQ, one worker", first - left, pace)
+    return Pipeline(True, "RabbitMQ, one worker", first - left, pace, floor, pace / floor)
 
 
 async def _value(here: Place, query: str) -> int:

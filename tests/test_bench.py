@@ -1,0 +1,97 @@
+"""What `confide bench` asks of Confide and of the floor: each of its requests is answered well by either."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from api.app import create_app
+from api.bench import cases, cpu, floor
+from api.bench.fill import NOTES, PEOPLE, Filled, fill
+from api.bench.report import compared
+from api.bench.rounds import Case, Measured
+from core.settings import Settings
+from tests.clinics import keyring, outbox
+
+
+@dataclass(frozen=True)
+class Place:
+    filled: Filled
+    apps: dict[str, FastAPI]
+    url: str
+
+    async def ask(self, case: Case, number: int = 0) -> httpx.Response:
+        """Send one of a case's requests as wrk would."""
+        method, path, *body = list(case.lines(1))[number].split(" ", 2)
+        transport = httpx.ASGITransport(app=self.apps[case.server])
+        headers = {"Authorization": f"Bearer {case.token}", "Content-Type": "application/json"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            return await http.request(method, path, headers=headers, content="".join(body))
+
+
+@pytest.fixture
+async def place(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Place]:
+    keyring(tmp_path)
+    settings = Settings(home=tmp_path, environment="development", database_url=database_url)
+    filled = await fill(settings)
+    monkeypatch.setenv("CONFIDE_DATABASE_URL", database_url)
+    monkeypatch.setenv("CONFIDE_DATABASE_POOL", "4")
+    ours = create_app(settings)
+    async with ours.router.lifespan_context(ours), floor.app.router.lifespan_context(floor.app):
+        yield Place(filled, {"api": ours, "floor": floor.app}, database_url)
+
+
+async def test_every_request_is_answered_and_every_secured_read_is_on_the_trail(place: Place):
+    for ask in (cases.reads, cases.lists, cases.bookings):
+        for case in ask(place.filled):
+            answer = await place.ask(case)
+            assert answer.status_code in {200, 201}, f"{case.name}: {answer.text}"
+    assert (await place.ask(cases.one_doctor(place.filled))).status_code == 201
+    acts = [e["action"] for e in await outbox(place.url) if e["resource_type"] == "record"]
+    assert acts.count("read") == 1
+    assert acts.count("search") == 1
+
+
+async def test_both_read_the_same_rows(place: Place):
+    floor_read, _, secured_read = [
+        (await place.ask(case)).json() for case in cases.reads(place.filled)
+    ]
+    floor_list, secured_list = [
+        (await place.ask(case)).json()["items"] for case in cases.lists(place.filled)
+    ]
+    assert secured_read["content"] == floor_read["content"]
+    assert secured_read["id"] == floor_read["id"]
+    assert [r["id"] for r in secured_list] == [r["id"] for r in floor_list]
+    assert len(secured_list) == NOTES
+
+
+async def test_a_contested_slot_is_booked_once(place: Place):
+    contested = cases.contested(place.filled)
+    assert [(await place.ask(contested)).status_code for _ in range(3)] == [201, 409, 409]
+
+
+def test_neighbouring_bookings_want_different_doctors_patients_and_slots():
+    filled = Filled(list(range(PEOPLE)), list(range(PEOPLE)), [], "", "")
+    lines = list(cases.bookings(filled)[1].lines(1))
+    assert len(set(lines)) == len(lines) > 1000
+    assert len({line.split('"start"')[0] for line in lines[:PEOPLE]}) == PEOPLE
+
+
+def test_ratios_are_to_the_floor_and_the_p99_is_ours():
+    one = Measured(100, 50.0, 1.0, 4.0, 0.3, 0.1)
+    bare = Measured(100, 100.0, 0.5, 2.0, 0.15, 0.05)
+    found = compared({cases.FLOOR: bare, cases.SECURED: one}, 32)
+    kept = ("requests_per_second", "floor", "ratio", "cpu_ratio", "p99_ms")
+    assert [found[key] for key in kept] == [50.0, 100.0, 0.5, 2.0, 4.0]
+
+
+def test_cpu_seconds_of_this_very_process_are_seen_and_those_of_none_are_not():
+    import os
+
+    assert (cpu.seconds(os.getpid()) or 0) > 0
+    assert cpu.seconds(2**22 + 1) is None
