@@ -1,10 +1,11 @@
 """Liveness, readiness and metrics: for machines, without a login and without a word about anybody."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from sqlalchemy import literal, select
 from starlette.datastructures import URL
 
@@ -12,10 +13,12 @@ from api.json import Json
 from core.database import Query
 from core.errors import DomainError
 from core.settings import Settings
+from records.audit.troubles import GAUGES, gauges
 from records.clinic import Clinic
 
 router = APIRouter(tags=["operations"])
 
+_GAUGES: Final = {name: Gauge(f"confide_audit_{name}", told) for name, told in GAUGES.items()}
 _PING: Final = Query(select(literal(1)))
 
 
@@ -41,8 +44,13 @@ async def readyz(request: Request) -> Response:
 
 
 @router.get("/metrics", operation_id="metrics", response_class=Response)
-async def metrics() -> Response:
+async def metrics(request: Request) -> Response:
     """Return Prometheus metrics. Labels are routes, methods and codes only."""
+    with suppress(DomainError, TimeoutError):
+        async with asyncio.timeout(1):
+            found = await gauges(request.app.state.clinic.database)
+        for name, value in found.items():
+            _GAUGES[name].set(value)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -6,7 +6,7 @@ one round trip, no ORM. Errors of the driver never leave here as they are: Postg
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,6 +23,7 @@ from core.errors import Conflict, Unavailable
 _dialect: Any = dialect
 TIMEOUT = 5.0
 """Seconds to reach the server or to wait for a free connection."""
+_UNDO = "undo"
 
 
 class Query:
@@ -81,8 +82,13 @@ class Database:
         """Yield a session; commit when the block ends well, roll back when it raises."""
         with translated():
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
-                yield session
-                await session.commit()
+                try:
+                    yield session
+                    await session.commit()
+                except BaseException:
+                    for undo in session.info.get(_UNDO, ()):
+                        undo()
+                    raise
 
     @asynccontextmanager
     async def bare(self) -> AsyncIterator[Any]:
@@ -116,6 +122,12 @@ class Database:
                 found = await connection.execute(statement, given)
                 rows: Any = found.mappings().all()
                 return list(rows)
+
+
+def when_undone(session: Any, undo: Callable[[], None]) -> None:
+    """Have `undo` called if the session's transaction does not commit, as far as we know."""
+    if isinstance(session, AsyncSession):
+        session.info.setdefault(_UNDO, []).append(undo)
 
 
 async def _leave_as_is(_connection: object) -> None:

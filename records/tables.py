@@ -2,6 +2,7 @@
 
 import records.access.models
 import records.audit.models
+import records.audit.troubles
 import records.clinical.models
 import records.custody.models
 import records.governance.models

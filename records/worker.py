@@ -15,6 +15,9 @@ app = celery_app(settings().broker_url.get_secret_value(), settings().home)
 app.set_default()
 app.conf.beat_schedule = {
     "key rotations": every(2, "keys.rotate"),
+    "missing numbers": every(30, "audit.reconcile"),
+    "dead letters": every(60, "audit.revive"),
+    "coming months": every(86_400, "audit.months"),
     "expired logins": every(3600, "identity.sweep"),
     "holds that ran out": every(30, "scheduling.lapse"),
     "visits nobody came to": every(300, "scheduling.missed"),

@@ -22,6 +22,8 @@ class Act(StrEnum):
     LOGOUT = "logout"
     TOKEN = "token"  # noqa: S105 - a word, not a secret
     PASSWORD = "password"  # noqa: S105 - a word as well
+    VOID = "void"
+    PRUNE = "prune"
 
 
 class Failure(StrEnum):
@@ -38,6 +40,14 @@ class Origin:
     request_id: str
     network: str = ""
     client: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """An event's number among those of its producer, one run of one process (`records.audit.numbers`)."""
+
+    boot: UUID
+    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ class Event:
     id: UUID = field(default_factory=new_id)
     occurred_at: datetime = field(default_factory=now)
 
-    def body(self) -> bytes:
+    def body(self, stamp: Stamp | None = None) -> bytes:
         """Return the canonical JSON that is stored, hashed and sealed.
 
         RFC 8785: for ASCII keys and values that are strings, integers, booleans, null and arrays
@@ -90,6 +100,8 @@ class Event:
                 "rule": self.rule,
                 "policy_version": self.policy_version,
                 "break_glass": self.break_glass,
+                "boot": str(stamp.boot) if stamp else None,
+                "seq": stamp.seq if stamp else None,
             },
             option=orjson.OPT_SORT_KEYS,
         )

@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 
 from core.database import Database
+from core.ids import new_id
 
 ROLE: Final = "confide_ledger"
 """The database role of the writer: it may add events, and take what it added from the outbox."""
@@ -15,13 +16,17 @@ ROLE: Final = "confide_ledger"
 # No conflict target: naming one would need the right to read the ledger.
 _STORE: Final = """
 INSERT INTO audit.event (id, occurred_at, recorded_at, actor, action, outcome, purpose, patient,
-                         resource_type, resource_ids, break_glass, body)
+                         resource_type, resource_ids, break_glass, body, request_id, boot, seq)
 SELECT (j ->> 'id')::uuid, (j ->> 'occurred_at')::timestamptz, now(), (j ->> 'actor')::uuid,
        j ->> 'action', j ->> 'outcome', j ->> 'purpose', (j ->> 'patient')::uuid, j ->> 'resource_type',
        ARRAY(SELECT jsonb_array_elements_text(j -> 'resource_ids')::uuid),
-       (j ->> 'break_glass')::boolean, b
+       (j ->> 'break_glass')::boolean, b, j ->> 'request_id', (j ->> 'boot')::uuid, (j ->> 'seq')::bigint
 FROM (SELECT b, convert_from(b, 'UTF8')::jsonb AS j FROM unnest($1::bytea[]) AS given (b)) AS events
 ON CONFLICT DO NOTHING
+"""
+_REFUSED: Final = """
+INSERT INTO audit.quarantine (id, reason, events, digest, content, received_at)
+VALUES ($1, $2, $3, sha256($4), substr($4, 1, 65536), now())
 """
 _LEAVE: Final = "DELETE FROM audit.outbox WHERE event_id = ANY($1::uuid[])"
 
@@ -36,6 +41,12 @@ async def store(database: Database, bodies: Sequence[bytes]) -> None:
     async with database.bare() as connection, connection.transaction():
         await connection.execute(_STORE, bodies)
         await connection.execute(_LEAVE, ids)
+
+
+async def quarantine(database: Database, reason: str, events: int, content: bytes) -> None:
+    """Keep the beginning of a batch that was refused, for somebody to look at."""
+    async with database.bare() as connection:
+        await connection.execute(_REFUSED, new_id(), reason, events, content)
 
 
 def _checked(body: bytes) -> UUID:

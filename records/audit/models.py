@@ -26,7 +26,10 @@ class Outbox(SQLModel, table=True):
 
 
 class AuditEvent(SQLModel, table=True):
-    """An event in the ledger: `body` holds the exact bytes; the columns are derived, for queries."""
+    """An event in the ledger: `body` holds the exact bytes; the columns are derived, for queries.
+
+    A partition a month, by the id, which is a UUIDv7. `boot` and `seq` number the events of one run of one process.
+    """
 
     __tablename__ = "event"
     __table_args__ = (
@@ -36,7 +39,11 @@ class AuditEvent(SQLModel, table=True):
         Index("ix_event_patient", "patient", "id"),
         Index("ix_event_resource_ids", "resource_ids", postgresql_using="gin"),
         Index("ix_event_not_allowed", "id", postgresql_where=text("outcome <> 'allow'")),
-        {"schema": SCHEMA},
+        Index("ix_event_break_glass", "id", postgresql_where=text("break_glass")),
+        Index("ix_event_action", "action", "id"),
+        Index("ix_event_request", "request_id"),
+        Index("ix_event_number", "boot", "seq"),
+        {"schema": SCHEMA, "postgresql_partition_by": "RANGE (id)"},
     )
 
     id: UUID = Field(primary_key=True)
@@ -53,6 +60,9 @@ class AuditEvent(SQLModel, table=True):
     )
     break_glass: bool = False
     body: bytes
+    request_id: str = word()
+    boot: UUID | None = None
+    seq: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class Unsealed(SQLModel, table=True):

@@ -7,23 +7,26 @@ PostgreSQL has flushed it (group commit): thirty concurrent reads share one roun
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
 
-from core.database import Database
+from core.database import Database, when_undone
 from core.errors import Unavailable
 from records.audit.event import Event
 from records.audit.models import Outbox
-from records.base import Executor, add
+from records.audit.numbers import Numbers
+from records.base import add
 
 BATCH: Final = 200
 """Events in one INSERT at most."""
+LATER: Final = 1.0
+"""Seconds until numbers that came to nothing are declared void."""
 
 _INSERT = "INSERT INTO audit.outbox (event_id, body, created_at) SELECT i, b, now() FROM unnest($1::uuid[], $2::bytea[]) AS e (i, b)"
 
-_Entry = tuple[UUID, bytes]
+_Entry = tuple[UUID, int, bytes]
 _Waiting = tuple[list[_Entry], asyncio.Future[None]]
 
 log = structlog.get_logger()
@@ -35,6 +38,7 @@ class Trail:
     def __init__(self, database: Database, *, deadline: float = 1.0) -> None:
         self._database = database
         self._deadline = deadline
+        self._numbers = Numbers()
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -45,6 +49,7 @@ class Trail:
 
     async def stop(self) -> None:
         """Write what waits, then end."""
+        self._enqueue(*self._numbers.declare())
         while self._waiting:
             await self._flush()
         if self._writer:
@@ -53,8 +58,7 @@ class Trail:
 
     async def note(self, *events: Event) -> None:
         """Return once the events are durable; raise Unavailable when they are not within the deadline."""
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(([(e.id, e.body()) for e in events], written))
+        written = self._enqueue(*events)
         self._wake.set()
         # A timer of its own costs a read a tenth of what `asyncio.timeout` does.
         patience = asyncio.get_running_loop().call_later(self._deadline, _give_up, written)
@@ -63,9 +67,17 @@ class Trail:
         finally:
             patience.cancel()
 
-    async def note_within(self, session: Executor, *events: Event) -> None:
+    async def note_within(self, session: Any, *events: Event) -> None:
         """Write the events into the caller's own transaction."""
-        await add(session, *(Outbox(event_id=e.id, body=e.body()) for e in events))
+        entries = self._numbers.stamped(events)
+        when_undone(session, lambda: self._void(entries))
+        await add(session, *(Outbox(event_id=i, body=body) for i, _, body in entries))
+
+    def _enqueue(self, *events: Event) -> asyncio.Future[None]:
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if events:
+            self._waiting.append((self._numbers.stamped(events), written))
+        return written
 
     async def _write_for_ever(self) -> None:
         while True:
@@ -76,7 +88,10 @@ class Trail:
 
     async def _flush(self) -> None:
         batch = self._take()
-        failure = await self._store([entry for entries, _ in batch for entry in entries])
+        entries = [entry for entries, _ in batch for entry in entries]
+        failure = await self._store(entries)
+        if failure:
+            self._void(entries)
         for _, written in batch:
             if written.done():
                 continue
@@ -93,7 +108,7 @@ class Trail:
         return batch
 
     async def _store(self, entries: list[_Entry]) -> Unavailable | None:
-        ids, bodies = [e[0] for e in entries], [e[1] for e in entries]
+        ids, bodies = [e[0] for e in entries], [e[2] for e in entries]
         try:
             async with asyncio.timeout(self._deadline), self._database.bare() as connection:
                 await connection.execute(_INSERT, ids, bodies)
@@ -101,6 +116,16 @@ class Trail:
             log.error("audit trail did not write", events=len(ids), error=type(error).__name__)
             return _silent()
         return None
+
+    def _void(self, entries: list[_Entry]) -> None:
+        """Declare numbers void a moment later: nobody waits for that, and the database may be away."""
+        self._numbers.void += [number for _, number, _ in entries]
+        asyncio.get_running_loop().call_later(LATER, self._declare)
+
+    def _declare(self) -> None:
+        written = self._enqueue(*self._numbers.declare())
+        written.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._wake.set()
 
 
 def _silent() -> Unavailable:

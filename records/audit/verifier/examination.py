@@ -16,8 +16,10 @@ from core.transparency.tiles import HEIGHT
 from records.audit.verifier.findings import Kind, Report
 
 Nodes = Mapping[tuple[int, int], bytes]
-_IDS: Final = ("id", "actor", "patient")
-_WORDS: Final = ("action", "outcome", "purpose", "resource_type", "break_glass")
+_IDS: Final = ("id", "actor", "patient", "boot")
+_WORDS: Final = (
+    "action", "outcome", "purpose", "resource_type", "break_glass", "request_id", "seq",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,8 @@ class Examination:
 def misfits(body: bytes, columns: Mapping[str, Any]) -> list[str]:
     """Return the names of the columns that do not say what the event's bytes say."""
     event = json.loads(body)
-    expected: dict[str, Any] = {name: event[name] for name in _WORDS}
-    expected |= {name: event[name] and UUID(event[name]) for name in _IDS}
+    expected: dict[str, Any] = {name: event.get(name) for name in _WORDS}
+    expected |= {name: UUID(event[name]) if event.get(name) else None for name in _IDS}
     expected["resource_ids"] = [UUID(each) for each in event["resource_ids"]]
     expected["occurred_at"] = datetime.fromisoformat(event["occurred_at"]).astimezone(UTC)
     return [n for n, value in columns.items() if n in expected and value != expected[n]]
