@@ -10,12 +10,15 @@ from api.middleware import Envelope
 from api.oauth import routes as oauth
 from api.switchboard import Switchboard
 from api.v1 import (
+    access,
     accounts,
+    alerts,
     appointments,
     audit,
     clients,
     doctors,
     erasure,
+    exports,
     holds,
     keys,
     locations,
@@ -56,6 +59,9 @@ MODULES = (
     record_life,
     audit,
     sealed,
+    access,
+    exports,
+    alerts,
     policies,
     keys,
     erasure,

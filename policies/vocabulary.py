@@ -61,6 +61,7 @@ class ResourceType(StrEnum):
     CLIENT = "client"
     POLICY = "policy"
     AUDIT_EVENT = "audit_event"
+    ALERT = "alert"
     KEY = "key"
 
 
@@ -104,6 +105,9 @@ EVERY_ROLE = frozenset(Role) - {Role.CLOCKWORK}
 """Everybody with an account."""
 UNNAMED = frozenset({Role.PATIENT})
 """Roles whose holders' accounts carry no name in clear."""
+
+KEEPERS: frozenset[Role] = frozenset({Role.ADMIN})
+"""Who runs the system, and has no business with what it holds of patients."""
 
 # Names that stand for several roles in a rule; a role stands for itself.
 ROLE_GROUPS: Mapping[str, frozenset[Role]] = {

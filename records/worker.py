@@ -6,6 +6,7 @@ a hold that ran out) and does some of it, so a lost, late or doubled wake-up doe
 
 import records.audit.tasks
 import records.custody.tasks
+import records.compliance.tasks
 import records.identity.tasks
 import records.scheduling.tasks  # noqa: F401 - the imports register the tasks
 from core.broker import celery_app, every
@@ -17,6 +18,8 @@ app.conf.beat_schedule = {
     "key rotations": every(2, "keys.rotate"),
     "missing numbers": every(30, "audit.reconcile"),
     "dead letters": every(60, "audit.revive"),
+    "exports": every(3, "compliance.gather"),
+    "alerts": every(60, "compliance.look"),
     "coming months": every(86_400, "audit.months"),
     "expired logins": every(3600, "identity.sweep"),
     "holds that ran out": every(30, "scheduling.lapse"),

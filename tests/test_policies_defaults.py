@@ -109,6 +109,10 @@ CASES = """
   admin         read    appointment   team                           deny  -
   admin         read    audit_event   foreign                        deny  -
   doctor        read    audit_event   author                         deny  -
+  patient       read    audit_event   self                           deny  -
+  patient       search  audit_event   foreign                        deny  -
+  patient       search  audit_event   unknown                        deny  -
+  admin         read    alert         foreign                        deny  -
   admin         publish policy        author draft                   deny  -
   admin         update  policy        foreign draft                  deny  -
   compliance    publish policy        foreign draft                  deny  -
@@ -191,6 +195,9 @@ CASES = """
   admin         publish policy        foreign draft                  allow policy-publish
   admin         publish policy        author published               allow policy-publish
   compliance    search  audit_event   foreign                        allow audit-read
+  compliance    export  audit_event   foreign                        allow audit-read
+  compliance    update  alert         foreign                        allow alert-review
+  patient       search  audit_event   self                           allow audit-self
   admin         create  key           foreign                        allow key-admin
   admin         import  record        foreign                        allow import-admin
   admin         import  patient       foreign                        allow import-admin
@@ -205,7 +212,7 @@ REACH = """
   admin         service: create read search update, location: create read search update
   admin         slot: read search, schedule: create delete read search update
   admin         key: create read search, policy: create publish read search update
-  compliance    audit_event: read search, doctor: read search, policy: read search
+  compliance    audit_event: export read search, alert: read search update, doctor: read search, policy: read search
   compliance    service: read search, location: read search, slot: read search, schedule: read search
   doctor        appointment: attend book cancel override read retract search update, coverage: read search
   doctor        waitlist: create read search update
@@ -221,6 +228,7 @@ REACH = """
   patient       waitlist: cancel create read search
   patient       service: read search, location: read search, slot: read search
   patient       doctor: read search, patient: read search, record: read search
+  patient       audit_event: search
   receptionist  service: read search, location: read search, slot: read search
   receptionist  schedule: create delete read search update
   receptionist  waitlist: cancel create read search update

@@ -53,6 +53,7 @@ async def get_events(
     resource_id: UUID | None = None,
     purpose: Purpose | None = None,
     break_glass: bool | None = None,
+    request_id: Annotated[str | None, Query(max_length=64)] = None,
     since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
     until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
 ) -> Response:
@@ -66,6 +67,7 @@ async def get_events(
         resource_id,
         purpose,
         break_glass,
+        request_id,
         since,
         until,
     )

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final
 
 from core.database import Database
@@ -59,22 +60,16 @@ async def inspect(
 
 async def export(database: Database, key: Key, target: Path) -> int:
     """Write the whole log as a bundle; return how many events are in it."""
-    draft = target.with_name(target.name + ".entries")
     count = 0
-    try:
+    with TemporaryFile(dir=target.parent) as lines, target.open("wb") as file:
         async with _snapshot(database) as connection:
             notes = [r["note"] for r in await connection.fetch(_NOTES)]
-            with draft.open("w") as lines:
-                async for row in connection.cursor(_LEAVES, prefetch=_AHEAD):
-                    entry = row["leaf_index"], str(row["event_id"]), row["leaf_hash"], row["body"]
-                    lines.write(bundle.line(*entry))
-                    count += 1
-        with target.open("wb") as file:
-            bundle.write(
-                file, key=str(key), notes=notes, entries=draft, whole=True, about={"size": count}
-            )
-    finally:
-        draft.unlink(missing_ok=True)
+            async for row in connection.cursor(_LEAVES, prefetch=_AHEAD):
+                entry = row["leaf_index"], str(row["event_id"]), row["leaf_hash"], row["body"]
+                lines.write(bundle.line(*entry).encode())
+                count += 1
+        about = {"size": count}
+        bundle.write(file, key=str(key), notes=notes, entries=lines, whole=True, about=about)
     return count
 
 

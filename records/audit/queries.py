@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID
 
 import orjson
@@ -29,6 +29,7 @@ class Filters:
     resource_id: UUID | None = None
     purpose: str | None = None
     break_glass: bool | None = None
+    request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -36,6 +37,36 @@ class Filters:
         """Return the WHERE terms of the restrictions given."""
         given = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
         return [_TERMS.get(name, _equal(name))(value) for name, value in given.items()]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the restrictions given, as JSON can hold them."""
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {n: _plain(v) for n, v in given.items() if v is not None}
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Self:
+        """Return what `as_json` was called on."""
+        return cls(**{name: _READ.get(name, _same)(value) for name, value in stored.items()})
+
+
+def _plain(value: Any) -> Any:
+    return (
+        value.isoformat()
+        if isinstance(value, datetime)
+        else str(value)
+        if isinstance(value, UUID)
+        else value
+    )
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_READ: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("actor", "patient", "resource_id"), UUID),
+    **dict.fromkeys(("since", "until"), datetime.fromisoformat),
+}
 
 
 def _equal(name: str) -> Any:

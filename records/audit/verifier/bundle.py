@@ -27,11 +27,11 @@ def write(
     *,
     key: str,
     notes: Iterable[str],
-    entries: Path,
+    entries: IO[bytes],
     whole: bool,
     about: dict[str, Any],
 ) -> None:
-    """Write a bundle; `entries` is the file of the entries, one a line."""
+    """Write a bundle; `entries` is a file of the entries, one a line, written to its end."""
     manifest = {"format": "confide-audit-bundle/1", "whole": whole, **about}
     parts = {
         "manifest.json": json.dumps(manifest, indent=2),
@@ -43,7 +43,10 @@ def write(
             info = tarfile.TarInfo(name)
             info.size = len(text.encode())
             tar.addfile(info, BytesIO(text.encode()))
-        tar.add(entries, "entries.ndjson", filter=_anonymous)
+        info = tarfile.TarInfo("entries.ndjson")
+        info.size = entries.tell()
+        entries.seek(0)
+        tar.addfile(info, entries)
 
 
 def line(
@@ -114,10 +117,3 @@ def _part(tar: tarfile.TarFile, name: str) -> IO[bytes]:
     if file is None:
         raise NoBundle(f"{name} is missing")
     return file
-
-
-def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Leave out who wrote the file, and where."""
-    info.uid = info.gid = 0
-    info.uname = info.gname = ""
-    return info

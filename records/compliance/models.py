@@ -1,0 +1,96 @@
+"""What those who check the trail make of it: exports, and alerts with what became of them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import UUID as PGUUID
+from sqlmodel import Field, SQLModel
+
+from records.audit.models import SCHEMA
+from records.base import Row, moment, one_of, word
+
+
+class ExportState(StrEnum):
+    """How far an export is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class AlertState(StrEnum):
+    """What has become of an alert."""
+
+    OPEN = "open"
+    ASSIGNED = "assigned"
+    RESOLVED = "resolved"
+
+
+class Resolution(StrEnum):
+    """What a review of an alert came to."""
+
+    JUSTIFIED = "justified"
+    VIOLATION = "violation"
+    FALSE_ALARM = "false-alarm"
+    FIXED = "fixed"
+
+
+class Export(Row, table=True):
+    """Events somebody asked for, gathered in the background with their proofs; gone after a day."""
+
+    __tablename__ = "export"
+    __table_args__ = (one_of("state", ExportState), {"schema": SCHEMA})
+
+    requested_by: UUID
+    filters: dict[str, Any] = Field(sa_type=JSONB)
+    state: ExportState = word(ExportState.QUEUED)
+    total: int = 0
+    done: int = 0
+    checkpoint: str = word("")
+    created_at: datetime = moment(default=True)
+    expires_at: datetime = moment()
+
+
+class ExportPart(SQLModel, table=True):
+    """Some thousand lines of an export."""
+
+    __tablename__ = "export_part"
+    __table_args__ = ({"schema": SCHEMA},)
+
+    export_id: UUID = Field(primary_key=True)
+    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    lines: bytes
+
+
+class Alert(Row, table=True):
+    """Something in the trail that a rule finds worth a look. `key` keeps the same thing from being told twice."""
+
+    __tablename__ = "alert"
+    __table_args__ = (
+        UniqueConstraint("rule", "key"),
+        one_of("state", AlertState),
+        CheckConstraint("(state = 'resolved') = (resolution IS NOT NULL)", name="resolved"),
+        Index("ix_alert_state", "state", "id"),
+        {"schema": SCHEMA},
+    )
+
+    rule: str = word()
+    key: str = word()
+    actor: UUID | None = None
+    patient: UUID | None = None
+    events: list[UUID] = Field(
+        default_factory=list, sa_type=ARRAY(PGUUID(as_uuid=True)), nullable=False
+    )
+    count: int = 1
+    state: AlertState = word(AlertState.OPEN)
+    assignee: UUID | None = None
+    resolution: Resolution | None = word(None)
+    reason: str | None = word(None)
+    version: int = 1
+    found_at: datetime = moment(default=True)
+    resolved_at: datetime | None = moment(nullable=True)

@@ -1,0 +1,149 @@
+# ruff: noqa: S608 - the queries are put together from constants
+"""The rules that look for snooping (R1 to R13): each a query over the last day of the trail and what the clinic knows.
+
+A query returns `key` (the same thing is told once), `actor`, `patient`, `events` and `count`. Who works here and who treats
+is said by the policy's vocabulary: `$1` is staff, `$2` clinicians, `$3` who runs the system.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+_READS: Final = "action IN ('read', 'search') AND outcome = 'allow' AND patient IS NOT NULL"
+_RECENT: Final = """
+WITH recent AS (
+  SELECT id, occurred_at, actor, action, outcome, patient, resource_type, break_glass, request_id,
+    ARRAY(SELECT jsonb_array_elements_text(j -> 'roles')) AS roles, (j ->> 'session')::uuid AS session
+  FROM (SELECT *, convert_from(body, 'UTF8')::jsonb AS j FROM audit.event
+        WHERE id > audit.lowest_id(now() - interval '25 hours')) AS day),
+known AS (SELECT $1::text[] AS staff, $2::text[] AS clinicians, $3::text[] AS keepers)
+"""
+_TOLD: Final = "(array_agg(id ORDER BY id))[1:50] AS events, count(*)::int AS count"
+
+_STRANGER: Final = f"""
+SELECT concat_ws('/', actor, patient, occurred_at::date) AS key, actor, patient, {_TOLD}
+FROM recent, known WHERE {_READS} AND NOT break_glass AND roles && clinicians
+AND resource_type IN ('patient', 'record', 'appointment', 'coverage')
+AND NOT EXISTS (
+  SELECT FROM care_team AS t LEFT JOIN account AS a ON a.id = recent.actor
+  WHERE t.patient_id = recent.patient AND (t.account_id = a.id OR t.doctor_id = a.doctor_id)
+  AND occurred_at BETWEEN t.valid_from - interval '90 days' AND coalesce(t.valid_until, now()) + interval '90 days')
+AND NOT EXISTS (
+  SELECT FROM appointment AS v JOIN account AS a ON a.id = recent.actor AND a.doctor_id = v.doctor_id
+  WHERE v.patient_id = recent.patient AND v.status NOT IN ('proposed', 'waitlist', 'cancelled', 'entered-in-error')
+  AND v.starts_at BETWEEN occurred_at - interval '90 days' AND occurred_at + interval '90 days')
+AND NOT EXISTS (SELECT FROM record WHERE patient_id = recent.patient AND author_id = recent.actor)
+GROUP BY actor, patient, occurred_at::date
+"""
+_COLLEAGUE: Final = f"""
+SELECT concat_ws('/', recent.actor, recent.patient, occurred_at::date) AS key, recent.actor, recent.patient,
+  (array_agg(recent.id ORDER BY recent.id))[1:50] AS events, count(*)::int AS count
+FROM known, recent JOIN account AS a ON a.patient_id = recent.patient
+WHERE {_READS} AND recent.roles && staff AND a.roles && staff AND a.id <> recent.actor
+GROUP BY recent.actor, recent.patient, occurred_at::date
+"""
+_MANY: Final = f"""
+SELECT concat_ws('/', actor, date_trunc('hour', occurred_at)) AS key, actor, NULL::uuid AS patient, {_TOLD}
+FROM recent WHERE {_READS} AND action = 'read' GROUP BY actor, date_trunc('hour', occurred_at)
+HAVING count(DISTINCT patient) > 60
+"""
+# Median and median deviation are not moved by the one who is looked for.
+_FAR_ABOVE: Final = f"""
+, daily AS (
+  SELECT actor, roles, count(DISTINCT patient) AS seen, (array_agg(id ORDER BY id))[1:50] AS events
+  FROM recent, known WHERE {_READS} AND action = 'read' AND roles && staff GROUP BY actor, roles),
+middle AS (SELECT roles, percentile_cont(0.5) WITHIN GROUP (ORDER BY seen) AS usual, count(*) AS peers
+  FROM daily GROUP BY roles),
+spread AS (SELECT roles, percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(seen - usual)) AS deviation
+  FROM daily JOIN middle USING (roles) GROUP BY roles)
+SELECT concat_ws('/', 'peers', actor, now()::date) AS key, actor, NULL::uuid AS patient, events, seen::int AS count
+FROM daily JOIN middle USING (roles) JOIN spread USING (roles)
+WHERE peers >= 5 AND seen >= 20 AND seen > usual + 4 * 1.4826 * greatest(deviation, 1)
+"""
+_OFF_SHIFT: Final = f"""
+SELECT concat_ws('/', actor, occurred_at::date) AS key, actor, NULL::uuid AS patient, {_TOLD}
+FROM recent JOIN LATERAL (SELECT doctor_id FROM account WHERE account.id = recent.actor) AS a ON true
+WHERE {_READS} AND resource_type = 'record'
+AND EXISTS (SELECT FROM schedule AS s WHERE s.doctor_id = a.doctor_id
+  AND occurred_at::date BETWEEN s.valid_from AND coalesce(s.valid_until, 'infinity'))
+AND NOT EXISTS (SELECT FROM schedule AS s WHERE s.doctor_id = a.doctor_id
+  AND s.weekday = extract(isodow FROM occurred_at AT TIME ZONE s.time_zone)
+  AND extract(epoch FROM (occurred_at AT TIME ZONE s.time_zone)::time)
+    BETWEEN extract(epoch FROM s.start_time) - 7200
+    AND CASE WHEN s.end_time <= s.start_time THEN 86400 ELSE extract(epoch FROM s.end_time) END + 7200)
+GROUP BY actor, occurred_at::date
+"""
+_ENUMERATION: Final = f"""
+, refused AS (
+  SELECT *, count(*) OVER (PARTITION BY actor ORDER BY occurred_at
+    RANGE BETWEEN interval '5 minutes' PRECEDING AND CURRENT ROW) AS lately
+  FROM recent WHERE outcome = 'deny' AND actor IS NOT NULL)
+SELECT concat_ws('/', actor, date_trunc('hour', occurred_at)) AS key, actor, NULL::uuid AS patient, {_TOLD}
+FROM refused GROUP BY actor, date_trunc('hour', occurred_at) HAVING max(lately) >= 20
+"""
+_FISHING: Final = """
+SELECT concat_ws('/', actor, date_trunc('hour', occurred_at)) AS key, actor, NULL::uuid AS patient,
+  (array_agg(id ORDER BY id) FILTER (WHERE action = 'search'))[1:50] AS events,
+  count(DISTINCT request_id) FILTER (WHERE action = 'search')::int AS count
+FROM recent WHERE outcome = 'allow' AND resource_type IN ('patient', 'record') AND actor IS NOT NULL
+GROUP BY actor, date_trunc('hour', occurred_at)
+HAVING count(DISTINCT request_id) FILTER (WHERE action = 'search')
+  > 15 * greatest(count(*) FILTER (WHERE action = 'read'), 1)
+"""
+_LONG_GONE: Final = f"""
+SELECT concat_ws('/', actor, recent.patient, occurred_at::date) AS key, actor, recent.patient,
+  (array_agg(recent.id ORDER BY recent.id))[1:50] AS events, count(*)::int AS count
+FROM known, recent JOIN patient AS p ON p.id = recent.patient
+WHERE {_READS} AND roles && staff AND NOT p.active AND p.updated_at < occurred_at - interval '30 days'
+GROUP BY actor, recent.patient, occurred_at::date
+"""
+_ENDED: Final = f"""
+SELECT concat_ws('/', actor, session) AS key, actor, NULL::uuid AS patient, {_TOLD}
+FROM recent WHERE outcome = 'allow' AND action NOT IN ('login', 'logout', 'token')
+AND (EXISTS (SELECT FROM oauth_session AS s WHERE s.id = recent.session AND s.revoked_at < occurred_at - interval '5 seconds'))
+GROUP BY actor, session
+"""
+_ONESELF: Final = f"""
+SELECT concat_ws('/', actor, patient, occurred_at::date) AS key, actor, patient, {_TOLD}
+FROM recent, known WHERE {_READS} AND roles && staff
+AND EXISTS (SELECT FROM account AS a WHERE a.id = recent.actor AND a.patient_id = recent.patient)
+GROUP BY actor, patient, occurred_at::date
+"""
+_IN_CHARGE: Final = f"""
+SELECT concat_ws('/', actor, patient, occurred_at::date) AS key, actor, patient, {_TOLD}
+FROM recent, known WHERE {_READS} AND resource_type IN ('patient', 'record', 'coverage') AND roles <@ keepers
+GROUP BY actor, patient, occurred_at::date
+"""
+_MISSING: Final = """
+SELECT concat_ws('/', 'gap', boot, first) AS key, NULL::uuid AS actor, NULL::uuid AS patient,
+  '{}'::uuid[] AS events, (last - first + 1)::int AS count FROM audit.gap WHERE closed_at IS NULL
+UNION ALL
+SELECT concat_ws('/', 'quarantine', id), NULL, NULL, '{}', events FROM audit.quarantine
+UNION ALL
+SELECT concat_ws('/', 'seal', date_trunc('hour', min(since))), NULL, NULL, '{}', count(*)::int
+FROM audit.unsealed WHERE since < now() - interval '30 seconds' HAVING count(*) > 0
+"""
+
+RULES: Final[Mapping[str, tuple[str, ...]]] = {
+    "R1": (_RECENT + _STRANGER,),
+    "R3": (_RECENT + _COLLEAGUE,),
+    "R5": (_RECENT + _MANY, _RECENT + _FAR_ABOVE),
+    "R7": (_RECENT + _OFF_SHIFT,),
+    "R8": (_RECENT + _ENUMERATION,),
+    "R9": (_RECENT + _FISHING,),
+    "R10": (_RECENT + _LONG_GONE,),
+    "R11": (_RECENT + _ENDED,),
+    "R12": (_RECENT + _ONESELF, _RECENT + _IN_CHARGE),
+    "R13": (_MISSING,),
+}
+MEANING: Final[Mapping[str, str]] = {
+    "R1": "read without a treatment relation within 90 days",
+    "R3": "read the data of a colleague",
+    "R5": "read many more patients than peers, or more than 60 in an hour",
+    "R7": "read records more than two hours outside working hours",
+    "R8": "refused 20 times or more within five minutes",
+    "R9": "more than 15 searches for each record opened",
+    "R10": "read a patient who has been inactive for more than 30 days",
+    "R11": "acted with a login that had ended",
+    "R12": "read one's own chart as staff, or patients' data as an administrator",
+    "R13": "events are missing, were refused, or are not sealed",
+}

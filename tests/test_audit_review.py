@@ -1,0 +1,283 @@
+"""What those who check make of the trail: exports with proofs, reports to patients, alerts with a review."""
+
+import csv
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from core.clock import now
+from core.ids import new_id
+from core.transparency.notes import Key
+from core.transparency.proofs import Proof
+from policies.vocabulary import Outcome, ResourceType
+from records.audit.event import Event, Origin
+from records.audit.sealer import VERIFIER_KEY
+from records.audit.verifier import bundle
+from records.audit.verifier.findings import Kind, Verdict
+from records.compliance.alerts import look
+from records.compliance.exports import gather
+from tests.apis import Api, serve
+from tests.sealing import drain, event, filled, seal, store
+
+V1 = "/v1/audit"
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serve(database_url, tmp_path) as api:
+        yield api
+
+
+async def test_events_are_found_by_the_request_that_made_them(api: Api, database_url: str):
+    read = await api.get(api.people.adams, f"/v1/records/{api.people.record.id}")
+    await drain(database_url)
+    asked = f"{V1}/events?request_id={read.headers['X-Request-Id']}"
+    (found,) = (await api.get(api.people.compliance, asked)).json()["items"]
+    assert (found["action"], found["resource_id"]) == ("read", str(api.people.record.id))
+    narrower = asked + f"&actor={api.people.adams.subject.id}&outcome=deny"
+    assert (await api.get(api.people.compliance, narrower)).json()["items"] == []
+
+
+async def report(api: Api, me: Any, query: str = "") -> Any:
+    path = f"/v1/patients/{api.people.patient_id}/access-report{query}"
+    return await api.get(me, path)
+
+
+async def test_a_patient_sees_who_saw_their_record_and_can_prove_it(
+    api: Api, database_url: str, tmp_path: Path
+):
+    await api.get(api.people.adams, f"/v1/records/{api.people.record.id}")
+    await api.get(api.people.baker, f"/v1/records/{api.people.record.id}")
+    await drain(database_url)
+    await seal(database_url, tmp_path)
+    seen = (await report(api, api.people.patient)).json()
+    assert seen["items"][0]["actor_name"] == "Test Adams"
+    assert seen["items"][0]["resource_ids"] == [str(api.people.record.id)]
+    assert {i["outcome"] for i in seen["items"]} == {"allow"}
+    adams = next(s for s in seen["summary"] if s["actor_name"] == "Test Adams")
+    assert adams["times"] == sum(i["actor_name"] == "Test Adams" for i in seen["items"])
+    key = Key.parse((tmp_path / VERIFIER_KEY).read_text())
+    for item in seen["items"]:
+        path = f"/v1/patients/{api.people.patient_id}/access-report/{item['event_id']}/proof"
+        proof = Proof.parse((await api.get(api.people.patient, path)).text)
+        assert proof.index == item["leaf_index"]
+        assert proof.holds(item["entry"].encode(), key)
+    everything = (await report(api, api.people.compliance, "?refused=true&limit=100")).json()
+    assert "Test Baker" in {i["actor_name"] for i in everything["items"]}
+
+
+async def test_an_access_report_is_for_the_patient_and_compliance_alone(api: Api):
+    for who in (api.people.adams, api.people.nurse, api.people.reception, api.people.admin):
+        assert (await report(api, who)).status_code == 404
+    foreign = await api.get(api.people.patient, f"/v1/patients/{new_id()}/access-report")
+    assert foreign.status_code == 404
+    assert (await api.get(api.people.patient, f"{V1}/events")).status_code == 403
+
+
+async def test_another_patients_act_has_no_proof_in_ones_report(
+    api: Api, database_url: str, tmp_path: Path
+):
+    (foreign,) = await filled(database_url, tmp_path, 1)
+    path = f"/v1/patients/{api.people.patient_id}/access-report/{foreign.id}/proof"
+    assert (await api.get(api.people.patient, path)).status_code == 404
+
+
+async def exported(api: Api, url: str, home: Path, wanted: dict[str, Any]) -> str:
+    await drain(url)
+    await seal(url, home)
+    me = api.people.compliance
+    asked = await api.post(me, f"{V1}/exports", wanted)
+    assert asked.status_code == 202
+    where = asked.headers["Location"]
+    assert (await api.get(me, where)).status_code == 202
+    assert (await api.get(me, f"{where}/file")).status_code == 409
+    await gather(api.clinic.database)
+    done = (await api.get(me, where)).json()
+    assert done["state"] == "done"
+    assert done["done"] == done["total"] > 0
+    assert set(done["files"]) == {"ndjson", "csv", "bundle"}
+    return where
+
+
+async def test_an_export_holds_what_was_asked_for_and_proves_it(
+    api: Api, database_url: str, tmp_path: Path
+):
+    wanted = {"patient": str(api.people.patient_id), "from": "2020-01-01T00:00:00Z"}
+    where = await exported(api, database_url, tmp_path, wanted)
+    me = api.people.compliance
+    lines = (await api.get(me, f"{where}/file")).text.splitlines()
+    assert {json.loads(line)["patient"] for line in lines} == {str(api.people.patient_id)}
+    tar = tmp_path / "export.tar"
+    tar.write_bytes((await api.get(me, f"{where}/file?form=bundle")).content)
+    report = bundle.verify(tar)
+    assert (report.verdict, report.size) == (Verdict.GOOD, len(lines))
+    tar.write_bytes(
+        tar.read_bytes().replace(b'\\"outcome\\":\\"allow\\"', b'\\"outcome\\":\\"error\\"', 1)
+    )
+    first = bundle.verify(tar).first()
+    assert first
+    assert first.kind is Kind.PROOF
+
+
+async def test_no_cell_of_a_csv_is_a_formula(api: Api, database_url: str, tmp_path: Path):
+    evil = event(origin=Origin("=cmd|' /C calc'!A0", "@SUM(1)"))
+    await store(database_url, evil)
+    where = await exported(api, database_url, tmp_path, {"request_id": "@SUM(1)"})
+    text = (await api.get(api.people.compliance, f"{where}/file?form=csv")).text
+    (row,) = csv.DictReader(StringIO(text))
+    assert row["id"] == str(evil.id)
+    assert row["endpoint"].startswith("'=")
+    assert row["request_id"].startswith("'@")
+
+
+async def test_an_export_is_gone_after_a_day(api: Api, database_url: str, tmp_path: Path):
+    where = await exported(api, database_url, tmp_path, {})
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("UPDATE audit.export SET expires_at = now() - interval '1 second'")
+    assert (await api.get(api.people.compliance, f"{where}/file")).status_code == 404
+    await gather(api.clinic.database)
+    assert await connection.fetchval("SELECT count(*) FROM audit.export_part") == 0
+    await connection.close()
+
+
+async def test_exports_and_alerts_are_for_compliance_alone(api: Api):
+    for who in (api.people.adams, api.people.admin, api.people.patient):
+        assert (await api.post(who, f"{V1}/exports", {})).status_code == 403
+        assert (await api.get(who, f"{V1}/exports/{new_id()}")).status_code == 403
+        assert (await api.get(who, f"{V1}/alerts")).status_code == 403
+
+
+def by(me: Any, **changes: Any) -> Event:
+    defaults = {"actor": me.subject.id, "roles": tuple(me.subject.roles)}
+    return event(**(defaults | changes))
+
+
+async def alerts(api: Api, url: str, rule: str, *events: Event) -> list[dict[str, Any]]:
+    await store(url, *events)
+    await look(api.clinic.database)
+    await look(api.clinic.database)
+    answer = await api.get(api.people.compliance, f"{V1}/alerts?rule={rule}")
+    return list(answer.json()["items"])
+
+
+async def test_r1_reading_without_a_treatment_relation(api: Api, database_url: str):
+    patient = api.people.patient_id
+    strange = by(api.people.baker, patient=patient)
+    (found,) = await alerts(api, database_url, "R1", strange, by(api.people.adams, patient=patient))
+    assert (found["actor"], found["events"]) == (
+        str(api.people.baker.subject.id),
+        [str(strange.id)],
+    )
+    assert (found["patient"], found["count"], found["state"]) == (str(patient), 1, "open")
+
+
+async def test_r3_reading_the_data_of_a_colleague(api: Api, database_url: str):
+    await _is_patient(database_url, api.people.nurse.subject.id, api.people.patient_id)
+    read = by(api.people.adams, patient=api.people.patient_id)
+    (found,) = await alerts(api, database_url, "R3", read)
+    assert found["events"] == [str(read.id)]
+
+
+async def _is_patient(url: str, account: Any, patient: Any) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("UPDATE account SET patient_id = $2 WHERE id = $1", account, patient)
+    await connection.close()
+
+
+async def test_r5_reading_more_than_sixty_patients_in_an_hour(api: Api, database_url: str):
+    hour = now().replace(minute=0, second=0, microsecond=0)
+    at = {"occurred_at": hour}
+    few = [by(api.people.nurse, **at) for _ in range(60)]
+    many = [by(api.people.baker, **at) for _ in range(61)]
+    (found,) = await alerts(api, database_url, "R5", *few, *many)
+    assert (found["actor"], found["count"]) == (str(api.people.baker.subject.id), 61)
+
+
+async def test_r8_being_refused_twenty_times_in_five_minutes(api: Api, database_url: str):
+    start = now().replace(minute=10, second=0, microsecond=0)
+    slow = [
+        by(api.people.nurse, outcome=Outcome.DENY, occurred_at=start + timedelta(seconds=20 * i))
+        for i in range(20)
+    ]
+    fast = [
+        by(api.people.baker, outcome=Outcome.DENY, occurred_at=start + timedelta(seconds=15 * i))
+        for i in range(20)
+    ]
+    (found,) = await alerts(api, database_url, "R8", *slow, *fast)
+    assert found["actor"] == str(api.people.baker.subject.id)
+    assert set(found["events"]) == {str(e.id) for e in fast}
+
+
+async def test_r9_searching_much_and_opening_little(api: Api, database_url: str):
+    searches = [
+        by(api.people.reception, action="search", resource_type=ResourceType.PATIENT)
+        for _ in range(16)
+    ]
+    fine = [by(api.people.nurse, action="search") for _ in range(15)]
+    (found,) = await alerts(api, database_url, "R9", *searches, *fine)
+    assert (found["actor"], found["count"]) == (str(api.people.reception.subject.id), 16)
+
+
+async def test_r12_reading_ones_own_chart_or_patients_as_an_administrator(
+    api: Api, database_url: str
+):
+    await _is_patient(database_url, api.people.nurse.subject.id, api.people.patient_id)
+    own = by(api.people.nurse, patient=api.people.patient_id)
+    admin = by(api.people.admin)
+    found = await alerts(api, database_url, "R12", own, admin, by(api.people.baker))
+    assert {a["events"][0] for a in found} == {str(own.id), str(admin.id)}
+
+
+async def test_r13_missing_numbers_and_refused_batches(api: Api, database_url: str):
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "INSERT INTO audit.gap VALUES (gen_random_uuid(), 3, 4, now(), NULL);"
+        "INSERT INTO audit.quarantine VALUES (gen_random_uuid(), 'forged', 7, '', '', now())"
+    )
+    await connection.close()
+    found = await alerts(api, database_url, "R13")
+    assert sorted(a["count"] for a in found) == [2, 7]
+
+
+async def test_an_ordinary_day_raises_no_alert(api: Api, database_url: str):
+    await api.get(api.people.adams, f"/v1/records/{api.people.record.id}")
+    await api.get(api.people.patient, f"/v1/records/{api.people.record.id}")
+    await api.get(api.people.reception, "/v1/patients")
+    await drain(database_url)
+    await look(api.clinic.database)
+    found = await api.get(api.people.compliance, f"{V1}/alerts")
+    assert found.json()["items"] == []
+
+
+async def test_an_alert_is_assigned_and_resolved_once_with_a_reason(api: Api, database_url: str):
+    (alert,) = await alerts(
+        api, database_url, "R1", by(api.people.baker, patient=api.people.patient_id)
+    )
+    me, path = api.people.compliance, f"{V1}/alerts/{alert['id']}"
+    taken = (await api.post(me, f"{path}/assign", {})).json()
+    assert (taken["state"], taken["assignee"]) == ("assigned", str(me.subject.id))
+    assert (await api.post(me, f"{path}/resolve", {"resolution": "justified"})).status_code == 422
+    review = {"resolution": "violation", "reason": "no order, no referral"}
+    assert (await api.post(me, f"{path}/resolve", review)).json()["state"] == "resolved"
+    again = await api.post(me, f"{path}/resolve", review)
+    assert (again.status_code, again.json()["code"]) == (409, "alert-resolved")
+    await look(api.clinic.database)
+    assert (await api.get(me, path)).json()["resolution"] == "violation"
+    await drain(database_url)
+    acts = await api.get(me, f"{V1}/events?resource_id={alert['id']}&action=update")
+    assert len(acts.json()["items"]) == 2  # what came too late rolled back, event and all
+
+
+async def test_nobody_reviews_an_alert_about_themselves(api: Api, database_url: str):
+    me = api.people.compliance
+    (alert,) = await alerts(
+        api, database_url, "R8", *(by(me, outcome=Outcome.DENY) for _ in range(20))
+    )
+    answer = await api.post(me, f"{V1}/alerts/{alert['id']}/assign", {})
+    assert (answer.status_code, answer.json()["code"]) == (409, "own-alert")
