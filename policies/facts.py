@@ -88,6 +88,7 @@ _WITH_STATUS: Final = frozenset(
         ResourceType.RECORD,
         ResourceType.ACCOUNT,
         ResourceType.POLICY,
+        ResourceType.DISCLOSURE,
     }
 )
 
@@ -109,7 +110,9 @@ SCHEMA: Final[Mapping[tuple[str, str], Attribute]] = {
     ("sub", "clearances"): Attribute(Kind.SET, nullable=False, words=LABELS),
     ("env", "purpose"): Attribute(Kind.TEXT, nullable=False, words=frozenset(Purpose)),
     ("obj", "id"): Attribute(Kind.ID),
-    ("obj", "patient_id"): Attribute(Kind.ID, _OF_PATIENT | {ResourceType.AUDIT_EVENT}),
+    ("obj", "patient_id"): Attribute(
+        Kind.ID, _OF_PATIENT | {ResourceType.AUDIT_EVENT, ResourceType.DISCLOSURE}
+    ),
     ("obj", "author_id"): Attribute(Kind.ID, frozenset({ResourceType.RECORD, ResourceType.POLICY})),
     ("obj", "doctor_id"): Attribute(
         Kind.ID,

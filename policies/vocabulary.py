@@ -62,6 +62,7 @@ class ResourceType(StrEnum):
     POLICY = "policy"
     AUDIT_EVENT = "audit_event"
     ALERT = "alert"
+    DISCLOSURE = "disclosure"
     KEY = "key"
 
 

@@ -281,3 +281,77 @@ async def test_nobody_reviews_an_alert_about_themselves(api: Api, database_url: 
     )
     answer = await api.post(me, f"{V1}/alerts/{alert['id']}/assign", {})
     assert (answer.status_code, answer.json()["code"]) == (409, "own-alert")
+
+
+FAX = {
+    "purpose": "public-health",
+    "disclosed_at": "2026-03-01T10:00:00Z",
+    "recipient": {"name": "=County Health Office", "address": "9 Quarry Lane"},
+    "description": "Notification of a tick bite with fever",
+}
+
+
+async def told(api: Api, me: Any, query: str = "") -> Any:
+    return await api.get(me, f"/v1/patients/{api.people.patient_id}/disclosures{query}")
+
+
+async def disclose(api: Api, **changes: Any) -> Any:
+    path = f"/v1/patients/{api.people.patient_id}/disclosures"
+    return await api.post(api.people.compliance, path, FAX | changes)
+
+
+async def test_disclosures_are_for_the_patient_and_compliance_alone(api: Api):
+    for who in (api.people.adams, api.people.nurse, api.people.reception, api.people.admin):
+        assert (await told(api, who)).status_code == 404
+        path = f"/v1/patients/{api.people.patient_id}/disclosures"
+        assert (await api.post(who, path, FAX)).status_code == 404
+    missing = f"/v1/patients/{new_id()}/disclosures"
+    assert (await api.get(api.people.compliance, missing)).status_code == 404
+    assert (await api.post(api.people.compliance, missing, FAX)).status_code == 404
+
+
+async def test_repeated_disclosures_are_summed_up_and_nothing_older_than_six_years_is_told(
+    api: Api,
+):
+    days = (10, 20, 40)
+    for day in days:
+        at = (now() - timedelta(days=day)).isoformat()
+        assert (await disclose(api, disclosed_at=at)).status_code == 201
+    old = (now() - timedelta(days=6 * 366 + 2)).isoformat()
+    assert (await disclose(api, disclosed_at=old)).status_code == 201
+    assert (
+        await disclose(api, disclosed_at=(now() + timedelta(days=1)).isoformat())
+    ).status_code == 422
+    found = (await told(api, api.people.patient)).json()
+    assert len(found["items"]) == 3
+    assert found["items"][0]["recipient"] == FAX["recipient"]
+    (line,) = found["summary"]
+    assert (line["times"], line["recipient"]) == (3, "=County Health Office")
+    since = (now() - timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert len((await told(api, api.people.patient, f"?from={since}")).json()["items"]) == 2
+
+
+async def test_a_suspended_disclosure_is_kept_from_the_patient_until_the_time_is_over(api: Api):
+    later = (now() + timedelta(days=30)).isoformat()
+    await disclose(api, purpose="law-enforcement", suspended_until=later)
+    assert (await told(api, api.people.patient)).json()["items"] == []
+    (kept,) = (await told(api, api.people.compliance)).json()["items"]
+    assert kept["purpose"] == "law-enforcement"
+
+
+async def test_an_accounting_comes_as_csv_and_as_pdf(api: Api):
+    await disclose(api)
+    (row,) = csv.DictReader(StringIO((await told(api, api.people.patient, "?form=csv")).text))
+    assert row["recipient"] == "'=County Health Office"
+    pdf = await told(api, api.people.patient, "?form=pdf")
+    assert pdf.headers["content-type"] == "application/pdf"
+    assert pdf.content.startswith(b"%PDF-")
+
+
+async def test_who_received_a_disclosure_is_sealed(api: Api, database_url: str):
+    await disclose(api)
+    connection = await asyncpg.connect(database_url)
+    row = await connection.fetchrow("SELECT disclosure::text AS text FROM disclosure")
+    await connection.close()
+    assert b"County".hex() not in row["text"]
+    assert b"tick bite".hex() not in row["text"]

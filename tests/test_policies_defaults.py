@@ -43,6 +43,8 @@ SITUATION = {
     "note": {"kind": "note"},
     "own": {"id": ACCOUNT},
     "published": {"status": "published"},
+    "told": {"status": "told"},
+    "suspended": {"status": "suspended"},
     "observation": {"kind": "observation"},
     "unknown": dict.fromkeys(FOREIGN),
 }
@@ -113,6 +115,9 @@ CASES = """
   patient       search  audit_event   foreign                        deny  -
   patient       search  audit_event   unknown                        deny  -
   admin         read    alert         foreign                        deny  -
+  patient       read    disclosure    foreign told                   deny  -
+  patient       read    disclosure    self suspended                 deny  -
+  doctor        read    disclosure    team told                      deny  -
   admin         publish policy        author draft                   deny  -
   admin         update  policy        foreign draft                  deny  -
   compliance    publish policy        foreign draft                  deny  -
@@ -196,6 +201,8 @@ CASES = """
   admin         publish policy        author published               allow policy-publish
   compliance    search  audit_event   foreign                        allow audit-read
   compliance    export  audit_event   foreign                        allow audit-read
+  compliance    create  disclosure    foreign                        allow disclosure-keep
+  patient       read    disclosure    self told                      allow disclosure-self
   compliance    update  alert         foreign                        allow alert-review
   patient       search  audit_event   self                           allow audit-self
   admin         create  key           foreign                        allow key-admin
@@ -212,7 +219,7 @@ REACH = """
   admin         service: create read search update, location: create read search update
   admin         slot: read search, schedule: create delete read search update
   admin         key: create read search, policy: create publish read search update
-  compliance    audit_event: export read search, alert: read search update, doctor: read search, policy: read search
+  compliance    audit_event: export read search, alert: read search update, disclosure: create read search, doctor: read search, policy: read search
   compliance    service: read search, location: read search, slot: read search, schedule: read search
   doctor        appointment: attend book cancel override read retract search update, coverage: read search
   doctor        waitlist: create read search update
@@ -228,7 +235,7 @@ REACH = """
   patient       waitlist: cancel create read search
   patient       service: read search, location: read search, slot: read search
   patient       doctor: read search, patient: read search, record: read search
-  patient       audit_event: search
+  patient       audit_event: search, disclosure: read search
   receptionist  service: read search, location: read search, slot: read search
   receptionist  schedule: create delete read search update
   receptionist  waitlist: cancel create read search update
@@ -276,7 +283,7 @@ def test_no_role_reaches_further_than_its_list():
         for role in Role
         for resource_type in ResourceType
         for action in Action
-        for status in ("draft", "amended", "published")
+        for status in ("draft", "amended", "published", "told")
         for whose in ([], ["author"])
         if SNAPSHOT.decide(
             subject(role), action, resource(resource_type, *close, *whose, status), TREATING

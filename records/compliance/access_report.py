@@ -80,10 +80,17 @@ async def access_proof(clinic: Clinic, me: Me, patient_id: UUID, event_id: UUID)
 
 async def may_see_log_of(clinic: Clinic, me: Me, patient_id: UUID) -> None:
     """Return if the caller may see what was done to this patient's data; raise NotFound alike if there is no such patient."""
-    if await clinic.database.one(_THERE, patient_id=patient_id) is None:
-        await clinic.gate.absent(me, Action.SEARCH, ResourceType.AUDIT_EVENT, patient_id)
+    await exists(clinic, me, patient_id, Action.SEARCH, ResourceType.AUDIT_EVENT)
     about = Resource(ResourceType.AUDIT_EVENT, patient_id=patient_id)
     await clinic.gate.read(me, Action.SEARCH, about)
+
+
+async def exists(
+    clinic: Clinic, me: Me, patient_id: UUID, action: Action, kind: ResourceType
+) -> None:
+    """Return if there is such a patient; else refuse as the gate refuses what one may not see."""
+    if await clinic.database.one(_THERE, patient_id=patient_id) is None:
+        await clinic.gate.absent(me, action, kind, patient_id)
 
 
 def _act(row: Mapping[str, Any]) -> Mapping[str, Any]:

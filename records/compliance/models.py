@@ -1,4 +1,4 @@
-"""What those who check the trail make of it: exports, and alerts with what became of them."""
+"""What those who check the trail make of it: exports, alerts with what became of them, and disclosures."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -10,8 +10,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PGUUID
 from sqlmodel import Field, SQLModel
 
+from core.crypto.envelope import Cell
 from records.audit.models import SCHEMA
-from records.base import Row, moment, one_of, word
+from records.base import Protected, Row, moment, one_of, phi, sealed_by, word
 
 
 class ExportState(StrEnum):
@@ -94,3 +95,42 @@ class Alert(Row, table=True):
     version: int = 1
     found_at: datetime = moment(default=True)
     resolved_at: datetime | None = moment(nullable=True)
+
+
+class DisclosurePurpose(StrEnum):
+    """Why a disclosure must be accounted for: the permissions of 45 CFR 164.512, and what law requires."""
+
+    REQUIRED_BY_LAW = "required-by-law"
+    PUBLIC_HEALTH = "public-health"
+    ABUSE = "abuse-report"
+    OVERSIGHT = "health-oversight"
+    JUDICIAL = "judicial"
+    LAW_ENFORCEMENT = "law-enforcement"
+    DECEDENT = "decedent"
+    DONATION = "organ-donation"
+    RESEARCH = "research"
+    THREAT = "serious-threat"
+    GOVERNMENT = "government-function"
+    WORKERS_COMPENSATION = "workers-compensation"
+    MISTAKE = "by-mistake"
+
+
+class Disclosure(Protected, table=True):
+    """That a patient's data left the clinic, to whom, what, and why."""
+
+    __tablename__ = "disclosure"
+    __table_args__ = (
+        sealed_by(),
+        one_of("purpose", DisclosurePurpose),
+        Index("ix_disclosure_patient", "patient_id", "disclosed_at"),
+    )
+
+    patient_id: UUID = Field(foreign_key="patient.id")
+    purpose: DisclosurePurpose = word()
+    disclosed_at: datetime = moment()
+    suspended_until: datetime | None = moment(nullable=True)
+    recipient: Cell = phi()
+    description: Cell = phi()
+    event_id: UUID
+    recorded_by: UUID = Field(foreign_key="account.id")
+    recorded_at: datetime = moment(default=True)

@@ -1,0 +1,54 @@
+"""An accounting of disclosures on paper."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from fpdf import FPDF
+from fpdf.enums import XPos, YPos
+
+from core.clock import now
+
+_WIDTHS = (26, 50, 70, 34)
+_NEXT_LINE: dict[str, Any] = {"new_x": XPos.LMARGIN, "new_y": YPos.NEXT}
+
+
+def accounting_pdf(
+    patient_id: UUID, items: Sequence[Mapping[str, Any]], summed: Sequence[Mapping[str, Any]]
+) -> bytes:
+    """Return the accounting as a PDF: each disclosure, then what was repeated."""
+    page = FPDF(format="letter")
+    page.set_title("Accounting of disclosures")
+    page.add_page()
+    page.set_font("helvetica", "B", 14)
+    page.cell(text="Accounting of disclosures (45 CFR 164.528)", **_NEXT_LINE)
+    page.set_font("helvetica", size=9)
+    page.cell(text=f"Patient {patient_id}, as of {now():%Y-%m-%d %H:%M} UTC", **_NEXT_LINE)
+    _table(page, ("Date", "Recipient", "What was disclosed", "Purpose"), map(_row, items))
+    page.ln(4)
+    _table(page, ("Times", "Recipient", "First and last", "Purpose"), map(_sum, summed))
+    return bytes(page.output())
+
+
+def _table(page: FPDF, heading: Sequence[str], rows: Any) -> None:
+    with page.table(col_widths=_WIDTHS, text_align="LEFT") as table:
+        for cells in (heading, *rows):
+            row = table.row()
+            for cell in cells:
+                row.cell(_printable(cell))
+
+
+def _row(item: Mapping[str, Any]) -> Sequence[str]:
+    to = item["recipient"]
+    who = f"{to['name']}\n{to.get('address') or ''}".strip()
+    return f"{item['disclosed_at']:%Y-%m-%d}", who, item["description"], str(item["purpose"])
+
+
+def _sum(line: Mapping[str, Any]) -> Sequence[str]:
+    span = f"{line['first']:%Y-%m-%d} to {line['last']:%Y-%m-%d}"
+    return str(line["times"]), line["recipient"], span, str(line["purpose"])
+
+
+def _printable(text: str) -> str:
+    """The fonts that every reader has know Latin-1 only."""
+    return text.encode("latin-1", "replace").decode("latin-1")
