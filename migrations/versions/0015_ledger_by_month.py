@@ -6,8 +6,8 @@ An event's id is a UUIDv7, so the id alone says the month, and stays unique over
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 
 COLUMNS = """
   id uuid NOT NULL, occurred_at timestamptz NOT NULL, recorded_at timestamptz NOT NULL, actor uuid,
