@@ -4,8 +4,8 @@ import records.access.models
 import records.audit.models
 import records.audit.troubles
 import records.clinical.models
-import records.custody.models
 import records.compliance.models
+import records.custody.models
 import records.governance.models
 import records.identity.models
 import records.once

@@ -5,8 +5,8 @@ a hold that ran out) and does some of it, so a lost, late or doubled wake-up doe
 """
 
 import records.audit.tasks
-import records.custody.tasks
 import records.compliance.tasks
+import records.custody.tasks
 import records.identity.tasks
 import records.scheduling.tasks  # noqa: F401 - the imports register the tasks
 from core.broker import celery_app, every
