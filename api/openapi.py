@@ -40,9 +40,8 @@ def complete(app: FastAPI) -> None:
             operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
         for operation in operations(document, "post", "put", "patch", "delete", under="/v1/"):
             operation["responses"].setdefault("409", _refusal("Conflict"))
-        for operation in operations(document, "put", "patch", "delete", under="/v1/"):
-            operation["responses"].setdefault("412", _refusal("It has changed"))
-            operation["responses"].setdefault("428", _refusal("If-Match is required"))
+        for operation in operations(document):
+            _expect(operation)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -56,6 +55,17 @@ def operations(
         for method, operation in item.items():
             if path.startswith(under) and method in (methods or _METHODS):
                 yield operation
+
+
+def _expect(operation: dict[str, Any]) -> None:
+    """A body may be too large or of another type; who sends If-Match may be late."""
+    refusals: dict[str, str] = {}
+    if "requestBody" in operation:
+        refusals |= {"413": "Content Too Large", "415": "Unsupported Media Type"}
+    if any(p.get("name", "").lower() == "if-match" for p in operation.get("parameters", ())):
+        refusals |= {"412": "It has changed", "428": "If-Match is required"}
+    for status, title in refusals.items():
+        operation["responses"].setdefault(status, _refusal(title))
 
 
 def _define_problem(schemas: dict[str, Any]) -> None:

@@ -40,7 +40,7 @@ def rotate(
     """Rotate and return the exit code: 0, or 1 when some rows did not open and were left as they are."""
     ended = asyncio.run(_rotate(chosen, RotationKind(kind), KeyPurpose(purpose), patient))
     if as_json:
-        sys.stdout.write(orjson.dumps(ended).decode() + "\n")
+        sys.stdout.write(orjson.dumps(dict(ended)).decode() + "\n")
     console.print(f"{ended['done']} keys rotated, {ended['failed']} rows left as they are")
     return 1 if ended["failed"] else 0
 

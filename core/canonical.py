@@ -9,17 +9,28 @@ from typing import Any, Final
 import orjson
 import rfc8785
 
+from core.errors import Invalid
+
 _EXACT: Final = 2**53
 
 
+class NotCanonical(Invalid, ValueError):
+    """A value has no canonical form: readers would differ about it."""
+
+    code = "value-not-canonical"
+
+
 def canonical(value: Any) -> bytes:
-    """Return the canonical form; ValueError for what has none (not a number, a lone surrogate)."""
+    """Return the canonical form; NotCanonical for what has none (beyond 2^53, not a number, half a character)."""
     if _simple(value):
         try:
             return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
         except orjson.JSONEncodeError:  # its text may quote the value
             pass
-    encoded: bytes = rfc8785.dumps(value)
+    try:
+        encoded: bytes = rfc8785.dumps(value)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError):
+        raise NotCanonical("not every reader would read the same number or text") from None
     return encoded
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.elements import ClauseElement
 
-from core.errors import Conflict, Unavailable
+from core.errors import Conflict, Invalid, Unavailable
 
 _dialect: Any = dialect
 TIMEOUT = 5.0
@@ -149,6 +149,8 @@ class translated:  # noqa: N801 - reads as a statement: `with translated():`
             raise Conflict(
                 "two changes met; try again", code="contention", retryable=True
             ) from None
+        if error is not None and _unfit(error):
+            raise Invalid("a value cannot be stored as it is", code="value-not-storable") from None
         if error is not None and _lost(error):
             raise Unavailable("the database does not answer", code="database-unavailable") from None
         if isinstance(error, DBAPIError | asyncpg.PostgresError):
@@ -174,9 +176,24 @@ _LOST = (
 
 
 def _deadlock(error: DBAPIError) -> bool:
-    return isinstance(getattr(error.orig, "__cause__", None), asyncpg.DeadlockDetectedError)
+    return isinstance(_cause(error), asyncpg.DeadlockDetectedError)
+
+
+def _unfit(error: BaseException) -> bool:
+    """Tell whether a value does not fit (a NUL in a text, a number beyond its column).
+
+    The server says so, or the driver, which looks first, with a ValueError.
+    """
+    cause = _cause(error)
+    early = isinstance(cause, asyncpg.InterfaceError) and isinstance(cause, ValueError)
+    return early or isinstance(cause, asyncpg.DataError)
 
 
 def _lost(error: BaseException) -> bool:
-    cause = getattr(error, "orig", None) or error
-    return isinstance(getattr(cause, "__cause__", None) or cause, _LOST)
+    return isinstance(_cause(error), _LOST)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the driver's error behind SQLAlchemy's."""
+    wrapped = getattr(error, "orig", None) or error
+    return getattr(wrapped, "__cause__", None) or wrapped

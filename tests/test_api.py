@@ -248,3 +248,16 @@ async def test_no_answer_is_to_be_kept_by_a_cache(api: Api):
     answer = await api.get(api.people.adams, f"/v1/records/{api.people.record.id}")
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_text_that_no_database_can_hold_is_refused_and_not_an_error_of_ours(api: Api):
+    doctor = {"family": "Nul\u0000", "given": "Test"}
+    answer = await api.post(api.people.admin, "/v1/doctors", doctor)
+    assert (answer.status_code, answer.json()["code"]) == (422, "value-not-storable")
+
+
+async def test_a_number_that_readers_would_differ_about_is_refused(api: Api):
+    note = {"kind": "note", "title": "x", "content": {"text": "x", "count": 2**60}}
+    where = f"/v1/appointments/{api.people.appointment_id}/records"
+    answer = await api.post(api.people.adams, where, note)
+    assert answer.status_code == 422

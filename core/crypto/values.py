@@ -7,7 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
-from core.canonical import canonical
+from core.canonical import NotCanonical, canonical
 from core.errors import Invalid
 
 Value: TypeAlias = str | date | int | Decimal | bool | dict[str, Any] | list[Any] | bytes
@@ -26,13 +26,13 @@ def encode(value: Value, *, padded: bool = False) -> tuple[int, bytes]:
     """Return the type byte and the plaintext of `value`.
 
     A subclass goes as its base type, so a StrEnum comes back as the equal str. Text becomes NFC.
-    Raises TypeError for a type and ValueError for a value that has no encoding, neither with the
+    Raises TypeError for a type and NotCanonical for a value that has no encoding, neither with the
     value in it, and Invalid(`value-too-long`) past MAX_PLAINTEXT.
     """
     kind, encoder = _encoder(value)
     plaintext = _encoded(encoder, value)
     if plaintext is None:
-        raise ValueError(f"this {type(value).__name__} cannot be sealed")
+        raise NotCanonical(f"this {type(value).__name__} cannot be sealed")
     if padded:
         kind, plaintext = kind | PADDED, _pad(plaintext)
     if len(plaintext) > MAX_PLAINTEXT:

@@ -36,7 +36,7 @@ async def erase(
 ) -> Mapping[str, Any]:
     """Ask for an erasure, or do the one that somebody else asked for; return how it stands.
 
-    Raises Locked(`legal-hold`), Conflict(`second-approver-needed`) for the one who asked, Conflict(`erased`).
+    Raises Locked(`legal-hold`), Conflict(`second-approver-needed`) for the one who asked, Conflict(`already-erased`).
     """
     await _patient_for(session, clinic, me, patient_id, Action.ERASE)
     if await _held(session, patient_id):
@@ -47,7 +47,7 @@ async def erase(
             session, Erasure(patient_id=patient_id, reason=reason, requested_by=me.subject.id)
         )
     elif standing["erased_at"]:
-        raise Conflict("this patient is erased already", code="erased")
+        raise Conflict("this patient is erased already", code="already-erased")
     elif standing["requested_by"] == me.subject.id:
         raise Conflict("another person must agree", code="second-approver-needed")
     else:
@@ -79,10 +79,10 @@ async def read_erasure(
 async def place_hold(
     session: Executor, clinic: Clinic, me: Me, patient_id: UUID, reference: str
 ) -> Mapping[str, Any]:
-    """Forbid erasure until the hold is lifted; Conflict(`legal-hold`) when one stands."""
+    """Forbid erasure until the hold is lifted; Conflict(`hold-stands`) when one does."""
     await _patient_for(session, clinic, me, patient_id, Action.HOLD)
     if await _held(session, patient_id):
-        raise Conflict("a legal hold stands already", code="legal-hold")
+        raise Conflict("a legal hold stands already", code="hold-stands")
     row = LegalHold(patient_id=patient_id, reference=reference, placed_by=me.subject.id)
     await add(session, row)
     return {"patient_id": patient_id, "reference": reference, "placed_at": row.placed_at}
