@@ -1,5 +1,6 @@
 """`confide audit …`: verify the log, carry it elsewhere, witness it. The work is in `api.audits`, loaded when needed."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -55,3 +56,15 @@ def witness(
 
     source = audits.over_http(url, token_file) if url else audits.from_database()
     raise typer.Exit(audits.witnessed(source, home, vkey, every=every, as_json=as_json))
+
+
+@app.command()
+def prune(
+    before: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="whole months before this day")
+    ],
+) -> None:
+    """Remove the bodies of events older than six years. Their hashes stay, so every remaining proof holds."""
+    from api import audits
+
+    audits.pruned(before.date())

@@ -7,6 +7,7 @@ import time
 import urllib.request
 from base64 import b64decode
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from core.database import Database
 from core.settings import settings
 from core.transparency.book import Book
 from core.transparency.notes import Key, Signer, write_secret
-from records.audit import inspection, tree
+from records.audit import inspection, retention, tree
 from records.audit.sealer import BOOK, VERIFIER_KEY
 from records.audit.verifier import bundle
 from records.audit.verifier.findings import Report
@@ -49,6 +50,12 @@ def exported(target: Path, vkey: Path | None) -> None:
     key = _log_key(vkey)
     count = _with_database(lambda d: inspection.export(d, key, target))
     console.print(f"{count} events written to {target}", soft_wrap=True)
+
+
+def pruned(before: date) -> None:
+    """Remove the bodies of whole months before a day, as the database's owner."""
+    months = _with_database(lambda d: retention.prune(d, before), role=None)
+    console.print(f"pruned: {', '.join(months) or 'nothing'}", soft_wrap=True)
 
 
 def witnessed(
@@ -132,9 +139,11 @@ def over_http(url: str, token_file: Path | None) -> Source:
     return lambda: (get("checkpoint").decode(), prove)
 
 
-def _with_database(work: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
+def _with_database(
+    work: Callable[[Database], Coroutine[Any, Any, T]], role: str | None = inspection.ROLE
+) -> T:
     async def run() -> T:
-        database = Database(settings().postgres_url, role=inspection.ROLE, size=1)
+        database = Database(settings().postgres_url, role=role, size=2)
         await database.open()
         try:
             return await work(database)

@@ -16,6 +16,7 @@ from core.ids import new_id
 from core.transparency.notes import Key
 from core.transparency.proofs import Proof
 from policies.vocabulary import Outcome, ResourceType
+from records.audit.balp import audit_event
 from records.audit.event import Event, Origin
 from records.audit.sealer import VERIFIER_KEY
 from records.audit.verifier import bundle
@@ -355,3 +356,67 @@ async def test_who_received_a_disclosure_is_sealed(api: Api, database_url: str):
     await connection.close()
     assert b"County".hex() not in row["text"]
     assert b"tick bite".hex() not in row["text"]
+
+
+async def test_one_event_tells_which_rule_decided_and_how_it_read_then(api: Api, database_url: str):
+    read = await api.get(api.people.adams, f"/v1/records/{api.people.record.id}")
+    await drain(database_url)
+    asked = f"{V1}/events?request_id={read.headers['X-Request-Id']}"
+    (found,) = (await api.get(api.people.compliance, asked)).json()["items"]
+    one = (await api.get(api.people.compliance, f"{V1}/events/{found['id']}")).json()
+    assert one["explanation"]["id"] == one["rule"] == "record-read-doctor"
+    assert "r.obj.in_care_team" in one["explanation"]["condition"]
+
+
+async def test_an_event_is_rendered_as_a_balp_audit_event(api: Api, database_url: str):
+    read = await api.get(api.people.adams, f"/v1/records/{api.people.record.id}")
+    await drain(database_url)
+    asked = f"{V1}/events?request_id={read.headers['X-Request-Id']}"
+    (found,) = (await api.get(api.people.compliance, asked)).json()["items"]
+    path = f"{V1}/events/{found['id']}"
+    fhir = await api.get(api.people.compliance, f"{path}/fhir")
+    me = {**await api.bearer(api.people.compliance), "Accept": "application/fhir+json"}
+    assert (await api.http.get(path, headers=me)).json() == fhir.json()
+    assert fhir.headers["content-type"] == "application/fhir+json"
+    resource = fhir.json()
+    assert resource["meta"]["profile"][0].endswith("IHE.BasicAudit.PatientRead")
+    assert faults(resource) == []
+    assert (
+        resource["agent"][0]["type"]["coding"][0]["code"] == "110152"
+    )  # a reader is the destination
+    patient = f"Patient/{api.people.patient_id}"
+    assert patient in [e["what"].get("reference") for e in resource["entity"]]
+
+
+@pytest.mark.parametrize(
+    "action", ["read", "search", "create", "update", "delete", "sign", "login"]
+)
+@pytest.mark.parametrize("outcome", ["allow", "deny", "error"])
+def test_every_kind_of_event_keeps_the_cardinalities_of_the_profile(action: str, outcome: str):
+    import orjson
+
+    made = event(action=action, outcome=outcome, reason="absent" if outcome == "deny" else None)
+    assert faults(audit_event(orjson.loads(made.body()), "https://clinic.example")) == []
+
+
+def faults(resource: dict[str, Any]) -> list[str]:
+    """Check what IHE BALP 1.1 demands of a basic audit event: what must be there, and how often."""
+    one = ("type", "action", "recorded", "outcome", "source")
+    found = [f"{name} is missing" for name in one if not resource.get(name)]
+    if len(resource["subtype"]) != 1:
+        found.append("one subtype")
+    codes = [a["type"]["coding"][0]["code"] for a in resource["agent"]]
+    machines = [c for c in codes if c in {"110150", "110152", "110153", "custodian"}]
+    if len(machines) != 2 or machines[0] == machines[1]:
+        found.append("one client and one server")
+    if codes.count("IRCP") > 1 or sum(a["requestor"] for a in resource["agent"]) > 1:
+        found.append("at most one user")
+    if not all("who" in a for a in resource["agent"]):
+        found.append("each agent is named")
+    entities = [e["type"]["code"] for e in resource["entity"]]
+    if entities.count("1") > 1 or entities.count("XrequestId") > 1:
+        found.append("at most one patient and one request")
+    roles = [e.get("role", {}).get("code") for e in resource["entity"]]
+    if resource["action"] == "E" and resource["type"]["code"] == "rest" and roles.count("24") != 1:
+        found.append("a query says what was asked")
+    return found

@@ -3,18 +3,22 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+import orjson
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me
 from api.json import Json
 from api.paging import Listing, Page, cursor
 from policies.vocabulary import Outcome, Purpose, ResourceType
+from records.audit.balp import audit_event
 from records.audit.event import Failure
 from records.audit.queries import Filters
 from records.compliance.trail import list_events, read_event
 
 router = APIRouter(prefix="/audit", tags=["audit"])
+
+FHIR = "application/fhir+json"
 
 
 class EventView(BaseModel):
@@ -38,6 +42,9 @@ class EventView(BaseModel):
     break_glass: bool
     endpoint: str
     request_id: str
+    explanation: dict[str, Any] | None = Field(
+        None, description="the rule that decided, as it was then; when one event is read"
+    )
 
 
 @router.get("/events", operation_id="list_audit_events", response_model=Listing[EventView])
@@ -76,9 +83,26 @@ async def get_events(
 
 
 @router.get("/events/{event_id}", operation_id="read_audit_event", response_model=EventView)
-async def get_event(event_id: UUID, clinic: Clinic, me: Me) -> Response:
-    """Read one event of the ledger."""
-    return Json(_view(await read_event(clinic, me, event_id)))
+async def get_event(event_id: UUID, request: Request, clinic: Clinic, me: Me) -> Response:
+    """Read one event of the ledger, with the rule that decided; as FHIR AuditEvent to those who accept that."""
+    event = await read_event(clinic, me, event_id)
+    if FHIR in request.headers.get("accept", ""):
+        return _fhir(event, request)
+    return Json(_view(event))
+
+
+@router.get(
+    "/events/{event_id}/fhir", operation_id="read_audit_event_fhir", response_class=Response,
+    responses={200: {"content": {FHIR: {"schema": {"type": "object"}}}}},
+)  # fmt: skip
+async def get_event_fhir(event_id: UUID, request: Request, clinic: Clinic, me: Me) -> Response:
+    """Read one event as FHIR R4 AuditEvent, in the profiles of IHE BALP."""
+    return _fhir(await read_event(clinic, me, event_id), request)
+
+
+def _fhir(event: Any, request: Request) -> Response:
+    body = audit_event(event, request.app.state.settings.issuer)
+    return Response(orjson.dumps(body), media_type=FHIR)
 
 
 def _view(event: Any) -> dict[str, Any]:

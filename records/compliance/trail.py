@@ -1,15 +1,27 @@
 """What compliance staff may ask: the trail itself. Asking is an act of its own, and stands in the trail."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import bindparam, select
+
+from core.database import Query
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
+from records.access.models import PolicyRule
 from records.audit import queries
 from records.audit.queries import Filters
+from records.base import table_of
 from records.clinic import Clinic
+
+_rule = table_of(PolicyRule).c
+_RULE: Final = Query(
+    select(_rule.id, _rule.tier, _rule.effect, _rule.condition, _rule.note).where(
+        _rule.version == bindparam("version"), _rule.id == bindparam("rule")
+    )
+)
 
 
 async def list_events(
@@ -23,4 +35,7 @@ async def list_events(
 async def read_event(clinic: Clinic, me: Me, event_id: UUID) -> Mapping[str, Any]:
     """Return one event of the ledger."""
     await clinic.gate.read(me, Action.READ, Resource(ResourceType.AUDIT_EVENT, id=event_id))
-    return await queries.read_event(clinic.database, event_id)
+    event = await queries.read_event(clinic.database, event_id)
+    decided = {"version": event["policy_version"], "rule": event["rule"]}
+    rule = await clinic.database.one(_RULE, **decided) if event["rule"] else None
+    return {**event, "explanation": dict(rule) if rule else None}

@@ -14,6 +14,7 @@ from core.transparency.merkle import EMPTY, Growth, leaf_hash
 from core.transparency.notes import BadNote, Checkpoint, Key, Note
 from core.transparency.tiles import HEIGHT
 from records.audit.verifier.findings import Kind, Report
+from records.audit.verifier.pruning import covered
 
 Nodes = Mapping[tuple[int, int], bytes]
 _IDS: Final = ("id", "actor", "patient", "boot")
@@ -36,10 +37,11 @@ class Entry:
 class Examination:
     """The walk. Hand over checkpoints and tree nodes first, then the entries in order, then `end()`."""
 
-    def __init__(self, key: Key, nodes: Nodes | None = None, *, pruned_before: str = "") -> None:
+    def __init__(self, key: Key, nodes: Nodes | None = None) -> None:
         self._key = key
         self._nodes = nodes
-        self._pruned_before = pruned_before
+        self._pruned_below = ""
+        self._missing: list[tuple[int, str]] = []
         self._tree = Growth()
         self._heads: dict[int, list[tuple[bytes, str]]] = {}
         self._agreed = 0
@@ -79,6 +81,7 @@ class Examination:
     def end(self) -> Report:
         """Return what was found, now that there are no more entries."""
         size = self.report.size = self._tree.size
+        self._account_for_missing()
         self._meet(0, EMPTY)
         if not self._broken:
             for longer in sorted(s for s in self._heads if s > size):
@@ -92,15 +95,22 @@ class Examination:
 
     def _content(self, entry: Entry) -> None:
         if entry.body is None:
-            if entry.event_id < self._pruned_before:
-                self.report.pruned += 1
-            else:
-                self.report.add(Kind.EVENT, entry.index, entry.event_id)
+            self._missing.append((entry.index, entry.event_id))
         elif leaf_hash(entry.body) != entry.leaf:
             self.report.add(Kind.BODY, entry.index, entry.event_id)
-        elif entry.columns is not None:
-            for name in misfits(entry.body, entry.columns):
+        else:
+            if b'"action":"prune"' in entry.body:
+                self._pruned_below = max(self._pruned_below, covered(json.loads(entry.body)))
+            for name in misfits(entry.body, entry.columns or {}):
                 self.report.add(Kind.COLUMN, entry.index, f"{name} of {entry.event_id}")
+
+    def _account_for_missing(self) -> None:
+        """A body may be missing if an event that is in the log itself says that it was pruned, in time."""
+        for index, event_id in self._missing:
+            if event_id < self._pruned_below:
+                self.report.pruned += 1
+            else:
+                self.report.add(Kind.EVENT, index, event_id)
 
     def _grow(self, leaf: bytes) -> None:
         for (height, index), root in self._tree.add(leaf):
@@ -125,6 +135,8 @@ class Examination:
 
 def misfits(body: bytes, columns: Mapping[str, Any]) -> list[str]:
     """Return the names of the columns that do not say what the event's bytes say."""
+    if not columns:
+        return []
     event = json.loads(body)
     expected: dict[str, Any] = {name: event.get(name) for name in _WORDS}
     expected |= {name: UUID(event[name]) if event.get(name) else None for name in _IDS}
