@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.visitors import cloned_traverse
 
 from core.errors import Conflict, Invalid, Unavailable
 
@@ -32,7 +33,9 @@ class Query:
     def __init__(self, statement: Executable) -> None:
         assert isinstance(statement, ClauseElement)
         options = {"render_postcompile": True}  # the words of an IN list are known by now
-        compiled: Any = statement.compile(dialect=_dialect(), compile_kwargs=options)
+        # To write them out SQLAlchemy asks for every value, of parameters too that are given later.
+        later: Any = cloned_traverse(statement, {}, {"bindparam": _not_yet})
+        compiled: Any = later.compile(dialect=_dialect(), compile_kwargs=options)
         self.sql = str(compiled)
         self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
         self._fixed = {k: v for k, v in compiled.params.items() if v is not None}
@@ -40,6 +43,10 @@ class Query:
     def arguments(self, given: dict[str, Any]) -> list[Any]:
         """Return the positional arguments; a missing name is a KeyError, not a NULL."""
         return [given[n] if n in given else self._fixed[n] for n in self._names]
+
+
+def _not_yet(parameter: Any) -> None:
+    parameter.required = False
 
 
 class Database:

@@ -72,7 +72,7 @@ async def read_erasure(
     await _patient_for(session, clinic, me, patient_id, Action.ERASE)
     standing = await _standing(session, patient_id)
     if standing is None:
-        raise NotFound("no erasure of this patient was asked for")
+        await clinic.gate.absent(me, Action.ERASE, ResourceType.PATIENT, patient_id)
     return _shown(standing)
 
 

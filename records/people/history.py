@@ -28,7 +28,7 @@ _ONE: Final = Query(
 
 async def list_versions(clinic: Clinic, me: Me, patient_id: UUID) -> Sequence[Mapping[str, Any]]:
     """Return who wrote which version of a patient when, newest first; nothing of what they wrote."""
-    await patient_in_sight(clinic, me, patient_id)
+    await clinic.gate.read(me, Action.READ, await patient_in_sight(clinic, me, patient_id))
     return [dict(row) for row in await clinic.database.all(_ALL, patient_id=patient_id)]
 
 
