@@ -18,7 +18,7 @@ from records.access.me import Me
 from records.base import table_of
 from records.clinic import Clinic
 from records.compliance.models import Alert, AlertState, Resolution
-from records.compliance.rules import MEANING, RULES
+from records.compliance.rules import MEANING, RECENT, RULES
 
 _alert: Final = table_of(Alert).c
 _TELL: Final = """
@@ -32,14 +32,11 @@ _GROUPS: Final = [sorted(g) for g in (ROLE_GROUPS["staff"], ROLE_GROUPS["clinici
 
 async def look(database: Database) -> None:
     """Run every rule; what it finds is an alert, unless it is one already."""
-    for rule, queries in RULES.items():
-        async with database.bare() as connection:
-            for query in queries:
-                groups = _GROUPS if "$1" in query else []
-                found = await connection.fetch(query, *groups)
-                await connection.executemany(
-                    _TELL, [(new_id(), rule, *row.values()) for row in found]
-                )
+    async with database.bare() as connection, connection.transaction():
+        await connection.execute(RECENT)
+        for rule, query in ((rule, q) for rule, queries in RULES.items() for q in queries):
+            found = await connection.fetch(query, *(_GROUPS if "$1" in query else ()))
+            await connection.executemany(_TELL, [(new_id(), rule, *row.values()) for row in found])
 
 
 async def list_alerts(

@@ -9,14 +9,17 @@ from collections.abc import Mapping
 from typing import Final
 
 _READS: Final = "action IN ('read', 'search') AND outcome = 'allow' AND patient IS NOT NULL"
-_RECENT: Final = """
-WITH recent AS (
-  SELECT id, occurred_at, actor, action, outcome, patient, resource_type, break_glass, request_id,
-    ARRAY(SELECT jsonb_array_elements_text(j -> 'roles')) AS roles, (j ->> 'session')::uuid AS session
-  FROM (SELECT *, convert_from(body, 'UTF8')::jsonb AS j FROM audit.event
-        WHERE id > audit.lowest_id(now() - interval '25 hours')) AS day),
-known AS (SELECT $1::text[] AS staff, $2::text[] AS clinicians, $3::text[] AS keepers)
+RECENT: Final = """
+CREATE TEMP TABLE recent ON COMMIT DROP AS
+SELECT id, occurred_at, actor, action, outcome, patient, resource_type, break_glass, request_id,
+  ARRAY(SELECT jsonb_array_elements_text(j -> 'roles')) AS roles, (j ->> 'session')::uuid AS session
+FROM (SELECT *, convert_from(body, 'UTF8')::jsonb AS j FROM audit.event
+      WHERE id > audit.lowest_id(now() - interval '25 hours')) AS day
 """
+"""The last day of the trail, read once for all rules."""
+_KNOWN: Final = (
+    "WITH known AS (SELECT $1::text[] AS staff, $2::text[] AS clinicians, $3::text[] AS keepers)"
+)
 _TOLD: Final = "(array_agg(id ORDER BY id))[1:50] AS events, count(*)::int AS count"
 
 _STRANGER: Final = f"""
@@ -124,15 +127,15 @@ FROM audit.unsealed WHERE since < now() - interval '30 seconds' HAVING count(*) 
 """
 
 RULES: Final[Mapping[str, tuple[str, ...]]] = {
-    "R1": (_RECENT + _STRANGER,),
-    "R3": (_RECENT + _COLLEAGUE,),
-    "R5": (_RECENT + _MANY, _RECENT + _FAR_ABOVE),
-    "R7": (_RECENT + _OFF_SHIFT,),
-    "R8": (_RECENT + _ENUMERATION,),
-    "R9": (_RECENT + _FISHING,),
-    "R10": (_RECENT + _LONG_GONE,),
-    "R11": (_RECENT + _ENDED,),
-    "R12": (_RECENT + _ONESELF, _RECENT + _IN_CHARGE),
+    "R1": (_KNOWN + _STRANGER,),
+    "R3": (_KNOWN + _COLLEAGUE,),
+    "R5": (_KNOWN + _MANY, _KNOWN + _FAR_ABOVE),
+    "R7": (_KNOWN + _OFF_SHIFT,),
+    "R8": (_KNOWN + _ENUMERATION,),
+    "R9": (_KNOWN + _FISHING,),
+    "R10": (_KNOWN + _LONG_GONE,),
+    "R11": (_KNOWN + _ENDED,),
+    "R12": (_KNOWN + _ONESELF, _KNOWN + _IN_CHARGE),
     "R13": (_MISSING,),
 }
 MEANING: Final[Mapping[str, str]] = {
