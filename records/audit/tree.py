@@ -83,7 +83,7 @@ async def roots_of_many(connection: Any, spans: Sequence[Span]) -> list[bytes]:
 async def newest_checkpoint(database: Database) -> str:
     """Return the newest signed checkpoint; NotFound before the first."""
     async with database.bare() as connection:
-        return str((await _newest(connection))["note"])
+        return str((await newest(connection))["note"])
 
 
 async def proof_of(database: Database, event_id: UUID) -> Proof:
@@ -92,15 +92,15 @@ async def proof_of(database: Database, event_id: UUID) -> Proof:
         index = await connection.fetchval(_PLACE, event_id)
         if index is None:
             raise NotFound("no such event is sealed (yet)")
-        newest = await _newest(connection)
-        hashes = await roots_of(connection, inclusion_spans(index, newest["size"]))
-    return Proof(index, hashes, newest["note"])
+        head = await newest(connection)
+        hashes = await roots_of(connection, inclusion_spans(index, head["size"]))
+    return Proof(index, hashes, head["note"])
 
 
 async def consistency(database: Database, old: int, new: int | None) -> dict[str, Any]:
     """Return the proof that the log of `old` events is a beginning of the one of `new` (or of the newest checkpoint)."""
     async with database.bare() as connection:
-        size = (await _newest(connection))["size"]
+        size = (await newest(connection))["size"]
         new = size if new is None else new
         if not 0 < old <= new <= size:
             raise _misfit(
@@ -133,12 +133,13 @@ async def _within(connection: Any, level: int, path: str) -> Span:
         span = tiles.tile_span(path)
     except ValueError:
         raise NotFound("no tile has such a path") from None
-    if span[1] > tiles.width_at(level, (await _newest(connection))["size"]):
+    if span[1] > tiles.width_at(level, (await newest(connection))["size"]):
         raise NotFound("the log does not reach so far")
     return span
 
 
-async def _newest(connection: Any) -> Any:
+async def newest(connection: Any) -> Any:
+    """Return the row of the newest checkpoint; NotFound before the first."""
     row = await connection.fetchrow(NEWEST)
     if row is None:
         raise NotFound("nothing is sealed yet")

@@ -76,7 +76,10 @@ async def _parts(database: Database, export_id: UUID) -> AsyncIterator[list[dict
 
 
 async def gather(database: Database) -> None:
-    """Run the exports that wait, oldest first, and forget those past their day. A chore that fell is begun anew."""
+    """Run the exports that wait, oldest first, and forget those past their day. A chore that fell is begun anew.
+
+    One connection, locked, does the work of the tree; a chore has no second one of its kind.
+    """
     async with database.transaction() as session:
         await session.execute(delete(ExportPart).where(_part.export_id.in_(_past())))
         await session.execute(delete(Export).where(_export.expires_at < func.now()))
@@ -87,7 +90,7 @@ async def gather(database: Database) -> None:
             unfinished = (ExportState.QUEUED, ExportState.RUNNING)
             waiting = select(_export.id, _export.filters).where(_export.state.in_(unfinished))
             for row in await database.select(waiting.order_by(_export.id)):
-                await _gather_one(database, row["id"], Filters.of(row["filters"]))
+                await _gather_one(database, connection, row["id"], Filters.of(row["filters"]))
         finally:
             await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
@@ -96,9 +99,11 @@ def _past() -> Any:
     return select(_export.id).where(_export.expires_at < func.now())
 
 
-async def _gather_one(database: Database, export_id: UUID, filters: Filters) -> None:
+async def _gather_one(
+    database: Database, connection: Any, export_id: UUID, filters: Filters
+) -> None:
     try:
-        note = await tree.newest_checkpoint(database)
+        note = (await tree.newest(connection))["note"]
     except NotFound:
         return  # nothing is sealed yet: the next wake-up tries again
     size = Checkpoint.parse(Note.parse(note).text).size
@@ -118,7 +123,7 @@ async def _gather_one(database: Database, export_id: UUID, filters: Filters) -> 
     while rows := await database.select(
         wanted.where(_leaf.leaf_index > after).order_by(_leaf.leaf_index).limit(PART)
     ):
-        content = await _proved(database, rows, size)
+        content = await _proved(connection, rows, size)
         async with database.transaction() as session:
             await add(session, ExportPart(export_id=export_id, number=number, lines=content))
             await _set(session, export_id, done=number * PART + len(rows))
@@ -127,11 +132,10 @@ async def _gather_one(database: Database, export_id: UUID, filters: Filters) -> 
         await _set(session, export_id, state=ExportState.DONE)
 
 
-async def _proved(database: Database, rows: Sequence[Mapping[str, Any]], size: int) -> bytes:
+async def _proved(connection: Any, rows: Sequence[Mapping[str, Any]], size: int) -> bytes:
     """Return rows as lines of a bundle, each with its proof."""
     spans = [inclusion_spans(row["leaf_index"], size) for row in rows]
-    async with database.bare() as connection:
-        roots = await tree.roots_of_many(connection, [s for each in spans for s in each])
+    roots = await tree.roots_of_many(connection, [s for each in spans for s in each])
     found = iter(roots)
     entries = [
         bundle.line(
