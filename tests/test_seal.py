@@ -16,11 +16,13 @@ from core.transparency.merkle import Growth, leaf_hash, verify_consistency
 from core.transparency.notes import Checkpoint, Key, Note
 from core.transparency.proofs import Proof
 from core.transparency.tiles import unbundled
+from records.audit import inspection
 from records.audit.sealer import BOOK, VERIFIER_KEY, Rewritten
+from records.audit.verifier.findings import Verdict
 from tests.apis import Api, serve
 from tests.clinics import keyring
 from tests.pipelines import Pipeline
-from tests.sealing import as_superuser, drain, event, filled, seal, store
+from tests.sealing import as_superuser, drain, event, filled, role, seal, store
 
 
 def heads(home: Path) -> list[Checkpoint]:
@@ -194,3 +196,23 @@ async def test_events_are_sealed_within_five_seconds_by_the_real_process(
             await asyncio.sleep(0.05)
     finally:
         line.family.stop("sealer")
+
+
+async def test_a_sealer_killed_again_and_again_signs_one_log_only(
+    database_url: str, tmp_path: Path
+):
+    keyring(tmp_path)
+    line = Pipeline(database_url, "memory://", tmp_path)
+    stored = 0
+    for _ in range(4):
+        line.start("sealer")
+        deadline, before = monotonic() + 30, len(heads(tmp_path))
+        while len(heads(tmp_path)) < before + 2:
+            assert monotonic() < deadline
+            await store(database_url, event(), event())
+            stored += 2
+        line.kill("sealer")
+    await seal(database_url, tmp_path)
+    async with role(database_url, inspection.ROLE) as database:
+        report = await inspection.inspect(database, key(tmp_path), Book(tmp_path / BOOK))
+    assert (report.verdict, report.size) == (Verdict.GOOD, stored)
