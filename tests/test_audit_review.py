@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -24,7 +25,9 @@ from records.audit.verifier.findings import Kind, Verdict
 from records.clinic import ROLE
 from records.compliance.alerts import look
 from records.compliance.exports import gather
+from records.people.registration import register
 from tests.apis import Api, serve
+from tests.clinics import DETAILS
 from tests.sealing import drain, event, filled, role, seal, store
 
 V1 = "/v1/audit"
@@ -178,6 +181,18 @@ async def test_r1_reading_without_a_treatment_relation(api: Api, database_url: s
         [str(strange.id)],
     )
     assert (found["patient"], found["count"], found["state"]) == (str(patient), 1, "open")
+
+
+async def test_r2_reading_the_data_of_ones_own_household(api: Api, database_url: str):
+    me = api.people.reception
+    async with api.clinic.database.transaction() as session:
+        chart = await register(session, api.clinic, me, replace(DETAILS, email=None), [])
+        other = replace(DETAILS, phone="+1 555 010 9911", email="other@example.org")
+        stranger = await register(session, api.clinic, me, other, [])
+    await _is_patient(database_url, me.subject.id, chart.patient_id)
+    family = by(me, patient=api.people.patient_id)
+    (found,) = await alerts(api, database_url, "R2", family, by(me, patient=stranger.patient_id))
+    assert found["events"] == [str(family.id)]
 
 
 async def test_r3_reading_the_data_of_a_colleague(api: Api, database_url: str):

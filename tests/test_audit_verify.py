@@ -16,6 +16,7 @@ from records.audit.sealer import BOOK, KEY, VERIFIER_KEY
 from records.audit.verifier import bundle
 from records.audit.verifier.findings import Kind, Report, Verdict
 from records.audit.verifier.witness import Refused, cosign
+from tests.clinics import outbox
 from tests.sealing import as_superuser, event, filled, role, seal, store
 from tests.servers import CHECKOUT
 
@@ -232,6 +233,7 @@ async def test_a_bundle_is_verified_offline_and_a_changed_one_is_found(
 ):
     await filled(database_url, tmp_path, 3, 4)
     path = await bundled(database_url, tmp_path)
+    assert [e["action"] for e in await outbox(database_url)] == ["export"]
     assert bundle.verify(path).verdict is Verdict.GOOD
     assert bundle.verify(path, Signer("x", new_seed()).key).verdict is Verdict.TAMPERED
     raw = path.read_bytes()

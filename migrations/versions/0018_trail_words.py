@@ -13,9 +13,11 @@ def upgrade() -> None:
     )
     op.execute("CREATE INDEX ix_event_purpose ON audit.event (purpose, id)")
     op.execute("CREATE INDEX ix_event_resource_type ON audit.event (resource_type, id)")
+    op.execute("GRANT INSERT ON audit.outbox TO confide_auditor")
 
 
 def downgrade() -> None:
+    op.execute("REVOKE INSERT ON audit.outbox FROM confide_auditor")
     op.execute("DROP INDEX audit.ix_event_resource_type")
     op.execute("DROP INDEX audit.ix_event_purpose")
     op.execute("DROP INDEX audit.ix_event_not_allowed")

@@ -37,6 +37,20 @@ AND NOT EXISTS (
 AND NOT EXISTS (SELECT FROM record WHERE patient_id = recent.patient AND author_id = recent.actor)
 GROUP BY actor, patient, occurred_at::date
 """
+# A blurred token (of a name) is shared by many who have nothing to do with each other; these two are not blurred.
+_HOUSEHOLD: Final = """
+, shared AS (
+  SELECT DISTINCT recent.* FROM known, recent
+  JOIN account AS a ON a.id = recent.actor AND a.patient_id <> recent.patient
+  JOIN patient_token AS mine ON mine.patient_id = a.patient_id
+    AND mine.index IN ('phone', 'email')
+  JOIN patient_token AS theirs ON theirs.patient_id = recent.patient AND theirs.index = mine.index
+    AND theirs.key_version = mine.key_version AND theirs.token = mine.token
+  WHERE action IN ('read', 'search') AND outcome = 'allow' AND recent.roles && staff)
+SELECT concat_ws('/', actor, patient, occurred_at::date) AS key, actor, patient,
+  (array_agg(id ORDER BY id))[1:50] AS events, count(*)::int AS count
+FROM shared GROUP BY actor, patient, occurred_at::date
+"""
 _COLLEAGUE: Final = f"""
 SELECT concat_ws('/', recent.actor, recent.patient, occurred_at::date) AS key, recent.actor, recent.patient,
   (array_agg(recent.id ORDER BY recent.id))[1:50] AS events, count(*)::int AS count
@@ -128,6 +142,7 @@ FROM audit.unsealed WHERE since < now() - interval '30 seconds' HAVING count(*) 
 
 RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "R1": (_KNOWN + _STRANGER,),
+    "R2": (_KNOWN + _HOUSEHOLD,),
     "R3": (_KNOWN + _COLLEAGUE,),
     "R5": (_KNOWN + _MANY, _KNOWN + _FAR_ABOVE),
     "R7": (_KNOWN + _OFF_SHIFT,),
@@ -140,6 +155,7 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 MEANING: Final[Mapping[str, str]] = {
     "R1": "read without a treatment relation within 90 days",
+    "R2": "read the data of somebody with whom one shares a telephone number or an e-mail address",
     "R3": "read the data of a colleague",
     "R5": "read many more patients than peers, or more than 60 in an hour",
     "R7": "read records more than two hours outside working hours",
