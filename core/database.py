@@ -17,7 +17,6 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.elements import ClauseElement
-from sqlalchemy.sql.visitors import cloned_traverse
 
 from core.errors import Conflict, Invalid, Unavailable
 
@@ -32,21 +31,15 @@ class Query:
 
     def __init__(self, statement: Executable) -> None:
         assert isinstance(statement, ClauseElement)
-        options = {"render_postcompile": True}  # the words of an IN list are known by now
-        # To write them out SQLAlchemy asks for every value, of parameters too that are given later.
-        later: Any = cloned_traverse(statement, {}, {"bindparam": _not_yet})
-        compiled: Any = later.compile(dialect=_dialect(), compile_kwargs=options)
+        compiled: Any = statement.compile(dialect=_dialect())
         self.sql = str(compiled)
+        assert "POSTCOMPILE" not in self.sql, "a Query cannot hold an IN list: use ANY(array)"
         self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
         self._fixed = {k: v for k, v in compiled.params.items() if v is not None}
 
     def arguments(self, given: dict[str, Any]) -> list[Any]:
         """Return the positional arguments; a missing name is a KeyError, not a NULL."""
         return [given[n] if n in given else self._fixed[n] for n in self._names]
-
-
-def _not_yet(parameter: Any) -> None:
-    parameter.required = False
 
 
 class Database:

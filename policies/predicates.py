@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Exists, Text, and_, any_, false, literal, or_, true
+from sqlalchemy import ColumnElement, Exists, Text, all_, and_, any_, false, literal, or_, true
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from policies.facts import Environment, Subject
@@ -92,7 +92,8 @@ class _Writer:
     def _among(self, value: Any, words: tuple[str, ...], expected: bool) -> ColumnElement[bool]:
         if not isinstance(value, ColumnElement):
             return _decided((value in words) is expected)
-        return value.in_(words) if expected else value.not_in(words)
+        listed = _set(words)  # an array: a Query cannot hold an IN list
+        return value == any_(listed) if expected else value != all_(listed)
 
 
 def _holds(holder: Any, member: Any) -> Any:

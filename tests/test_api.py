@@ -261,3 +261,14 @@ async def test_a_number_that_readers_would_differ_about_is_refused(api: Api):
     where = f"/v1/appointments/{api.people.appointment_id}/records"
     answer = await api.post(api.people.adams, where, note)
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("who", ["adams", "nurse", "reception", "patient", "compliance", "admin"])
+async def test_every_role_gets_an_answer_to_every_list(api: Api, who: str):
+    me = getattr(api.people, who)
+    for where in ("patients", "appointments", "doctors", "waitlist", "services", "locations"):
+        answer = await api.get(me, f"/v1/{where}")
+        assert answer.status_code in {200, 403}, where
+    if (await api.get(me, f"/v1/patients/{api.people.patient_id}")).status_code == 200:
+        records = await api.get(me, f"/v1/patients/{api.people.patient_id}/records")
+        assert records.status_code == 200

@@ -12,7 +12,7 @@ from core.errors import Forbidden, NotFound, Unavailable
 from core.ids import new_id
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
-from records.clinic import Clinic, Unreadable
+from records.clinic import Clinic, Erased, Unreadable
 from records.clinical.reading import list_records, read_record
 from records.people.reading import list_patients, read_patient
 from records.people.registration import register
@@ -211,7 +211,7 @@ async def test_a_destroyed_key_opens_nothing_although_it_was_cached(
     connection = await asyncpg.connect(database_url)
     await connection.execute("UPDATE patient_key SET state = 'destroyed', wrapped = NULL")
     await connection.close()
-    with pytest.raises(Unreadable):
+    with pytest.raises(Erased):
         await read_record(clinic, people.adams, people.record.id)
 
 

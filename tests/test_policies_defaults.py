@@ -127,6 +127,10 @@ CASES = """
   admin         update  account       own                            deny  hard-own-account
   compliance    read    key           foreign                        deny  -
   receptionist  import  patient       foreign                        deny  -
+  doctor        erase   patient       team                           deny  -
+  receptionist  erase   patient       foreign                        deny  -
+  patient       erase   patient       self                           deny  -
+  admin         hold    patient       foreign                        deny  -
   doctor        import  record        author visit                   deny  -
 
   doctor        read    record        team                           allow record-read-doctor
@@ -206,6 +210,9 @@ CASES = """
   compliance    update  alert         foreign                        allow alert-review
   patient       search  audit_event   self                           allow audit-self
   admin         create  key           foreign                        allow key-admin
+  admin         erase   patient       foreign                        allow patient-erase
+  compliance    erase   patient       foreign                        allow patient-erase
+  compliance    hold    patient       foreign                        allow patient-hold
   admin         import  record        foreign                        allow import-admin
   admin         import  patient       foreign                        allow import-admin
 """
@@ -215,11 +222,12 @@ TABLE = [line.split() for line in CASES.splitlines() if line]
 REACH = """
   admin         account: create import read search update, appointment: import, coverage: import
   admin         client: create read search update
-  admin         doctor: create import read search update, patient: import, record: import
+  admin         doctor: create import read search update, patient: erase import, record: import
   admin         service: create read search update, location: create read search update
   admin         slot: read search, schedule: create delete read search update
-  admin         key: create read search, policy: create publish read search update
+  admin         key: create delete read search, policy: create publish read search update
   compliance    audit_event: export read search, alert: read search update, disclosure: create read search, doctor: read search, policy: read search
+  compliance    patient: erase hold
   compliance    service: read search, location: read search, slot: read search, schedule: read search
   doctor        appointment: attend book cancel override read retract search update, coverage: read search
   doctor        waitlist: create read search update
