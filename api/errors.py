@@ -2,18 +2,20 @@
 
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
-import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from api.json import dumps
 from core import errors
-from core.errors import DomainError, FieldError
+from core.errors import DomainError, FieldError, Unavailable
 from records.clinic import Erased, Unreadable
+from records.scheduling.taken import SlotTaken, alternatives
 
 PROBLEM_JSON: Final = "application/problem+json"
 
@@ -80,6 +82,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 def install(app: FastAPI) -> None:
     """Answer every error of the app as a problem."""
     app.add_exception_handler(DomainError, _domain)
+    app.add_exception_handler(SlotTaken, _taken)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _bug)
@@ -92,6 +95,15 @@ async def _domain(request: Request, error: Exception) -> Response:
     headers = {"Retry-After": str(wait)} if wait else None
     told = error.code, error.detail, error.errors, error.members, headers
     return _answer(request, status, title, *told)
+
+
+async def _taken(request: Request, error: Exception) -> Response:
+    """Add the next free times: here the failed transaction is over, and its connection given back."""
+    assert isinstance(error, SlotTaken)
+    with suppress(Unavailable):
+        found = await alternatives(request.app.state.clinic, error.wanted)
+        error.members = {**error.members, "alternatives": found}
+    return await _domain(request, error)
 
 
 async def _validation(request: Request, error: Exception) -> Response:
@@ -143,7 +155,7 @@ def _answer(
         **(members or {}),
     }
     return Response(
-        orjson.dumps(body),
+        dumps(body),
         status,
         {**_HEADERS.get(status, {}), **(headers or {}), "Cache-Control": "no-store"},
         PROBLEM_JSON,

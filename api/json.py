@@ -15,7 +15,12 @@ class Json(Response):
 
     def render(self, content: Any) -> bytes:
         """Return the body."""
-        return orjson.dumps(content, default=_plain)
+        return dumps(content)
+
+
+def dumps(content: Any) -> bytes:
+    """Return a value as JSON."""
+    return orjson.dumps(content, default=_plain)
 
 
 def _plain(value: object) -> str:

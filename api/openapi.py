@@ -15,6 +15,8 @@ TAGS: Final[Mapping[str, str]] = {
     "doctors": "Public profiles of who practises here.",
     "services": "Kinds of visit: how long, how soon, how far ahead, for how many.",
     "locations": "Sites, and the rooms in them.",
+    "schedules": "When doctors work, and when they, or the whole clinic, do not.",
+    "slots": "Free time, computed when asked.",
     "appointments": "Visits: booked, moved, received, called off. Nobody is booked twice.",
     "records": "Medical records. Each read is decided and noted before it is answered.",
     "audit": "Who did what to whose data, for those who check.",

@@ -4,6 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+LEFT_OUT: Any = None
+"""The default of a field that may be left out and may not be null."""
+
 
 def _without_defaults(schema: dict[str, Any]) -> None:
     """A field that is left out of a patch stays as it is: it has no default."""

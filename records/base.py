@@ -125,17 +125,23 @@ async def revise(
 
 
 @contextmanager
-def referring(kind: type[SQLModel]) -> Iterator[None]:
-    """Turn a reference to nothing into Invalid with a pointer to the field, instead of a Conflict."""
-    prefix = f"fk-{table_of(kind).name.replace('_', '-')}-"
+def fitting(kind: type[SQLModel]) -> Iterator[None]:
+    """Turn a reference to nothing, or fields that do not go together, into Invalid that points at the field."""
+    name = table_of(kind).name.replace("_", "-")
     try:
         yield
     except Conflict as conflict:
-        if not conflict.code.startswith(prefix):
+        rule, _, field = conflict.code.partition(f"-{name}-")
+        if not field or rule not in _BROKEN:
             raise
-        field = conflict.code.removeprefix(prefix).replace("-", "_")
-        fault = FieldError(f"/{field}", "unknown", "there is no such thing")
+        fault = FieldError("/" + field.replace("-", "_"), *_BROKEN[rule])
         raise Invalid(errors=[fault]) from None
+
+
+_BROKEN = {
+    "fk": ("unknown", "there is no such thing"),
+    "ck": ("rule", "this does not go with the other fields"),
+}
 
 
 def table_of(kind: type[SQLModel]) -> Table:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -28,6 +28,7 @@ from records.people.details import IdentifierDetails, PatientDetails
 from records.people.models import Doctor
 from records.people.registration import register
 from records.scheduling.booking import book
+from records.scheduling.supply import Schedule
 
 MRN = "http://clinic.example/mrn"
 DETAILS = PatientDetails(
@@ -131,6 +132,25 @@ async def populate(clinic: Clinic) -> People:
     return People(
         adams, baker, desk, nurse, compliance, admin, patient, chart.patient_id, visit.id, record
     )
+
+
+async def open_always(clinic: Clinic, doctor: Me) -> None:
+    """Give a doctor hours at any time: patients book with nobody who has none."""
+    doctor_id, day = doctor.subject.doctor_id, now().date() - timedelta(days=1)
+    assert doctor_id
+    windows = [
+        Schedule(
+            doctor_id=doctor_id,
+            weekday=weekday,
+            start_time=time(),
+            end_time=time(),
+            time_zone="UTC",
+            valid_from=day,
+        )
+        for weekday in range(1, 8)
+    ]
+    async with clinic.database.transaction() as session:
+        await add(session, *windows)
 
 
 async def outbox(url: str) -> list[dict]:

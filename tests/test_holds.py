@@ -10,7 +10,7 @@ import pytest
 from core.clock import now
 from records.scheduling.clockwork import lapse, mark_missed
 from tests.apis import Api, serve
-from tests.clinics import outbox
+from tests.clinics import open_always, outbox
 
 
 @pytest.fixture
@@ -104,6 +104,7 @@ async def test_a_release_needs_the_version_and_frees_the_slot(api: Api):
 
 
 async def test_a_patient_holds_for_themselves_and_books_it(api: Api):
+    await open_always(api.clinic, api.people.adams)
     body = {k: v for k, v in slot(api).items() if k != "patient_id"}
     held = (await api.post(api.people.patient, "/v1/holds", body | {"minutes": 5})).json()
     left = datetime.fromisoformat(held["expires_at"]) - now()

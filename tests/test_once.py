@@ -10,7 +10,7 @@ import pytest
 
 from core.clock import now
 from tests.apis import Api, serve
-from tests.clinics import outbox
+from tests.clinics import open_always, outbox
 
 LOCKED = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"
 
@@ -97,6 +97,7 @@ async def test_a_replay_is_decided_and_noted_like_any_read(api: Api, database_ur
 
 
 async def test_one_key_means_one_thing_to_each_caller(api: Api):
+    await open_always(api.clinic, api.people.adams)
     assert (await book(api, booking(api))).status_code == 201
     other = await book(api, booking(api, 4), who="patient")
     assert other.status_code == 201

@@ -61,6 +61,9 @@ class NewAppointment(BaseModel):
         None, description="the room, or the site; the service's own if left out"
     )
     hold_id: UUID | None = Field(None, description="the hold to turn into this booking")
+    override: bool = Field(
+        False, description="outside the hours, the notice or the horizon, on purpose: for staff"
+    )
     reason: str | None = Field(None, max_length=1000, description="sealed like every other PHI")
 
 

@@ -10,7 +10,7 @@ from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.paging import Listing, Page, cursor
-from api.patches import Patch
+from api.patches import LEFT_OUT, Patch
 from records.scheduling.offers import add_offer, change_offer, list_offers, read_offer
 from records.scheduling.supply import Location, LocationKind
 
@@ -50,10 +50,10 @@ class LocationView(NewLocation):
 class LocationPatch(Patch):
     """What is to change of a location. What a room is, a room stays."""
 
-    name: str = Field("", min_length=1, max_length=100)
+    name: str = Field(LEFT_OUT, min_length=1, max_length=100)
     room_kind: str | None = Field(None, max_length=40)
     site_id: UUID | None = None
-    active: bool = True
+    active: bool = LEFT_OUT
 
 
 @router.post(

@@ -10,7 +10,7 @@ from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.paging import Listing, Page, cursor
-from api.patches import Patch
+from api.patches import LEFT_OUT, Patch
 from records.scheduling.offers import add_offer, change_offer, list_offers, read_offer
 from records.scheduling.supply import Service
 
@@ -64,8 +64,8 @@ class ServiceView(NewService):
 class ServicePatch(Patch, NewService):
     """What is to change of a service. Visits booked before keep what they were booked with."""
 
-    name: str = Field("", min_length=1, max_length=100)
-    active: bool = True
+    name: str = Field(LEFT_OUT, min_length=1, max_length=100)
+    active: bool = LEFT_OUT
 
 
 @router.post("/services", operation_id="add_service", status_code=201, response_model=ServiceView)

@@ -54,6 +54,9 @@ class Move(BaseModel):
 
     start: AwareDatetime
     end: AwareDatetime | None = Field(None, description="as long as before if left out")
+    override: bool = Field(
+        False, description="outside the hours, the notice or the horizon, on purpose"
+    )
     reason: str | None = Field(None, max_length=500, description="a few words; sealed")
 
 
@@ -116,7 +119,16 @@ async def reschedule(
     """Move the visit: the same appointment at another time. If that is taken the old one stays: 409 `slot-taken`."""
     why = Why(note=move.reason, version=seen)
     return _answer(
-        await changing.reschedule(session, clinic, me, appointment_id, move.start, move.end, why)
+        await changing.reschedule(
+            session,
+            clinic,
+            me,
+            appointment_id,
+            move.start,
+            move.end,
+            why,
+            override=move.override,
+        )
     )
 
 

@@ -55,6 +55,10 @@ class Gate:
         if not decision.allowed:
             await self._refuse(me, action, resource, decision)
 
+    def may(self, me: Me, action: Action, resource: Resource) -> bool:
+        """Tell whether the policy would allow this: for a choice inside an act that is decided and noted itself."""
+        return self._decide(me, action, resource).allowed
+
     async def absent(self, me: Me, action: Action, kind: ResourceType, row_id: UUID) -> Never:
         """Refuse what does not exist, at the cost and with the answer of what may not be seen."""
         nothing = Decision(allowed=False, rule_id=None, version=self._policy.snapshot.version)

@@ -10,7 +10,7 @@ from core.clock import now
 from core.database import translated
 from core.errors import Conflict
 from core.ids import new_id
-from records.base import Executor, add, phi_columns, referring, table_of
+from records.base import Executor, add, fitting, phi_columns, table_of
 from records.clinic import Clinic
 from records.people.details import Chart, IdentifierDetails, PatientDetails, image
 from records.people.models import Identifier, Patient, PatientToken, PatientVersion
@@ -28,7 +28,7 @@ async def insert_patient(
     row = Patient(
         id=chart.patient_id, patient_id=chart.patient_id, key_id=chart.key.key_id, **values
     )
-    with referring(Patient):
+    with fitting(Patient):
         await add(session, row)
     await add(session, *_tokens(clinic, chart, details))
 
@@ -40,7 +40,7 @@ async def update_patient(
     values = _sealed(clinic, chart, details)
     head = {"key_id": chart.key.key_id, "version": version, "updated_at": now()}
     written = update(Patient).where(_patient.id == chart.patient_id).values(**head, **values)
-    with referring(Patient), translated():
+    with fitting(Patient), translated():
         await session.execute(written)
     await session.execute(delete(PatientToken).where(_token.patient_id == chart.patient_id))
     await add(session, *_tokens(clinic, chart, details))

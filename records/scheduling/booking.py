@@ -13,8 +13,7 @@ from uuid import UUID
 from sqlalchemy import UUID as PGUUID
 from sqlalchemy import bindparam
 
-from core.clock import now
-from core.errors import Conflict, FieldError, Invalid, NotFound
+from core.errors import FieldError, Invalid
 from core.ids import new_id
 from policies.facts import Resource
 from policies.permit import Permit
@@ -25,12 +24,14 @@ from records.base import Executor, table_of
 from records.clinic import Clinic
 from records.people.models import Patient
 from records.people.reading import FACTS, resource_of
+from records.scheduling.admission import Time, admit
 from records.scheduling.clockwork import lapse
 from records.scheduling.models import Appointment, AppointmentStatus
 from records.scheduling.reading import OpenAppointment
 from records.scheduling.seating import Seat, seats
+from records.scheduling.taken import SlotTaken
 from records.scheduling.taking import take
-from records.scheduling.terms import ONE, Terms, terms_of
+from records.scheduling.terms import Terms
 from records.vault.vault import sealed_rows
 
 LONGEST: Final = timedelta(hours=12)
@@ -51,8 +52,15 @@ class Visit:
     end: datetime | None = None
     service_id: UUID | None = None
     location_id: UUID | None = None
+    override: bool = False
     reason: str | None = None
     held_until: datetime | None = None
+
+    @property
+    def time(self) -> Time:
+        """When and where it is wanted."""
+        fields = self.start, self.end, self.service_id, self.location_id, self.override
+        return Time(self.doctor_id, *fields)
 
 
 async def book(
@@ -68,7 +76,7 @@ async def book(
     """Book a visit (`details`: what else a Visit has) and return it.
 
     Raises Invalid for a time or a service that cannot be, NotFound for a patient the caller may not book for
-    or a doctor who is not there, and Conflict(`slot-taken`) when doctor, patient or room is engaged then.
+    or a doctor who is not there, and SlotTaken when doctor, patient or room is engaged then.
     """
     visit = Visit(patient_id, doctor_id, start, **details)
     refuse_impossible(start, visit.end)
@@ -82,21 +90,19 @@ async def book(
         own_appointment=whom["own_appointment"],
     )
     permit = await clinic.gate.write(session, me, Action.BOOK, resource, within=resource_of(whom))
-    terms = await _terms(session, visit)
+    terms = await admit(session, clinic, me, resource, visit.time)
     row = _sealed(clinic, permit, whom, visit, terms)
-    seat = await _seated(session, visit, terms, row)
+    seat = await _seated(session, terms, row)
     if seat is None and await lapse(session, clinic):
-        seat = await _seated(session, visit, terms, row)
+        seat = await _seated(session, terms, row)
     if seat is None:
-        raise Conflict(
-            "doctor, patient or room is engaged at that time", code="slot-taken", retryable=True
-        )
+        raise SlotTaken(visit.time)
     return _as_booked(row, seat, visit.reason)
 
 
-async def _seated(session: Executor, visit: Visit, terms: Terms, row: Appointment) -> Seat | None:
+async def _seated(session: Executor, terms: Terms, row: Appointment) -> Seat | None:
     """Take the first seat that is free, if one is."""
-    for seat in await seats(session, terms, visit.location_id, row.session_id):
+    for seat in await seats(session, terms, row.session_id):
         if await take(session, row, seat):
             return seat
     return None
@@ -154,8 +160,6 @@ def refuse_impossible(start: datetime, end: datetime | None) -> None:
         raise Invalid(
             errors=[FieldError("/end", "order", "a visit ends after it starts, within 12 h")]
         )
-    if start <= now():
-        raise Invalid(errors=[FieldError("/start", "past", "this time has passed")])
 
 
 async def whom_for(
@@ -167,14 +171,3 @@ async def whom_for(
     if row is None:
         await clinic.gate.absent(me, Action.BOOK, ResourceType.PATIENT, patient_id)
     return row
-
-
-async def _terms(session: Executor, visit: Visit) -> Terms:
-    wanted = {"doctor_id": visit.doctor_id, "service_id": visit.service_id}
-    row = (await session.execute(ONE, wanted)).mappings().first()
-    if row is None:
-        raise NotFound("there is no such doctor")
-    if visit.service_id and not row["offered"]:
-        fault = FieldError("/service_id", "not-offered", "this doctor does not offer this service")
-        raise Invalid(errors=[fault])
-    return terms_of(row)

@@ -21,6 +21,7 @@ from records.access.me import Me
 from records.access.relations import asking
 from records.base import Executor, table_of
 from records.clinic import Clinic
+from records.scheduling.admission import Time, admit
 from records.scheduling.booking import refuse_impossible
 from records.scheduling.clockwork import lapse
 from records.scheduling.history import write_down
@@ -35,6 +36,7 @@ from records.scheduling.models import (
 from records.scheduling.offering import ENDS, offer, settle
 from records.scheduling.reading import OpenAppointment, opened, resource_of, selected
 from records.scheduling.seating import moved
+from records.scheduling.taken import SlotTaken
 
 _visit, _change = table_of(Appointment), table_of(AppointmentChange).c
 _ID: Final = bindparam("appointment_id", type_=PGUUID())
@@ -81,12 +83,16 @@ async def reschedule(
     start: datetime,
     end: datetime | None,
     why: Why,
+    *,
+    override: bool = False,
 ) -> OpenAppointment:
     """Move an appointment: same id, same length unless told, the old time kept if the new one is taken."""
     row = await locked(session, clinic, me, Act.RESCHEDULE, appointment_id)
     end = end or start + (row["ends_at"] - row["starts_at"])
     refuse_impossible(start, end)
+    await clinic.gate.require(me, Action.UPDATE, resource_of(row))
     new = {**await moved(session, row, start, end), "moves": row["moves"] + 1}
+    await admit(session, clinic, me, resource_of(row), _time({**row, **new}, override=override))
     return await changed(session, clinic, me, Act.RESCHEDULE, Action.UPDATE, row, new, why)
 
 
@@ -147,7 +153,7 @@ async def changed(
         await _queue(session, row)
         await lapse(session, clinic)
     cells = _sealed(clinic, permit, row, reason)
-    await _store(session, row["row_id"], {**new, **cells, "version": image["version"]})
+    await _store(session, image, {**new, **cells, "version": image["version"]})
     await write_down(session, clinic, permit, act, row, image, why.note)
     await _pass_on(session, clinic, me, act, row, image)
     return opened(image, await clinic.reveal(me, permit, Appointment, {**row, **cells}))
@@ -200,16 +206,23 @@ async def _queue(session: Executor, row: Mapping[str, Any]) -> None:
     await session.execute(select(*(func.pg_advisory_xact_lock(turn) for turn in turns)))
 
 
-async def _store(session: Executor, row_id: UUID, values: Mapping[str, Any]) -> None:
+async def _store(session: Executor, image: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     try:
         with translated():
-            await session.execute(update(_visit).where(_visit.c.id == row_id).values(**values))
+            await session.execute(
+                update(_visit).where(_visit.c.id == image["row_id"]).values(**values)
+            )
     except Conflict as conflict:
         if conflict.code not in TAKEN:
             raise
-        raise Conflict(
-            "doctor, patient or room is engaged at that time", code="slot-taken", retryable=True
-        ) from None
+        raise SlotTaken(_time(image)) from None
+
+
+def _time(image: Mapping[str, Any], *, override: bool = False) -> Time:
+    """Return the time that an image of an appointment wants."""
+    start, end = image["starts_at"], image["ends_at"]
+    service_id, location_id = image["service_id"], image["location_id"]
+    return Time(image["doctor_id"], start, end, service_id, location_id, override)
 
 
 TAKEN: Final = frozenset(

@@ -5,6 +5,7 @@ An offer is a hold, so the constraints that judge bookings judge offers, and nob
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -111,7 +112,8 @@ async def _keep(
     resource = _resource(row)
     if row.ends_at > freed["ends_at"] or not await _allowed(clinic, resource):
         return False
-    for seat in await seats(session, terms, freed["location_id"], row.session_id):
+    there = replace(terms, location_id=terms.location_id or freed["location_id"])
+    for seat in await seats(session, there, row.session_id):
         if await take(session, row, seat):
             await clinic.gate.write(session, _me(), Action.BOOK, resource)
             await _tell(session, entry["id"], row.id)

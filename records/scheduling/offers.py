@@ -10,7 +10,7 @@ from core.errors import NotFound
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.base import Executor, add, referring, revise, table_of
+from records.base import Executor, add, fitting, revise, table_of
 from records.clinic import Clinic
 from records.scheduling.supply import Location, Service
 
@@ -25,7 +25,7 @@ async def add_offer(session: Executor, clinic: Clinic, me: Me, offer: Service | 
     """Add a service or a location; raise Invalid when it names a place that is not there."""
     resource = Resource(_RESOURCE[type(offer)], id=offer.id)
     await clinic.gate.write(session, me, Action.CREATE, resource)
-    with referring(type(offer)):
+    with fitting(type(offer)):
         await add(session, offer)
 
 
@@ -40,7 +40,7 @@ async def change_offer(
 ) -> Mapping[str, Any]:
     """Change some fields, and return the whole. What is booked already keeps what it was booked with."""
     await clinic.gate.write(session, me, Action.UPDATE, Resource(_RESOURCE[kind], id=offer_id))
-    with referring(kind):
+    with fitting(kind):
         await revise(session, kind, offer_id, version, **values)
     table = table_of(kind)
     found = await session.execute(select(table).where(table.c.id == offer_id))

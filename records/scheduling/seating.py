@@ -28,14 +28,11 @@ class Seat:
     lane: int = 1
 
 
-async def seats(
-    session: Executor, terms: Terms, location_id: UUID | None, session_id: UUID | None
-) -> Sequence[Seat]:
+async def seats(session: Executor, terms: Terms, session_id: UUID | None) -> Sequence[Seat]:
     """Return the seats to try for a visit, best first; raise Invalid when there is no such place."""
-    where = location_id or terms.location_id
-    if where is None and terms.room_kind is None and terms.capacity == 1:
+    if terms.location_id is None and terms.room_kind is None and terms.capacity == 1:
         return [Seat()]
-    places = await _places(session, terms, where, session_id)
+    places = await _places(session, terms, session_id)
     lanes = await _lanes(session, session_id, terms.capacity) if session_id else [1]
     return [Seat(place, exclusive, lane) for (place, exclusive), lane in product(places, lanes)]
 
@@ -59,24 +56,24 @@ async def moved(
 
 
 async def _places(
-    session: Executor, terms: Terms, where: UUID | None, session_id: UUID | None
+    session: Executor, terms: Terms, session_id: UUID | None
 ) -> Sequence[tuple[UUID | None, bool]]:
-    if where is None and terms.room_kind is None:
+    if terms.location_id is None and terms.room_kind is None:
         return [(None, True)]
-    found = (await session.execute(_rooms(terms, where, session_id))).all()
+    found = (await session.execute(_rooms(terms, session_id))).all()
     if not found:
         fault = FieldError("/location_id", "unknown", "there is no such place for this visit")
         raise Invalid(errors=[fault])
     return [(row.id, row.kind == LocationKind.ROOM) for row in found]
 
 
-def _rooms(terms: Terms, where: UUID | None, session_id: UUID | None) -> Select[Any]:
+def _rooms(terms: Terms, session_id: UUID | None) -> Select[Any]:
     """Select the place itself, or the rooms of the kind that is needed; where the session sits already first."""
     ours = select(_visit.location_id).where(_visit.session_id == session_id, _BLOCKING)
     rooms = select(_place.id, _place.kind).where(_place.active)
     if terms.room_kind:
         rooms = rooms.where(_place.room_kind == terms.room_kind)
-    if where:
+    if where := terms.location_id:
         inside = or_(_place.id == where, _place.site_id == where)
         rooms = rooms.where(inside if terms.room_kind else _place.id == where)
     return rooms.order_by(_place.id.in_(ours).desc(), _place.name, _place.id)

@@ -4,7 +4,7 @@ from datetime import date, datetime, time
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from records.base import Row, moment, one_of, word
@@ -130,6 +130,16 @@ class Schedule(Row, table=True):
     service_id: UUID | None = Field(default=None, foreign_key="service.id")
     location_id: UUID | None = Field(default=None, foreign_key="location.id")
     slot_minutes: int = 30
+    version: int = 1
+
+
+class HolidayCalendar(Row, table=True):
+    """A country, or a part of one, on whose public holidays no weekly window opens: `US-MA`, `DE-BY`."""
+
+    __tablename__ = "holiday_calendar"
+    __table_args__ = (UniqueConstraint("calendar"),)
+
+    calendar: str = word(max_length=20)
     version: int = 1
 
 

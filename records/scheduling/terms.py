@@ -13,6 +13,7 @@ from records.base import table_of
 from records.people.models import Doctor, DoctorSpecialty
 from records.scheduling.supply import BOUNDS, DoctorService, Service
 
+EVER: Final = timedelta(days=36_525)
 SESSIONS: Final = UUID("0b9c6a44-7d0e-5f0a-9c56-0f6c0f6d3a11")
 """The namespace of the names of group visits."""
 
@@ -37,6 +38,11 @@ class Terms:
     @property
     def duration(self) -> timedelta:
         return timedelta(minutes=self.duration_minutes)
+
+    def bookable(self, at: datetime) -> tuple[datetime, datetime]:
+        """Return the first start that leaves the notice, and the last within the horizon."""
+        ahead = timedelta(days=self.horizon_days) if self.horizon_days else EVER
+        return at + timedelta(minutes=self.notice_minutes), at + ahead
 
     def blocked(self, start: datetime, end: datetime) -> tuple[datetime, datetime]:
         """Return the time that doctor and room give to a visit, buffers included."""
@@ -66,20 +72,20 @@ OFFERS: Final[ColumnElement[bool]] = func.coalesce(
 )
 """Whether the doctor of a row offers its service."""
 
-COLUMNS: Final = [
+COLUMNS: Final[list[ColumnElement[Any]]] = [
     _service.id.label("service_id"),
     *(func.coalesce(_own[name], _service[name]).label(name) for name in BOUNDS),
     _service.room_kind,
     _service.location_id,
-    and_(_service.active, OFFERS).label("offered"),
 ]
+OFFERED: Final = and_(_service.active, OFFERS)
 
 
-def doctors_and(service: ColumnElement[Any], *columns: Any) -> Select[Any]:
-    """Return a SELECT of doctors, each with the terms of a service; without one, they are all NULL."""
+def doctors_and(service: ColumnElement[Any], *columns: Any, start: Any = None) -> Select[Any]:
+    """Return a SELECT of doctors (joined in `start` to others), each with the terms of a service, or NULLs."""
     return (
         select(*columns, *COLUMNS)
-        .select_from(table_of(Doctor))
+        .select_from(table_of(Doctor) if start is None else start)
         .outerjoin(table_of(Service), _service.id == service)
         .outerjoin(
             table_of(DoctorService),
@@ -88,9 +94,9 @@ def doctors_and(service: ColumnElement[Any], *columns: Any) -> Select[Any]:
     )
 
 
-ONE: Final = doctors_and(bindparam("service_id", type_=PGUUID()), _doctor.id).where(
-    _doctor.id == bindparam("doctor_id", type_=PGUUID()), _doctor.active
-)
+ONE: Final = doctors_and(
+    bindparam("service_id", type_=PGUUID()), _doctor.id, OFFERED.label("offered")
+).where(_doctor.id == bindparam("doctor_id", type_=PGUUID()), _doctor.active)
 """One active doctor, with their terms of one service."""
 
 

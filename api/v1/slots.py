@@ -1,0 +1,86 @@
+"""Free slots: computed when asked, never stored, and silent about who has the rest."""
+
+import base64
+import binascii
+import struct
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, BaseModel, Field
+
+from api.deps import Clinic, Me
+from api.json import Json
+from api.paging import Listing
+from core.clock import now
+from core.errors import BadRequest, FieldError
+from records.scheduling.hours import Wanted
+from records.scheduling.slots import Key, find_slots
+
+router = APIRouter(tags=["slots"])
+
+USUAL: Final = timedelta(days=7)
+_KEY: Final = struct.Struct(">q16s16s")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class SlotView(BaseModel):
+    """A free time: [start, end). Its fields book it."""
+
+    doctor_id: UUID
+    start: AwareDatetime
+    end: AwareDatetime
+    service_id: UUID | None
+    location_id: UUID | None = Field(description="the room that is free then, or the place")
+
+
+@router.get("/slots", operation_id="find_slots", response_model=Listing[SlotView])
+async def get_slots(
+    clinic: Clinic,
+    me: Me,
+    since: Annotated[
+        AwareDatetime | None,
+        Query(alias="from", description="starts from here on; now if left out"),
+    ] = None,
+    until: Annotated[
+        AwareDatetime | None,
+        Query(alias="to", description="starts before this, within 31 days; a week on if left out"),
+    ] = None,
+    doctor_id: Annotated[
+        list[UUID] | None, Query(max_length=100, description="any of these; repeat it")
+    ] = None,
+    specialty: Annotated[str | None, Query(max_length=200, description="code or display")] = None,
+    service_id: UUID | None = None,
+    location_id: Annotated[
+        UUID | None, Query(description="a room, or a site with its rooms")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="items a page")] = 20,
+    cursor: Annotated[
+        str | None, Query(max_length=64, description="`next_cursor` of the last page")
+    ] = None,
+) -> Response:
+    """Find free slots, soonest first: doctor, room and whatever else the service needs are all free then."""
+    first = (since or now()).astimezone(UTC)
+    last = until.astimezone(UTC) if until else first + USUAL
+    wanted = Wanted(first, last, tuple(doctor_id or ()), specialty, service_id, location_id)
+    after = _decode(cursor) if cursor else None
+    found, end = await find_slots(clinic, me, wanted, limit=limit, after=after)
+    return Json({"items": found, "next_cursor": _encode(end) if end else None})
+
+
+def _encode(key: Key) -> str:
+    start, doctor_id, service_id = key
+    raw = _KEY.pack((start - _EPOCH) // _MICROSECOND, doctor_id.bytes, service_id.bytes)
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> Key:
+    try:
+        raw = base64.b64decode(cursor + "==", altchars=b"-_", validate=True)
+        micros, doctor, service = _KEY.unpack(raw)
+        return _EPOCH + micros * _MICROSECOND, UUID(bytes=doctor), UUID(bytes=service)
+    except (binascii.Error, ValueError, struct.error, OverflowError):
+        fault = FieldError("/cursor", "cursor", "this is no cursor of ours")
+        raise BadRequest(code="bad-parameter", errors=[fault]) from None

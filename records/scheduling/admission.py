@@ -1,0 +1,185 @@
+"""Whether a time may be booked at all: the doctor's hours, the notice and the horizon of the service.
+
+A time is admitted if slot search would offer it: shown is bookable, and not shown is not. Whom the policy lets `override`
+may book another time on purpose, and doctors who have no hours at all at any time; a visit in the past, nobody.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import bindparam, text
+
+from core.clock import now
+from core.errors import FieldError, Invalid, NotFound
+from policies.facts import Resource
+from policies.vocabulary import Action
+from records.access.me import Me
+from records.base import Executor, table_of
+from records.clinic import Clinic
+from records.people.models import Doctor
+from records.scheduling.availability import Extra, Hours, Weekly, holidays_of
+from records.scheduling.hours import CALENDARS
+from records.scheduling.terms import OFFERED, Terms, doctors_and, terms_of
+
+_doctor = table_of(Doctor).c
+_INSTANT: Final = timedelta(microseconds=1)
+_RULES: Final = doctors_and(
+    bindparam("service_id", type_=PGUUID()),
+    OFFERED.label("offered"),
+    CALENDARS,
+    text("(SELECT json_agg(s) FROM schedule s WHERE s.doctor_id = doctor.id) AS windows"),
+    text(
+        "(SELECT json_agg(o) FROM time_off o WHERE o.doctor_id = doctor.id AND o.kind = 'extra')"
+        " AS extras"
+    ),
+    text(
+        "(SELECT site_id FROM location"
+        " WHERE id = coalesce(service.location_id, CAST(:location_id AS uuid))) AS site_id"
+    ),
+    text(
+        "EXISTS (SELECT FROM time_off o"
+        " WHERE o.kind = 'absence' AND (o.doctor_id = doctor.id OR o.doctor_id IS NULL)"
+        " AND o.ends_at > CAST(:since AS timestamptz)"
+        " AND o.starts_at < coalesce(CAST(:until AS timestamptz), CAST(:since AS timestamptz)"
+        "  + make_interval(mins => coalesce(doctor_service.duration_minutes, service.duration_minutes, 30)))"
+        " AND (o.location_id IS NULL"
+        " OR o.location_id = coalesce(service.location_id, CAST(:location_id AS uuid)))) AS away"
+    ),
+).where(_doctor.id == bindparam("doctor_id", type_=PGUUID()), _doctor.active)
+
+
+class OutsideAvailability(Invalid):
+    """The doctor has no hours then, or is away, or the clinic is closed."""
+
+    code = "outside-availability"
+
+
+class TooSoon(Invalid):
+    """The service wants longer notice."""
+
+    code = "too-soon"
+
+
+class TooFar(Invalid):
+    """The service is not booked so far ahead."""
+
+    code = "too-far"
+
+
+class Past(Invalid):
+    """That time has passed."""
+
+    code = "past"
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """When and where a visit is wanted, and whether on purpose outside the rules."""
+
+    doctor_id: UUID
+    start: datetime
+    end: datetime | None = None
+    service_id: UUID | None = None
+    location_id: UUID | None = None
+    override: bool = False
+
+
+async def admit(
+    session: Executor, clinic: Clinic, me: Me, resource: Resource, wanted: Time
+) -> Terms:
+    """Return the terms on which a time may be booked; `location_id` among them says where.
+
+    Raises NotFound for a doctor who is not there, and Invalid with the rule's name for a time that is not offered.
+    """
+    if wanted.start <= now():
+        raise _refusal(Past, "this time has passed")
+    row = await _rules(session, wanted)
+    terms, windows = terms_of(row), list(_windows(row))
+    place = terms.location_id or wanted.location_id
+    length = wanted.end - wanted.start if wanted.end else terms.duration
+    fitting = [
+        at
+        for service, at, hours in windows
+        if service in (None, terms.service_id)
+        and (at is None or place in (None, at) or at == row["site_id"])
+        and _offers(hours, wanted.start, length, row["calendars"])
+    ]
+    refusal = _broken(terms, wanted.start, away=row["away"], offered=bool(fitting or not windows))
+    if refusal and not wanted.override:
+        raise refusal
+    if refusal:
+        await clinic.gate.require(me, Action.OVERRIDE, resource)
+    elif not windows and not clinic.gate.may(me, Action.OVERRIDE, resource):
+        raise _refusal(OutsideAvailability, "this doctor has no hours that are for everybody")
+    return replace(terms, location_id=place or next(iter(fitting), None))
+
+
+def _broken(terms: Terms, start: datetime, *, away: bool, offered: bool) -> Invalid | None:
+    """Return the rule that a start breaks, if any."""
+    earliest, latest = terms.bookable(now())
+    if start < earliest:
+        return _refusal(TooSoon, "the service wants longer notice")
+    if start >= latest:
+        return _refusal(TooFar, "the service is not booked so far ahead")
+    if away or not offered:
+        return _refusal(OutsideAvailability, "the doctor does not begin such a visit then")
+    return None
+
+
+def _refusal(kind: type[Invalid], message: str) -> Invalid:
+    return kind(message, errors=[FieldError("/start", kind.code, message)])
+
+
+async def _rules(session: Executor, wanted: Time) -> Mapping[str, Any]:
+    parameters = {
+        "doctor_id": wanted.doctor_id,
+        "service_id": wanted.service_id,
+        "location_id": wanted.location_id,
+        "since": wanted.start,
+        "until": wanted.end,
+    }
+    row: Mapping[str, Any] | None = (await session.execute(_RULES, parameters)).mappings().first()
+    if row is None:
+        raise NotFound("there is no such doctor")
+    if wanted.service_id and not row["offered"]:
+        fault = FieldError("/service_id", "not-offered", "this doctor does not offer this service")
+        raise Invalid(errors=[fault])
+    return row
+
+
+def _offers(hours: Hours, start: datetime, length: timedelta, calendars: list[str]) -> bool:
+    closed = holidays_of(tuple(calendars))
+    return any(hours.starts(length, start, start + _INSTANT, closed))
+
+
+def _windows(row: Mapping[str, Any]) -> Iterator[tuple[UUID | None, UUID | None, Hours]]:
+    """Yield all hours of a doctor, each with the service and the place it is bound to."""
+    for found in row["windows"] or ():
+        yield *_bound(found), _weekly(found)
+    for found in row["extras"] or ():
+        start, end = (
+            datetime.fromisoformat(found[n]).astimezone(UTC) for n in ("starts_at", "ends_at")
+        )
+        yield *_bound(found), Extra(start, end, timedelta(minutes=found["slot_minutes"]))
+
+
+def _bound(found: Mapping[str, Any]) -> tuple[UUID | None, UUID | None]:
+    service, place = found["service_id"], found["location_id"]
+    return UUID(service) if service else None, UUID(place) if place else None
+
+
+def _weekly(found: Mapping[str, Any]) -> Weekly:
+    until = found["valid_until"]
+    return Weekly(
+        found["weekday"],
+        time.fromisoformat(found["start_time"]),
+        time.fromisoformat(found["end_time"]),
+        found["time_zone"],
+        date.fromisoformat(found["valid_from"]),
+        date.fromisoformat(until) if until else None,
+        timedelta(minutes=found["slot_minutes"]),
+    )

@@ -1,0 +1,181 @@
+"""Slot search: what could be offered, soonest first, and of that what nobody has taken.
+
+Two statements, however many doctors: one fetches hours, one asks of a batch of candidates which are free. Only
+where nearly all time is taken does a larger batch follow. What is answered says where time is free, never who has the rest.
+"""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby, islice
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import text
+
+from core.clock import now
+from core.database import Query
+from core.errors import FieldError, Invalid
+from policies.facts import Resource
+from policies.vocabulary import Action, ResourceType
+from records.access.me import Me
+from records.clinic import Clinic
+from records.scheduling.hours import Supply, Wanted, supplies, supply_of
+from records.scheduling.models import BLOCKING, BUFFERED
+
+LONGEST: Final = timedelta(days=31, hours=1)
+"""A window at most: a month, in which clocks may go back."""
+BATCH: Final = 8
+"""Candidates asked about for each slot that is wanted; four times as many in each further batch."""
+NOBODY: Final = UUID(int=0)
+
+Key = tuple[datetime, UUID, UUID]
+"""Where a page ends: start, doctor, service (or NOBODY)."""
+
+_HELD: Final = f"{BLOCKING} AND (held_until IS NULL OR held_until > now())"
+"""A hold that ran out is free: whoever books the time lets it go."""
+
+_FREE: Final = Query(
+    text(f"""
+WITH wanted AS (
+  SELECT * FROM unnest(
+    CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]), CAST(:blocked_from AS timestamptz[]),
+    CAST(:blocked_until AS timestamptz[]), CAST(:doctors AS uuid[]), CAST(:sessions AS uuid[]),
+    CAST(:capacities AS int[]), CAST(:locations AS uuid[]), CAST(:room_kinds AS text[])
+  ) WITH ORDINALITY AS w (
+    starts_at, ends_at, blocked_from, blocked_until, doctor_id, session_id, capacity, location_id, room_kind, n)
+)
+SELECT n - 1 AS n, place.id AS location_id FROM wanted w
+LEFT JOIN LATERAL (
+  SELECT l.id FROM location l
+  WHERE l.active
+    AND CASE WHEN w.room_kind IS NULL THEN l.id = w.location_id
+        ELSE l.room_kind = w.room_kind AND (w.location_id IS NULL OR w.location_id IN (l.id, l.site_id)) END
+    AND NOT EXISTS (
+      SELECT FROM appointment WHERE location_id = l.id AND exclusive AND location_id IS NOT NULL AND {_HELD}
+        AND {BUFFERED} && tstzrange(w.blocked_from, w.blocked_until)
+        AND coalesce(session_id, id) IS DISTINCT FROM w.session_id)
+  ORDER BY l.name, l.id LIMIT 1
+) place ON w.location_id IS NOT NULL OR w.room_kind IS NOT NULL
+WHERE NOT EXISTS (
+    SELECT FROM appointment WHERE doctor_id = w.doctor_id AND {_HELD}
+      AND {BUFFERED} && tstzrange(w.blocked_from, w.blocked_until)
+      AND coalesce(session_id, id) IS DISTINCT FROM w.session_id)
+  AND NOT EXISTS (
+    SELECT FROM time_off o WHERE o.kind = 'absence' AND (o.doctor_id = w.doctor_id OR o.doctor_id IS NULL)
+      AND o.starts_at < w.ends_at AND o.ends_at > w.starts_at
+      AND (o.location_id IS NULL OR o.location_id IN (
+        w.location_id, (SELECT site_id FROM location WHERE id = w.location_id))))
+  AND (w.session_id IS NULL OR (
+    SELECT count(*) < least(w.capacity, min(a.capacity)) FROM appointment a
+    WHERE a.session_id = w.session_id AND a.session_id IS NOT NULL AND {_HELD}))
+  AND (w.location_id IS NULL AND w.room_kind IS NULL OR place.id IS NOT NULL)
+ORDER BY n LIMIT :most
+""")  # noqa: S608 - the parts are constants of this package
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A free time of a doctor: [start, end), of a service and at a place where these are given."""
+
+    doctor_id: UUID
+    start: datetime
+    end: datetime
+    service_id: UUID | None
+    location_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    start: datetime
+    doctor_id: UUID
+    supply: Supply
+
+    @property
+    def key(self) -> Key:
+        return self.start, self.doctor_id, self.supply.terms.service_id or NOBODY
+
+
+async def find_slots(
+    clinic: Clinic, me: Me, wanted: Wanted, *, limit: int, after: Key | None = None
+) -> tuple[Sequence[Slot], Key | None]:
+    """Return free slots, soonest first, and where the next page starts; raise Invalid for a window too long."""
+    if not wanted.since < wanted.until <= wanted.since + LONGEST:
+        fault = FieldError("/to", "window", "the window ends after it starts, within 31 days")
+        raise Invalid(errors=[fault])
+    await clinic.gate.require(me, Action.SEARCH, Resource(ResourceType.SLOT))
+    slots = await free(clinic, wanted, limit=limit + 1, after=after)
+    page = slots[:limit]
+    return page, key_of(page[-1]) if len(slots) > limit else None
+
+
+def key_of(slot: Slot) -> Key:
+    """Return where a page ends that ends with this slot."""
+    return slot.start, slot.doctor_id, slot.service_id or NOBODY
+
+
+async def free(
+    clinic: Clinic, wanted: Wanted, *, limit: int, after: Key | None = None
+) -> Sequence[Slot]:
+    """Return the first free slots, whoever asks."""
+    rows = await clinic.database.select(supplies(wanted))
+    candidates = _candidates([supply_of(row) for row in rows], wanted, after)
+    found: list[Slot] = []
+    size = limit * BATCH
+    while len(found) < limit and (batch := list(islice(candidates, size))):
+        found += await _untaken(clinic, batch, limit - len(found))
+        size *= 4
+    return found
+
+
+def _candidates(
+    supplied: Sequence[Supply], wanted: Wanted, after: Key | None
+) -> Iterator[_Candidate]:
+    """Yield what the hours offer: by start, then doctor, then service, each once."""
+    at = now()
+    streams = [_starts(supply, wanted, at) for supply in supplied]
+    merged = heapq.merge(*streams, key=lambda found: found[0])
+    for start, together in groupby(merged, key=lambda found: found[0]):
+        here = {
+            candidate.key: candidate
+            for _, supply in together
+            for doctor_id in supply.doctors
+            for candidate in [_Candidate(start, doctor_id, supply)]
+        }
+        yield from (here[key] for key in sorted(here) if after is None or key > after)
+
+
+def _starts(supply: Supply, wanted: Wanted, at: datetime) -> Iterator[tuple[datetime, Supply]]:
+    """Yield the starts of some hours that may be booked now: after the notice, before the horizon."""
+    earliest, latest = supply.terms.bookable(at)
+    since, until = max(wanted.since, earliest), min(wanted.until, latest)
+    for start in supply.hours.starts(supply.terms.duration, since, until, supply.closed):
+        yield start, supply
+
+
+async def _untaken(clinic: Clinic, batch: Sequence[_Candidate], most: int) -> list[Slot]:
+    slots = [(c.start, c.start + c.supply.terms.duration) for c in batch]
+    blocked = [
+        c.supply.terms.blocked(start, end) for c, (start, end) in zip(batch, slots, strict=True)
+    ]
+    rows = await clinic.database.all(
+        _FREE,
+        starts=[start for start, _ in slots],
+        ends=[end for _, end in slots],
+        blocked_from=[first for first, _ in blocked],
+        blocked_until=[last for _, last in blocked],
+        doctors=[c.doctor_id for c in batch],
+        sessions=[c.supply.terms.session(c.doctor_id, c.start) for c in batch],
+        capacities=[c.supply.terms.capacity for c in batch],
+        locations=[c.supply.location_id for c in batch],
+        room_kinds=[c.supply.terms.room_kind for c in batch],
+        most=most,
+    )
+    return [_slot(batch[row["n"]], slots[row["n"]][1], row) for row in rows]
+
+
+def _slot(candidate: _Candidate, end: datetime, row: Any) -> Slot:
+    start, doctor_id, _ = candidate.key
+    return Slot(doctor_id, start, end, candidate.supply.terms.service_id, row["location_id"])

@@ -1,0 +1,31 @@
+"""A lost race: somebody else has the time. The next free times are looked up when the failed transaction is over."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from core.errors import Conflict
+from records.clinic import Clinic
+from records.scheduling.admission import Time
+from records.scheduling.hours import Wanted
+from records.scheduling.slots import Slot, free
+
+ALTERNATIVES: Final = 3
+AHEAD: Final = timedelta(days=31)
+
+
+class SlotTaken(Conflict):
+    """Doctor, patient or room is engaged at that time."""
+
+    code = "slot-taken"
+
+    def __init__(self, wanted: Time) -> None:
+        super().__init__("doctor, patient or room is engaged at that time", retryable=True)
+        self.wanted = wanted
+
+
+async def alternatives(clinic: Clinic, wanted: Time) -> Sequence[Slot]:
+    """Return the next free times of the same doctor for the same service, from the wanted time on."""
+    start = wanted.start
+    span = Wanted(start, start + AHEAD, (wanted.doctor_id,), service_id=wanted.service_id)
+    return await free(clinic, span, limit=ALTERNATIVES)
