@@ -14,6 +14,7 @@ import asyncpg
 from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.elements import ClauseElement
@@ -22,7 +23,9 @@ from core.errors import Conflict, Invalid, Unavailable
 
 _dialect: Any = dialect
 TIMEOUT = 5.0
-"""Seconds to reach the server or to wait for a free connection."""
+"""Seconds to reach the server."""
+PATIENCE = 30.0
+"""Seconds to wait for a free connection: a rush is answered late rather than refused."""
 _UNDO = "undo"
 
 
@@ -58,7 +61,7 @@ class Database:
             make_url(url).set(drivername="postgresql+asyncpg"),
             pool_size=size,
             max_overflow=0,
-            pool_timeout=TIMEOUT,
+            pool_timeout=PATIENCE,
             hide_parameters=True,
             connect_args=self._connect,
         )
@@ -95,7 +98,7 @@ class Database:
         """Yield an asyncpg connection outside any transaction; leave nothing behind on it."""
         assert self._pool is not None, "open() the database first"
         with translated():
-            async with asyncio.timeout(TIMEOUT):  # asyncpg's own timeout would cost a task
+            async with asyncio.timeout(PATIENCE):  # asyncpg's own timeout would cost a task
                 connection = await self._pool.acquire()
             try:
                 yield connection
@@ -162,6 +165,7 @@ class DatabaseError(Exception):
 
 
 _LOST = (
+    PoolTimeout,
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
