@@ -128,6 +128,14 @@ async def get_appointment(appointment_id: UUID, clinic: Clinic, me: Me) -> Respo
     return Json(appointment, headers={"ETag": etag(appointment.version)})
 
 
+@router.get("/worklist", operation_id="list_worklist", response_model=Listing[AppointmentView])
+async def get_worklist(request: Request, clinic: Clinic, me: Me, page: Page) -> Response:
+    """List the visits ahead whose doctor practises here no more: somebody has to move or cancel them."""
+    wanted = Wanted(request.app.state.settings.time_zone, unattended=True)
+    items, last = await list_appointments(clinic, me, wanted, limit=page.limit, after=page.after)
+    return Json({"items": items, "next_cursor": cursor(last)})
+
+
 @router.get(
     "/patients/{patient_id}/appointments",
     operation_id="list_patient_appointments",

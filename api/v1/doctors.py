@@ -4,14 +4,18 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from stdnum import luhn
 
 from api.deps import Clinic, Me, Transaction
+from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.paging import Listing, Page, cursor
+from api.patches import LEFT_OUT, Patch
 from core.ids import new_id
-from records.people.doctors import add_doctor, list_doctors, read_doctor
+from records.people.doctors import Search, add_doctor, list_doctors, read_doctor
 from records.people.models import Doctor, DoctorSpecialty
+from records.scheduling.practice import Change, change_doctor, practise
 
 router = APIRouter(tags=["doctors"])
 
@@ -28,6 +32,22 @@ class Specialty(BaseModel):
     display: str = Field("", max_length=200, examples=["Family Medicine"])
 
 
+def _checked(npi: str) -> str:
+    if not luhn.is_valid(f"80840{npi}"):
+        raise ValueError("the check digit is wrong")
+    return npi
+
+
+Npi = Annotated[str, Field(pattern=r"^[0-9]{10}$"), AfterValidator(_checked)]
+
+
+def _lower(code: str) -> str:
+    return code.lower()
+
+
+Language = Annotated[str, Field(min_length=2, max_length=35), AfterValidator(_lower)]
+
+
 class NewDoctor(BaseModel):
     """A doctor to add."""
 
@@ -36,32 +56,51 @@ class NewDoctor(BaseModel):
     family: str = Field(min_length=1, max_length=100)
     given: str = Field(min_length=1, max_length=100)
     prefix: str | None = Field(None, max_length=20)
-    npi: str | None = Field(
-        None, pattern=r"^[0-9]{10}$", description="National Provider Identifier"
+    npi: Npi | None = Field(
+        None, description="National Provider Identifier, with a right check digit"
     )
     licence: str | None = Field(None, max_length=60)
-    languages: list[str] = Field(default_factory=list, max_length=20, examples=[["en", "es"]])
+    languages: list[Language] = Field(default_factory=list, max_length=20, examples=[["en", "es"]])
     bio: str | None = Field(None, max_length=4000)
     specialties: list[Specialty] = Field(default_factory=list, max_length=20)
+    location_ids: list[UUID] = Field(
+        default_factory=list, max_length=50, description="where they practise"
+    )
 
 
-class DoctorView(NewDoctor):
+class DoctorView(BaseModel):
     """A doctor's profile."""
 
     id: UUID
+    family: str
+    given: str
+    prefix: str | None
+    npi: str | None
+    licence: str | None
+    languages: list[str]
+    bio: str | None
+    specialties: list[Specialty]
+    location_ids: list[UUID]
     active: bool
     version: int
+
+
+class DoctorPatch(Patch, NewDoctor):
+    """What is to change of a doctor; lists are replaced as a whole."""
+
+    family: str = Field(LEFT_OUT, min_length=1, max_length=100)
+    given: str = Field(LEFT_OUT, min_length=1, max_length=100)
+    active: bool = LEFT_OUT
 
 
 @router.post("/doctors", operation_id="add_doctor", status_code=201, response_model=DoctorView)
 async def post_doctor(new: NewDoctor, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Add a doctor."""
-    given = new.model_dump(exclude={"specialties"})
-    doctor = Doctor(id=new_id(), **given)
-    specialties = [DoctorSpecialty(doctor_id=doctor.id, **s.model_dump()) for s in new.specialties]
-    await add_doctor(session, clinic, me, doctor, specialties)
+    doctor = Doctor(id=new_id(), **new.model_dump(exclude=_LISTS))
+    await add_doctor(session, clinic, me, doctor, _specialties(doctor.id, new.specialties))
+    await practise(session, doctor.id, new.location_ids)
     body = {"id": doctor.id, "active": True, "version": 1, **new.model_dump()}
-    return Json(body, 201, {"Location": f"/v1/doctors/{doctor.id}", "ETag": 'W/"1"'})
+    return Json(body, 201, {"Location": f"/v1/doctors/{doctor.id}", "ETag": etag(1)})
 
 
 @router.get("/doctors", operation_id="list_doctors", response_model=Listing[DoctorView])
@@ -70,11 +109,13 @@ async def get_doctors(
     me: Me,
     page: Page,
     specialty: Annotated[str | None, Query(max_length=200, description="code or display")] = None,
+    location: Annotated[UUID | None, Query(description="a room, or a site with its rooms")] = None,
+    language: Annotated[str | None, Query(max_length=35, examples=["es"])] = None,
+    name: Annotated[str | None, Query(max_length=100, description="a part of the name")] = None,
 ) -> Response:
     """List the doctors who practise here."""
-    found, last = await list_doctors(
-        clinic, me, limit=page.limit, after=page.after, specialty=specialty
-    )
+    search = Search(specialty, location, language, name)
+    found, last = await list_doctors(clinic, me, search, limit=page.limit, after=page.after)
     return Json({"items": [_view(d) for d in found], "next_cursor": cursor(last)})
 
 
@@ -82,7 +123,39 @@ async def get_doctors(
 async def get_doctor(doctor_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one doctor's profile."""
     doctor = await read_doctor(clinic, me, doctor_id)
-    return Json(_view(doctor), headers={"ETag": f'W/"{doctor["version"]}"'})
+    return Json(_view(doctor), headers={"ETag": etag(doctor["version"])})
+
+
+@router.patch("/doctors/{doctor_id}", operation_id="change_doctor", response_model=DoctorView)
+async def patch_doctor(
+    doctor_id: UUID,
+    patch: DoctorPatch,
+    seen: MustHaveSeen,
+    session: Transaction,
+    clinic: Clinic,
+    me: Me,
+    move_to_worklist: Annotated[
+        bool,
+        Query(description="let a doctor stop though visits lie ahead; GET /v1/worklist has them"),
+    ] = False,
+) -> Response:
+    """Change a doctor's profile. One with visits ahead stops only if these may go to the work list."""
+    sent = patch.changes()
+    change = Change(
+        {name: value for name, value in sent.items() if name not in _LISTS},
+        _specialties(doctor_id, patch.specialties) if "specialties" in sent else None,
+        sent.get("location_ids"),
+        move_to_worklist,
+    )
+    changed = await change_doctor(session, clinic, me, doctor_id, seen, change)
+    return Json(_view(changed), headers={"ETag": etag(changed["version"])})
+
+
+_LISTS = {"specialties", "location_ids"}
+
+
+def _specialties(doctor_id: UUID, given: list[Specialty]) -> list[DoctorSpecialty]:
+    return [DoctorSpecialty(doctor_id=doctor_id, **s.model_dump()) for s in given]
 
 
 def _view(doctor: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from policies.vocabulary import ResourceType, Role
 from records.base import add
 from records.clinic import Clinic
 from records.clinical.models import RecordKind
-from records.demo import charts
+from records.demo import charts, house
 from records.demo.accounts import PASSWORD
 from records.demo.people import ACCOUNTS
 from records.fhir.charts import Desk, keep_coverages, keep_patient, keep_team
@@ -22,6 +22,9 @@ from records.fhir.tally import KnownDoctor, Member, Tally
 from records.identity.commands import command_line
 from records.identity.models import Account
 from records.identity.passwords import passwords
+from records.scheduling.offers import add_offer
+from records.scheduling.practice import practise
+from records.scheduling.supply import Location, Service
 
 
 async def load_all(chosen: Settings) -> str:
@@ -32,7 +35,8 @@ async def load_all(chosen: Settings) -> str:
         secret = await passwords().hash(PASSWORD)
         async with clinic.database.transaction() as session:
             desk = Desk(session, clinic, me, Tally())
-            doctors = await _doctors(desk, secret, chosen.time_zone)
+            site = await _house(desk)
+            doctors = await _doctors(desk, secret, chosen.time_zone, site)
             staff = await _accounts(desk, secret)
             patients = await _patients(desk, doctors, Member(account_id=staff[Role.NURSE]), chosen)
             await _accounts(desk, secret, patients[0])
@@ -44,7 +48,16 @@ async def load_all(chosen: Settings) -> str:
     )
 
 
-async def _doctors(desk: Desk, secret: str, zone: str) -> Mapping[str, KnownDoctor]:
+async def _house(desk: Desk) -> UUID:
+    """Make the places and the kinds of visit; return the site."""
+    places = list(house.locations())
+    offers: list[Location | Service] = [*places, *house.services()]
+    for offer in offers:
+        await add_offer(desk.session, desk.clinic, desk.me, offer)
+    return places[0].id
+
+
+async def _doctors(desk: Desk, secret: str, zone: str, site: UUID) -> Mapping[str, KnownDoctor]:
     known = await keep_doctors(
         desk.session, desk.clinic, desk.me, charts.doctors(), secret, desk.tally
     )
@@ -52,6 +65,7 @@ async def _doctors(desk: Desk, secret: str, zone: str) -> Mapping[str, KnownDoct
     await desk.allow(*(Resource(ResourceType.DOCTOR, id=doctor.id) for doctor in known.values()))
     for login, doctor in known.items():
         await add(desk.session, *charts.schedules(login, doctor.id, zone, today))
+        await practise(desk.session, doctor.id, [site])
     return known
 
 

@@ -1,10 +1,25 @@
 """Doctors: public profiles. Nothing here is PHI, and nothing here is sealed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, exists, func, or_, select
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    any_,
+    cast,
+    column,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    table,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from core.errors import Conflict, NotFound
 from policies.facts import Resource
@@ -36,6 +51,18 @@ _specialties: Final = (
 )
 
 
+# These tables belong to a layer above this one; a profile needs these columns and no more.
+_practice = table(
+    "doctor_location", column("doctor_id", PGUUID()), column("location_id", PGUUID())
+).c
+_place = table("location", column("id", PGUUID()), column("site_id", PGUUID())).c
+_locations: Final = (
+    select(func.coalesce(func.array_agg(_practice.location_id), cast([], ARRAY(PGUUID()))))
+    .where(_practice.doctor_id == _doctor.id)
+    .scalar_subquery()
+)
+
+
 async def add_doctor(
     session: Executor,
     clinic: Clinic,
@@ -56,6 +83,13 @@ async def add_doctor(
     return profile.id
 
 
+async def doctor_in(session: Executor, doctor_id: UUID) -> Mapping[str, Any]:
+    """Return a doctor's profile as a transaction sees it."""
+    found = await session.execute(_select().where(_doctor.id == doctor_id))
+    profile: Mapping[str, Any] = found.mappings().one()
+    return profile
+
+
 async def read_doctor(clinic: Clinic, me: Me, doctor_id: UUID) -> Mapping[str, Any]:
     """Return one doctor's profile, or raise NotFound."""
     await clinic.gate.require(me, Action.READ, Resource(ResourceType.DOCTOR, id=doctor_id))
@@ -65,22 +99,46 @@ async def read_doctor(clinic: Clinic, me: Me, doctor_id: UUID) -> Mapping[str, A
     return rows[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Whom to list: by specialty (code or display), place (a site with its rooms), language, part of the name."""
+
+    specialty: str | None = None
+    location: UUID | None = None
+    language: str | None = None
+    name: str | None = None
+
+
 async def list_doctors(
-    clinic: Clinic, me: Me, *, limit: int, after: UUID | None = None, specialty: str | None = None
+    clinic: Clinic, me: Me, search: Search, *, limit: int, after: UUID | None = None
 ) -> tuple[Sequence[Mapping[str, Any]], UUID | None]:
-    """Return active doctors, by specialty code or display text if one is given."""
+    """Return the active doctors who answer to all of a search."""
     await clinic.gate.require(me, Action.SEARCH, Resource(ResourceType.DOCTOR))
     statement = _select().where(_doctor.active).order_by(_doctor.id).limit(limit + 1)
     if after:
         statement = statement.where(_doctor.id > after)
-    if specialty:
-        named = or_(
-            _specialty.code == specialty, func.lower(_specialty.display) == specialty.lower()
-        )
-        statement = statement.where(exists().where(_specialty.doctor_id == _doctor.id, named))
+    statement = statement.where(*_answering(search))
     rows = await clinic.database.select(statement)
     return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
 
 
+def _answering(search: Search) -> Iterator[ColumnElement[bool]]:
+    if specialty := search.specialty:
+        named = or_(
+            _specialty.code == specialty, func.lower(_specialty.display) == specialty.lower()
+        )
+        yield exists().where(_specialty.doctor_id == _doctor.id, named)
+    if search.language:
+        yield literal(search.language.lower()) == any_(_doctor.languages)
+    if search.name:
+        full = func.concat_ws(" ", _doctor.given, _doctor.family)
+        yield full.icontains(search.name, autoescape=True)
+    if search.location:
+        inside = select(_place.id).where(
+            or_(_place.id == search.location, _place.site_id == search.location)
+        )
+        yield exists().where(_practice.doctor_id == _doctor.id, _practice.location_id.in_(inside))
+
+
 def _select() -> Select[Any]:
-    return select(*_doctor, _specialties.label("specialties"))
+    return select(*_doctor, _specialties.label("specialties"), _locations.label("location_ids"))

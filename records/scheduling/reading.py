@@ -8,7 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import Select, bindparam, func
+from sqlalchemy import Select, bindparam, exists, func, text
 
 from core.crypto.envelope import Value
 from core.database import Query
@@ -18,11 +18,12 @@ from records.access.me import Me
 from records.access.relations import asking, in_care_team, own_appointment
 from records.base import table_of
 from records.clinic import Clinic
+from records.people.models import Doctor
 from records.people.reading import patient_in_sight
-from records.scheduling.models import Appointment
+from records.scheduling.models import BLOCKING, Appointment
 from records.vault.vault import sealed_rows
 
-_visit = table_of(Appointment).c
+_visit, _doctor = table_of(Appointment).c, table_of(Doctor).c
 COLUMNS: Final = {
     "id": _visit.id,
     "patient_id": _visit.patient_id,
@@ -63,6 +64,15 @@ class Wanted:
     day: date | None = None
     status: str | None = None
     held: bool = False
+    unattended: bool = False
+
+
+UNATTENDED: Final = (
+    _visit.starts_at > func.now(),
+    text(BLOCKING),
+    exists().where(_doctor.id == _visit.doctor_id, ~_doctor.active),
+)
+"""What puts a visit on the work list."""
 
 
 _HEAD: Final = (
@@ -145,6 +155,8 @@ def _filtered(wanted: Wanted) -> Select[Any]:
         statement = statement.where(_visit.patient_id == wanted.patient_id)
     if wanted.status:
         statement = statement.where(_visit.status == wanted.status)
+    if wanted.unattended:
+        statement = statement.where(*UNATTENDED)
     if wanted.held:
         statement = statement.where(_visit.held_until > func.now())
     if wanted.day:
