@@ -199,6 +199,8 @@ CASES = """
   nurse         read    account       own                            allow account-self
   admin         read    policy        foreign                        allow policy-read
   compliance    read    policy        foreign                        allow policy-read
+  compliance    hold    patient       foreign                        allow patient-hold
+  admin         erase   patient       foreign                        allow patient-erase
   admin         create  policy        author draft                   allow policy-draft
   admin         update  policy        author draft                   allow policy-redraft
   admin         publish policy        foreign draft                  allow policy-publish
