@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ from tests.clinics import DETAILS
 from tests.sealing import drain, event, filled, role, seal, store
 
 V1 = "/v1/audit"
+SHIFT = """INSERT INTO schedule (id, doctor_id, weekday, start_time, end_time, time_zone, valid_from, slot_minutes,
+ version)
+VALUES ($1, $2, $3, '10:00', '14:00', 'UTC', '2020-01-01', 30, 1)"""
 
 
 @pytest.fixture
@@ -215,6 +218,43 @@ async def test_r5_reading_more_than_sixty_patients_in_an_hour(api: Api, database
     many = [by(api.people.baker, **at) for _ in range(61)]
     (found,) = await alerts(api, database_url, "R5", *few, *many)
     assert (found["actor"], found["count"]) == (str(api.people.baker.subject.id), 61)
+
+
+async def test_r7_reading_records_far_outside_working_hours(api: Api, database_url: str):
+    doctor = api.people.baker.subject.doctor_id
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("DELETE FROM schedule")
+    for day in range(1, 8):
+        await connection.execute(SHIFT, new_id(), doctor, day)
+    await connection.close()
+    yesterday = (now() - timedelta(days=1)).date()
+    night, day = (datetime.combine(yesterday, time(h), UTC) for h in (23, 12))
+    late = by(api.people.baker, occurred_at=night)
+    (found,) = await alerts(api, database_url, "R7", late, by(api.people.baker, occurred_at=day))
+    assert found["events"] == [str(late.id)]
+
+
+async def test_r10_reading_a_patient_who_left_long_ago(api: Api, database_url: str):
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "UPDATE patient SET active = false, updated_at = now() - interval '31 days'"
+    )
+    await connection.close()
+    read = by(api.people.adams, patient=api.people.patient_id)
+    (found,) = await alerts(api, database_url, "R10", read, by(api.people.adams))
+    assert found["events"] == [str(read.id)]
+
+
+async def test_r11_acting_with_a_login_that_has_ended(api: Api, database_url: str):
+    await api.bearer(api.people.adams)
+    connection = await asyncpg.connect(database_url)
+    ended = await connection.fetchval(
+        "UPDATE oauth_session SET revoked_at = now() - interval '1 minute' RETURNING id"
+    )
+    await connection.close()
+    used = by(api.people.adams, session=ended)
+    (found,) = await alerts(api, database_url, "R11", used, by(api.people.adams))
+    assert found["events"] == [str(used.id)]
 
 
 async def test_r8_being_refused_twenty_times_in_five_minutes(api: Api, database_url: str):
