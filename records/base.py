@@ -19,14 +19,16 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKeyConstraint,
+    Insert,
     Table,
     Text,
+    insert,
     inspect,
     select,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlmodel import Field, SQLModel, insert
+from sqlmodel import Field, SQLModel
 
 from core.clock import now
 from core.crypto.sealed import Sealed
@@ -99,7 +101,13 @@ async def add(session: Executor, *rows: SQLModel) -> None:
         columns = table_of(kind).columns.keys()
         values = [{c: getattr(row, c) for c in columns} for row in group]
         with translated():
-            await session.execute(insert(kind), values)
+            await session.execute(_insertion(kind), values)
+
+
+@cache
+def _insertion(kind: type[SQLModel]) -> Insert:
+    """Return the INSERT of a table: of the table itself, since the ORM's way costs twice as much."""
+    return insert(table_of(kind))
 
 
 async def revise(

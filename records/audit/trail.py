@@ -11,13 +11,15 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
+from sqlalchemy import insert
 
-from core.database import Database, when_undone
+from core.clock import now
+from core.database import Database, translated, when_undone
 from core.errors import Unavailable
 from records.audit.event import Event
 from records.audit.models import Outbox
 from records.audit.numbers import Numbers
-from records.base import add
+from records.base import table_of
 
 BATCH: Final = 200
 """Events in one INSERT at most."""
@@ -25,6 +27,8 @@ LATER: Final = 1.0
 """Seconds until numbers that came to nothing are declared void."""
 
 _INSERT = "INSERT INTO audit.outbox (event_id, body, created_at) SELECT i, b, now() FROM unnest($1::uuid[], $2::bytea[]) AS e (i, b)"
+
+_WITHIN: Final = insert(table_of(Outbox))
 
 _Entry = tuple[UUID, int, bytes]
 _Waiting = tuple[list[_Entry], asyncio.Future[None]]
@@ -71,7 +75,9 @@ class Trail:
         """Write the events into the caller's own transaction."""
         entries = self._numbers.stamped(events)
         when_undone(session, lambda: self._void(entries))
-        await add(session, *(Outbox(event_id=i, body=body) for i, _, body in entries))
+        rows = [{"event_id": i, "body": body, "created_at": now()} for i, _, body in entries]
+        with translated():
+            await session.execute(_WITHIN, rows)
 
     def _enqueue(self, *events: Event) -> asyncio.Future[None]:
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()

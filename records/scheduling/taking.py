@@ -11,12 +11,13 @@ from records.scheduling.models import Appointment
 from records.scheduling.seating import Seat
 
 _appointment: Final = table_of(Appointment)
+_COLUMNS: Final = tuple(_appointment.columns.keys())
+_TAKE: Final = insert(_appointment).on_conflict_do_nothing().returning(_appointment.c.id)
 
 
 async def take(session: Executor, row: Appointment, seat: Seat) -> bool:
     """Try a seat; it is ours if a row comes back."""
-    values = {c: getattr(row, c) for c in _appointment.columns.keys()}  # noqa: SIM118 - a ColumnCollection
-    taking = insert(_appointment).values(values | asdict(seat)).on_conflict_do_nothing()
+    values = {column: getattr(row, column) for column in _COLUMNS} | asdict(seat)
     with translated():
-        taken = await session.execute(taking.returning(_appointment.c.id))
+        taken = await session.execute(_TAKE, values)
     return taken.first() is not None
