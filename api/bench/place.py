@@ -22,6 +22,8 @@ from core.settings import Environment, Settings
 HOST = "127.0.0.1"
 DATABASE = "confide_bench"
 DURABLE = {"synchronous_commit": "on", "fsync": "on"}
+PATIENCE = 10.0
+"""Seconds a read may wait for the trail: where others use the disk too, a stall is a long answer and no refusal."""
 
 
 @dataclass(slots=True)
@@ -87,6 +89,7 @@ def _settings(home: Path, database_url: str) -> Settings:
         database_url=database_url,
         kms=f"file:{home / 'keyring.json'}",
         issuer=f"http://{HOST}:{port(home, 'api')}",
+        audit_deadline=PATIENCE,
     )
 
 
@@ -100,6 +103,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "CONFIDE_DATABASE_POOL": str(settings.database_pool),
         "CONFIDE_BROKER_URL": settings.broker_url.get_secret_value(),
         "CONFIDE_KMS": settings.kms,
+        "CONFIDE_AUDIT_DEADLINE": str(settings.audit_deadline),
         "CONFIDE_ISSUER": settings.issuer,
     }
 
