@@ -141,3 +141,36 @@ async def test_a_doctor_without_visits_stops_and_is_listed_no_more(api: Api):
     assert (await api.get(api.people.patient, path)).json()["items"] == []
     assert (await change(api, doctor["id"], active=True)).status_code == 200
     assert await named(api, "name=Chen") == ["Chen"]
+
+
+async def test_a_doctors_own_word_goes_over_the_services_field_by_field(api: Api):
+    service = await offer(api, "services", name="Talk", duration_minutes=30, notice_minutes=0)
+    adams = str(api.people.adams.subject.doctor_id)
+    path = f"/v1/doctors/{adams}/services/{service['id']}"
+    mine = {"duration_minutes": 50}
+    for who, tag, body, status in (
+        ("baker", "*", mine, 403),
+        ("adams", None, mine, 428),
+        ("adams", "*", {"duration_minutes": 0}, 422),
+        ("adams", 'W/"1"', mine, 412),
+        ("adams", "*", mine, 200),
+        ("adams", 'W/"9"', mine, 412),
+        ("reception", 'W/"1"', {"buffer_after_minutes": 10}, 200),
+    ):
+        headers = await api.bearer(getattr(api.people, who)) | ({"If-Match": tag} if tag else {})
+        answer = await api.http.patch(path, headers=headers, json=body)
+        assert answer.status_code == status, (who, tag)
+    assert answer.json()["duration_minutes"] == 50
+    first, second = await patients(api, 2)
+    visit = (await book(api, "adams", first, NINE, service_id=service["id"])).json()
+    assert visit["end"] == (NINE + timedelta(minutes=50)).isoformat()
+    late = await book(api, "adams", second, NINE + timedelta(minutes=55))
+    assert late.status_code == 409
+    headers = await api.bearer(api.people.adams) | {"If-Match": "*"}
+    await api.http.patch(path, headers=headers, json={"offered": False})
+    answer = await book(api, "adams", second, NINE, service_id=service["id"])
+    assert answer.json()["errors"][0]["code"] == "not-offered"
+    assert (
+        len((await api.get(api.people.patient, f"/v1/doctors/{adams}/services")).json()["items"])
+        == 1
+    )

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, select, text, true
+from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import SQLModel
 
 from core.clock import now
-from core.errors import Conflict
+from core.database import translated
+from core.errors import Conflict, PreconditionFailed
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
@@ -22,7 +24,7 @@ from records.clinic import Clinic
 from records.people.doctors import doctor_in
 from records.people.models import Doctor, DoctorSpecialty
 from records.scheduling.models import BLOCKING, Appointment
-from records.scheduling.supply import DoctorLocation
+from records.scheduling.supply import DoctorLocation, DoctorService
 
 _doctor, _visit = table_of(Doctor).c, table_of(Appointment).c
 _BLOCKING: Final[Any] = text(BLOCKING)
@@ -85,3 +87,40 @@ async def _refuse_leaving(session: Executor, doctor_id: UUID) -> None:
             code="future-appointments",
             appointments=count,
         )
+
+
+async def change_terms(
+    session: Executor,
+    clinic: Clinic,
+    me: Me,
+    doctor_id: UUID,
+    service_id: UUID,
+    version: int | None,
+    values: Mapping[str, Any],
+) -> Mapping[str, Any]:
+    """Say what a doctor does otherwise than a service, and return all of it. None is: as the service has it."""
+    resource = Resource(ResourceType.SCHEDULE, id=service_id, doctor_id=doctor_id)
+    await clinic.gate.write(session, me, Action.UPDATE, resource)
+    own = table_of(DoctorService)
+    row = DoctorService(doctor_id=doctor_id, service_id=service_id, **values)
+    change = insert(own).values({name: getattr(row, name) for name in own.columns.keys()})  # noqa: SIM118
+    change = change.on_conflict_do_update(
+        index_elements=["doctor_id", "service_id"],
+        set_={**values, "version": own.c.version + 1},
+        where=true() if version is None else own.c.version == version,
+    )
+    with fitting(DoctorService), translated():
+        changed = (await session.execute(change.returning(own))).mappings().first()
+    if changed is None or (version is not None and changed["version"] == 1):  # new, not changed
+        raise PreconditionFailed("it has changed since you read it")
+    found: Mapping[str, Any] = changed
+    return found
+
+
+async def list_terms(clinic: Clinic, me: Me, doctor_id: UUID) -> Sequence[Mapping[str, Any]]:
+    """Return what a doctor does otherwise than the services say."""
+    await clinic.gate.require(me, Action.SEARCH, Resource(ResourceType.SERVICE))
+    own = table_of(DoctorService)
+    return await clinic.database.select(
+        select(own).where(own.c.doctor_id == doctor_id).order_by(own.c.service_id)
+    )
