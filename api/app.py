@@ -15,6 +15,7 @@ from api.v1 import (
     alerts,
     appointments,
     audit,
+    calendars,
     clients,
     disclosures,
     doctor_services,
@@ -31,6 +32,7 @@ from api.v1 import (
     records,
     schedules,
     sealed,
+    series,
     services,
     slots,
     time_off,
@@ -55,6 +57,7 @@ MODULES = (
     patients,
     doctors,
     holds,
+    series,
     services,
     doctor_services,
     locations,
@@ -64,6 +67,7 @@ MODULES = (
     appointments,
     visits,
     waitlist,
+    calendars,
     records,
     record_life,
     audit,
@@ -107,7 +111,7 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
     app.add_middleware(Envelope)
     errors.install(app)
     routes = Switchboard(app)
-    for router in (oauth.router, docs.router, problems.router, health.router):
+    for router in (oauth.router, docs.router, problems.router, health.router, calendars.public):
         routes.include(app, router)
     for module in MODULES:
         routes.include(app, module.router, prefix=V1, responses=errors.RESPONSES)

@@ -4,6 +4,7 @@ import asyncio
 import smtplib
 import ssl
 from email.message import EmailMessage
+from email.utils import make_msgid
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -16,19 +17,25 @@ PATIENCE = 10.0
 log = structlog.get_logger()
 
 
-async def send(here: Settings, to: str, subject: str, text: str) -> None:
-    """Hand a letter to the mail server. A failure is logged by its kind: it may not disturb what caused the letter."""
+async def send(here: Settings, to: str, subject: str, text: str, key: str = "") -> bool:
+    """Hand a letter to the mail server; tell whether it was taken. A failure is logged by its kind, and no more.
+
+    `key` names the letter: if it is sent again, its Message-ID is the same.
+    """
     url = here.smtp_url.get_secret_value()
     if not url:
         log.warning("letter not sent: CONFIDE_SMTP_URL is not set", subject=subject)
-        return
+        return False
     letter = EmailMessage()
     letter["From"], letter["To"], letter["Subject"] = here.mail_from, to, subject
+    letter["Message-ID"] = f"<{key}@confide>" if key else make_msgid(domain="confide")
     letter.set_content(text)
     try:
         await asyncio.to_thread(_hand_over, url, letter)
     except (OSError, smtplib.SMTPException) as error:
         log.error("letter not sent", error=type(error).__name__)
+        return False
+    return True
 
 
 def _hand_over(url: str, letter: EmailMessage) -> None:

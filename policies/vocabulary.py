@@ -17,7 +17,7 @@ class Role(StrEnum):
 
 
 class Action(StrEnum):
-    """What one may do to a resource. `search` is to list; `book` is to create an appointment or confirm one.
+    """What one may do to a resource. `notify` is to use an address without showing it. `search` is to list; `book` is to create an appointment or confirm one.
 
     `attend` is the course of a visit (check-in to completion, no-show); `retract` says that it never was. `amend` is
     to say anew what a signed record says; `addend` is to add a record to it.
@@ -39,6 +39,7 @@ class Action(StrEnum):
     ATTEND = "attend"
     RETRACT = "retract"
     OVERRIDE = "override"
+    NOTIFY = "notify"
     IMPORT = "import"
     EXPORT = "export"
     PUBLISH = "publish"

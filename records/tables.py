@@ -10,7 +10,9 @@ import records.governance.models
 import records.identity.models
 import records.once
 import records.people.models
+import records.scheduling.feeds
 import records.scheduling.models
+import records.scheduling.reminding
 import records.scheduling.supply
 import records.scheduling.waitlist
 import records.vault.models  # noqa: F401

@@ -24,5 +24,6 @@ app.conf.beat_schedule = {
     "expired logins": every(3600, "identity.sweep"),
     "holds that ran out": every(30, "scheduling.lapse"),
     "visits nobody came to": every(300, "scheduling.missed"),
+    "reminders": every(60, "scheduling.remind"),
     "idempotency keys": every(3600, "once.forget"),
 }

@@ -157,3 +157,16 @@ async def test_neither_key_nor_body_can_be_read_off_the_database(api: Api, datab
     (row,) = await sql(database_url, "SELECT * FROM idempotency_key")
     assert len(row["token"]) == len(row["body"]) == 16
     assert "twinge" not in repr(dict(row))
+
+
+async def test_a_record_is_written_once_under_a_key(api: Api):
+    path = f"/v1/appointments/{api.people.appointment_id}/records"
+    body = {"kind": "note", "title": "Twinge", "content": {"text": "Left knee"}}
+    bearer = await api.bearer(api.people.adams) | {"Idempotency-Key": "r"}
+    first, second = [await api.http.post(path, headers=bearer, json=body) for _ in range(2)]
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == second.json()
+    assert second.headers["idempotent-replayed"] == "true"
+    elsewhere = path.replace(str(api.people.appointment_id), str(api.people.record.id))
+    reused = await api.http.post(elsewhere, headers=bearer, json=body)
+    assert reused.json()["code"] == "idempotency-key-reused"

@@ -183,6 +183,8 @@ CASES = """
   patient       attend  appointment   self                           deny  -
   receptionist  retract appointment   foreign                        deny  -
   clockwork     cancel  appointment   foreign                        allow appointment-clockwork
+  clockwork     notify  patient       foreign                        allow patient-notify
+  clockwork     read    patient       foreign                        deny  -
   clockwork     read    appointment   foreign                        deny  -
   nurse         read    appointment   team                           allow appointment-nurse
   receptionist  update  waitlist      foreign                        allow waitlist-desk
@@ -237,7 +239,7 @@ REACH = """
   doctor        schedule: create delete read search update
   doctor        doctor: read search, patient: create read search
   doctor        record: addend amend cosign create read retract search sign update
-  clockwork     appointment: attend book cancel
+  clockwork     appointment: attend book cancel, patient: notify
   nurse         appointment: attend read search, doctor: read search, patient: read search
   nurse         service: read search, location: read search, slot: read search, schedule: read search
   nurse         record: addend amend create read retract search sign update

@@ -1,5 +1,6 @@
 """The waitlist: a freed time goes to the first who waits and whom it fits, to nobody else, and on when they do not want it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -279,3 +280,20 @@ async def test_an_offer_is_on_the_trail_as_the_clinics_own_doing(api: Api, datab
     (event,) = [e for e in await outbox(database_url) if e["roles"] == ["clockwork"]]
     assert (event["action"], event["patient"]) == ("book", waiting)
     assert event["endpoint"] == "chore offer"
+
+
+async def test_two_times_freed_at_once_are_not_both_offered_to_one_who_waits(api: Api):
+    visits = [await book(api, await patient(api), later(days)) for days in (5, 6)]
+    entry = await wait(api, await patient(api))
+    await asyncio.gather(*(cancel(api, visit) for visit in visits))
+    assert await offers(api) == [entry]
+    held = await get(api, "/v1/holds")
+    assert len(held["items"]) == 1
+
+
+async def test_an_offer_accepted_twice_at_once_is_booked_once(api: Api):
+    visit = await book(api, await patient(api), later())
+    entry = await wait(api, await patient(api))
+    await cancel(api, visit)
+    answers = await asyncio.gather(*(post(api, f"/v1/waitlist/{entry}/accept") for _ in range(4)))
+    assert sorted(a.status_code for a in answers) == [200, 409, 409, 409]

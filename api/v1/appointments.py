@@ -40,6 +40,7 @@ class AppointmentView(BaseModel):
     reason: str | None = None
     cancellation_reason: CancellationReason | None = None
     moves: int = Field(description="how often it was rescheduled")
+    series_id: UUID | None = Field(None, description="the series it was booked in")
     held_until: AwareDatetime | None = Field(None, description="of a hold: when it runs out")
     version: int
     created_at: AwareDatetime

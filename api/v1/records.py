@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import etag
 from api.json import Json
+from api.once import Idempotent
 from api.paging import Listing, Page, cursor
 from policies.vocabulary import Category, Sensitivity
 from records.clinical.models import RecordAct, RecordKind, RecordStatus
@@ -105,11 +106,18 @@ async def post_record(
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    once: Idempotent,
 ) -> Response:
     """Write a record about a visit. It is a draft, its author's alone, until it is signed."""
     draft = Draft(new.kind, new.title, new.content, new.sensitivity, new.categories)
-    record = await write_record(session, clinic, me, appointment_id, draft)
-    return answer(record, 201)
+    return await once.created(
+        session,
+        clinic,
+        me,
+        lambda: write_record(session, clinic, me, appointment_id, draft),
+        lambda made: read_record(clinic, me, made),
+        at="/v1/records",
+    )
 
 
 def answer(record: OpenRecord, status: int = 200) -> Response:

@@ -31,6 +31,11 @@ _CALLER = Query(
     .join_from(OAuthSession, Account, _session.account_id == _account.id)
     .where(_session.id == bindparam("session"), _account.id == bindparam("account"), _alive)
 )
+_ACCOUNT = Query(
+    select(_account.roles, _account.doctor_id, _account.patient_id, _account.clearances).where(
+        _account.id == bindparam("account"), _account.active
+    )
+)
 _AT_WORK: Final = frozenset({Role.DOCTOR, Role.NURSE, Role.RECEPTIONIST})
 _USUAL: Final = {purpose: Environment(purpose) for purpose in Purpose}
 
@@ -65,6 +70,12 @@ async def caller(database: Database, account_id: UUID, session_id: UUID) -> Call
     if len(_answers) > KEPT:
         _answers.popitem(last=False)
     return answer
+
+
+async def account_as_caller(database: Database, account_id: UUID) -> Caller | None:
+    """Return somebody without a login of theirs at hand, as a feed or an errand needs; None if not active."""
+    row = await database.one(_ACCOUNT, account=account_id)
+    return _caller(account_id, row) if row else None
 
 
 def forget(session: AsyncSession) -> None:

@@ -152,6 +152,7 @@ class Appointment(Protected, table=True):
     cancellation_reason: CancellationReason | None = word(None)
     moves: int = 0
     held_until: datetime | None = moment(nullable=True)
+    series_id: UUID | None = Field(default=None, index=True)
     version: int = 1
     created_by: UUID = Field(foreign_key="account.id")
     created_at: datetime = moment(default=True)

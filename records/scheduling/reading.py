@@ -52,6 +52,7 @@ class OpenAppointment:
     cancellation_reason: str | None = None
     moves: int = 0
     held_until: datetime | None = None
+    series_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Wanted:
     patient_id: UUID | None = None
     day: date | None = None
     status: str | None = None
+    series_id: UUID | None = None
     held: bool = False
     unattended: bool = False
 
@@ -85,6 +87,7 @@ _HEAD: Final = (
     _visit.cancellation_reason,
     _visit.moves,
     _visit.held_until,
+    _visit.series_id,
 )
 
 
@@ -151,6 +154,8 @@ def _filtered(wanted: Wanted) -> Select[Any]:
     statement = selected()
     if wanted.doctor_id:
         statement = statement.where(_visit.doctor_id == wanted.doctor_id)
+    if wanted.series_id:
+        statement = statement.where(_visit.series_id == wanted.series_id)
     if wanted.patient_id:
         statement = statement.where(_visit.patient_id == wanted.patient_id)
     if wanted.status:
@@ -184,4 +189,5 @@ def opened(row: Mapping[str, Any], phi: Mapping[str, Value | None]) -> OpenAppoi
         cancellation_reason=row["cancellation_reason"],
         moves=row["moves"],
         held_until=row["held_until"],
+        series_id=row["series_id"],
     )

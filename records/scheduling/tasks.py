@@ -12,6 +12,7 @@ from core.settings import settings
 from records import once
 from records.clinic import Clinic
 from records.scheduling.clockwork import lapse, mark_missed
+from records.scheduling.reminding import notifier, remind
 
 Chore = Callable[[AsyncSession, Clinic], Awaitable[Any]]
 
@@ -28,6 +29,13 @@ def mark_missed_visits() -> None:
     _do(mark_missed)
 
 
+@shared_task(name="scheduling.remind")  # type: ignore[untyped-decorator]
+def send_reminders() -> None:
+    """Remind patients of visits that are near."""
+    here = settings()
+    asyncio.run(_open(lambda clinic: remind(clinic, here.time_zone, notifier(here))))
+
+
 @shared_task(name="once.forget")  # type: ignore[untyped-decorator]
 def forget_keys() -> None:
     """Forget idempotency keys whose day is over."""
@@ -35,12 +43,14 @@ def forget_keys() -> None:
 
 
 def _do(chore: Chore) -> None:
-    async def work() -> None:
-        here = settings()
-        async with (
-            Clinic.open(here.postgres_url, open_provider(here.kms), pool=2) as clinic,
-            clinic.database.transaction() as session,
-        ):
+    async def work(clinic: Clinic) -> None:
+        async with clinic.database.transaction() as session:
             await chore(session, clinic)
 
-    asyncio.run(work())
+    asyncio.run(_open(work))
+
+
+async def _open(work: Callable[[Clinic], Awaitable[Any]]) -> None:
+    here = settings()
+    async with Clinic.open(here.postgres_url, open_provider(here.kms), pool=2) as clinic:
+        await work(clinic)

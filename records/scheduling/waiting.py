@@ -153,7 +153,7 @@ async def list_entries(
     clinic: Clinic, me: Me, status: str | None, *, limit: int, after: UUID | None = None
 ) -> tuple[Sequence[OpenEntry], UUID | None]:
     """Return the entries the caller may see, oldest first, and where the next page starts."""
-    allowed = clinic.gate.visible(me, ResourceType.WAITLIST, COLUMNS)
+    allowed = clinic.visible(me, ResourceType.WAITLIST, COLUMNS)
     statement = _SELECT.where(allowed).order_by(_entry.id).limit(limit + 1)
     if after:
         statement = statement.where(_entry.id > after)

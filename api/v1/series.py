@@ -1,0 +1,70 @@
+"""Series of appointments: weekly, or every few weeks, at the same hour of the clinic's day."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from pydantic import AwareDatetime, BaseModel, Field
+
+from api.deps import Clinic, Me, Transaction
+from api.json import Json
+from api.once import Idempotent
+from api.v1.appointments import AppointmentView, NewAppointment
+from records.scheduling.series import LONGEST, Rhythm, Series, book_series, read_series
+
+router = APIRouter(prefix="/appointments/series", tags=["appointments"])
+
+
+class NewSeries(NewAppointment):
+    """The first visit, and how it goes on."""
+
+    count: int = Field(ge=2, le=LONGEST, description="visits in all")
+    every_weeks: int = Field(1, ge=1, le=12)
+    fitting: bool = Field(False, description="book those that fit; otherwise all of them or none")
+    hold_id: None = Field(None, description="a series is not booked from a hold")
+
+
+class LeftOut(BaseModel):
+    """A visit of the series that could not be booked."""
+
+    number: int = Field(description="which one; 1 is the first")
+    start: AwareDatetime | None = Field(description="null where the clocks skip that hour")
+    code: str = Field(examples=["slot-taken"])
+
+
+class SeriesView(BaseModel):
+    """Visits that were booked together. Each lives on its own."""
+
+    id: UUID
+    items: Sequence[AppointmentView]
+    left_out: Sequence[LeftOut]
+
+
+@router.post("", operation_id="book_series", status_code=201, response_model=SeriesView)
+async def post_series(
+    new: NewSeries, request: Request, session: Transaction, clinic: Clinic, me: Me, once: Idempotent
+) -> Response:
+    """Book a series, all of it or what fits. The hour stays the same when the clocks change."""
+    zone = request.app.state.settings.time_zone
+    rhythm = Rhythm(zone, new.count, new.every_weeks, new.fitting)
+    visit = new.model_dump(exclude={"count", "every_weeks", "fitting", "hold_id"})
+    return await once.created(
+        session,
+        clinic,
+        me,
+        lambda: book_series(session, clinic, me, rhythm, **visit),
+        lambda made: read_series(clinic, me, made),
+        at="/v1/appointments/series",
+        shown=_view,
+    )
+
+
+@router.get("/{series_id}", operation_id="read_series", response_model=SeriesView)
+async def get_series(series_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """Read the visits of a series that the caller may see, by time."""
+    return Json(_view(await read_series(clinic, me, series_id)))
+
+
+def _view(series: Series) -> dict[str, Any]:
+    return {name: getattr(series, name) for name in SeriesView.model_fields}

@@ -1,0 +1,137 @@
+"""Calendar feeds: an address that cannot be guessed and can be revoked, telling when and nothing else."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+from icalendar import Calendar
+
+from tests.apis import Api, serve
+from tests.clinics import outbox
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serve(database_url, tmp_path) as api:
+        yield api
+
+
+async def feed(api: Api, who: str = "adams") -> dict[str, str]:
+    made = await api.post(getattr(api.people, who), "/v1/me/calendar-feeds", {})
+    assert made.status_code == 201, made.text
+    return made.json()
+
+
+async def fetch(api: Api, url: str, **headers: str):
+    return await api.http.get(url[url.index("/calendars/") :], headers=headers)
+
+
+async def event(api: Api, url: str):
+    (found,) = Calendar.from_ical((await fetch(api, url)).text).walk("VEVENT")
+    return found
+
+
+async def test_an_address_nobody_made_leads_nowhere(api: Api):
+    for path in ("/calendars/x.ics", "/calendars/" + "A" * 43 + ".ics"):
+        assert (await api.http.get(path)).status_code == 404
+
+
+async def test_who_has_no_calendar_has_no_feed(api: Api):
+    assert (await api.post(api.people.reception, "/v1/me/calendar-feeds", {})).status_code == 404
+
+
+async def test_a_revoked_address_is_worthless_at_once(api: Api):
+    made = await feed(api)
+    path, bearer = f"/v1/me/calendar-feeds/{made['id']}", await api.bearer(api.people.adams)
+    assert (await api.http.delete(path, headers=bearer)).status_code == 428
+    other = await api.bearer(api.people.baker)
+    assert (await api.http.delete(path, headers=other | {"If-Match": "*"})).status_code == 404
+    assert (await api.http.delete(path, headers=bearer | {"If-Match": "*"})).status_code == 204
+    assert (await fetch(api, made["url"])).status_code == 404
+    assert (await api.get(api.people.adams, "/v1/me/calendar-feeds")).json()["items"] == []
+
+
+async def test_the_feed_of_an_account_that_ended_is_closed(api: Api, database_url: str):
+    made = await feed(api)
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "UPDATE account SET active = false WHERE id = $1", api.people.adams.subject.id
+    )
+    await connection.close()
+    assert (await fetch(api, made["url"])).status_code == 404
+
+
+async def test_the_address_is_not_in_the_database(api: Api, database_url: str):
+    secret = (await feed(api))["url"].rpartition("/")[2].removesuffix(".ics")
+    assert len(secret) >= 43
+    connection = await asyncpg.connect(database_url)
+    stored = await connection.fetchrow("SELECT * FROM calendar_feed")
+    await connection.close()
+    assert secret not in repr(dict(stored))
+
+
+@pytest.mark.parametrize("who", ["adams", "patient"])
+async def test_a_calendar_says_when_and_neither_who_nor_why(api: Api, who: str):
+    read = await fetch(api, (await feed(api, who))["url"])
+    assert read.headers["content-type"].startswith("text/calendar")
+    for secret in ("Quillfeather", "Philippa", "megrims", "Adams", str(api.people.patient_id)):
+        assert secret not in read.text
+    (visit,) = Calendar.from_ical(read.text).walk("VEVENT")
+    stored = (
+        await api.get(api.people.reception, f"/v1/appointments/{api.people.appointment_id}")
+    ).json()
+    assert visit.start == datetime.fromisoformat(stored["start"])
+    assert visit.end == datetime.fromisoformat(stored["end"])
+    assert str(visit["SUMMARY"]) == "Appointment"
+
+
+async def test_another_doctors_feed_does_not_show_the_visit(api: Api):
+    read = await fetch(api, (await feed(api, "baker"))["url"])
+    assert "VEVENT" not in read.text
+
+
+async def test_each_change_raises_the_sequence_and_a_cancelled_visit_stays_as_cancelled(api: Api):
+    url = (await feed(api))["url"]
+    before = await event(api, url)
+    path = f"/v1/appointments/{api.people.appointment_id}"
+    move = {"start": (before.start + timedelta(hours=2)).isoformat()}
+    assert (await api.post(api.people.reception, f"{path}/reschedule", move)).status_code == 200
+    moved = await event(api, url)
+    await api.post(api.people.reception, f"{path}/cancel", {})
+    cancelled = await event(api, url)
+    assert [e["SEQUENCE"] for e in (before, moved, cancelled)] == [0, 1, 2]
+    assert {str(e["UID"]) for e in (before, moved, cancelled)} == {str(before["UID"])}
+    assert [str(e["STATUS"]) for e in (before, moved, cancelled)] == [
+        "CONFIRMED",
+        "CONFIRMED",
+        "CANCELLED",
+    ]
+    assert moved.start == before.start + timedelta(hours=2)
+
+
+async def test_an_unchanged_calendar_is_not_sent_again(api: Api):
+    url = (await feed(api))["url"]
+    tag = (await fetch(api, url)).headers["etag"]
+    assert (await fetch(api, url, **{"If-None-Match": tag})).status_code == 304
+
+
+async def test_every_fetch_is_on_the_trail_as_its_owners_and_the_address_is_not(
+    api: Api, database_url: str
+):
+    url = (await feed(api, "patient"))["url"]
+    before = await outbox(database_url)
+    await fetch(api, url)
+    (noted,) = [e for e in await outbox(database_url) if e not in before]
+    assert noted["actor"] == str(api.people.patient.subject.id)
+    assert noted["endpoint"] == "GET /calendars/{secret}"
+    assert noted["resource_ids"] == [str(api.people.appointment_id)]
+
+
+async def test_opening_and_revoking_a_feed_are_on_the_trail(api: Api, database_url: str):
+    made = await feed(api)
+    bearer = await api.bearer(api.people.adams) | {"If-Match": "*"}
+    await api.http.delete(f"/v1/me/calendar-feeds/{made['id']}", headers=bearer)
+    noted = [e for e in await outbox(database_url) if e["resource_ids"] == [made["id"]]]
+    assert [e["reason"] for e in noted] == ["feed-opened", "feed-revoked"]
