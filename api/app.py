@@ -26,6 +26,7 @@ from api.v1 import (
     keys,
     locations,
     me,
+    mfa,
     patients,
     policies,
     record_life,
@@ -52,6 +53,7 @@ exactly like what does not exist.
 V1 = "/v1"
 MODULES = (
     me,
+    mfa,
     accounts,
     clients,
     patients,

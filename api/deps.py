@@ -7,6 +7,7 @@ whole of `me` does on a warm cache.
 from collections.abc import AsyncIterator
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
+from time import time
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
@@ -14,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import limits
 from api.middleware import template
-from core.errors import BadRequest, FieldError, Unauthenticated
+from core.errors import BadRequest, FieldError, StepUp, Unauthenticated
+from core.settings import Settings, StepUpRule
 from policies.facts import Environment
 from policies.vocabulary import Purpose
 from records.access import me as access
@@ -22,7 +24,7 @@ from records.audit.event import Origin
 from records.clinic import Clinic as OneClinic
 from records.identity.callers import caller, environment
 from records.identity.clients import scope_of
-from records.identity.tokens import AccessToken, Tokens
+from records.identity.tokens import STRONG, AccessToken, Tokens
 
 PURPOSE: Final = "X-Purpose-Of-Use"
 SECURITY_SCHEMES: Final = {
@@ -114,6 +116,32 @@ async def me(request: Request) -> access.Me:
         token.session,
         scope_of(token.client_id, token.scope),
     )
+
+
+async def stepped_up(request: Request) -> None:
+    """Refuse, for a grave act, a login that is old or had one factor, where the settings want more (RFC 9470)."""
+    chosen: Settings = request.app.state.settings
+    token = bearer(request)
+    known = await caller(request.app.state.clinic.database, token.account, token.session)
+    wanted = chosen.step_up is StepUpRule.ALWAYS or (
+        chosen.step_up is StepUpRule.ENROLLED and known is not None and known.two_factors
+    )
+    fresh = token.auth_time > time() - chosen.step_up_seconds
+    if wanted and not (fresh and token.acr == STRONG):
+        raise StepUp(
+            "log in again, with a second factor", max_age=chosen.step_up_seconds, acr_values=STRONG
+        )
+
+
+async def recent(request: Request) -> None:
+    """Refuse an old login, whatever its strength: a token that lay about must not enrol somebody else's app."""
+    chosen: Settings = request.app.state.settings
+    if bearer(request).auth_time <= time() - chosen.step_up_seconds:
+        raise StepUp("log in again", max_age=chosen.step_up_seconds)
+
+
+STEP_UP: Final = Depends(stepped_up)
+"""For the `dependencies` of a route whose act is grave: break-glass, rules, keys, exports."""
 
 
 def _stated(purpose: str) -> Environment:

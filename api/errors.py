@@ -40,6 +40,9 @@ _HEADERS: Final = {
     503: {"Retry-After": "2"},
 }
 
+STEP_UP: Final = "insufficient_user_authentication"
+"""RFC 9470."""
+
 log = structlog.get_logger()
 
 
@@ -93,6 +96,9 @@ async def _domain(request: Request, error: Exception) -> Response:
     status, title = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     wait = error.members.get("retry_after")
     headers = {"Retry-After": str(wait)} if wait else None
+    if isinstance(error, errors.StepUp):
+        asked = ", ".join(f'{name}="{value}"' for name, value in error.members.items())
+        headers = {"WWW-Authenticate": f'Bearer error="{STEP_UP}", {asked}'}
     told = error.code, error.detail, error.errors, error.members, headers
     return _answer(request, status, title, *told)
 

@@ -45,6 +45,12 @@ class Unauthenticated(DomainError):
     code = "invalid-token"
 
 
+class StepUp(Unauthenticated):
+    """The login is too old or too weak for this (RFC 9470): log in anew, with a second factor."""
+
+    code = "step-up"
+
+
 class Forbidden(DomainError):
     """The caller may see the thing but not do this to it."""
 

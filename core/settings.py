@@ -25,6 +25,14 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+class StepUpRule(StrEnum):
+    """Who needs a fresh login with two factors for grave acts: nobody, who has a second factor, everybody."""
+
+    NEVER = "never"
+    ENROLLED = "enrolled"
+    ALWAYS = "always"
+
+
 _GENEROUS = {
     "caller_limit": "1000000/minute",
     "search_limit": "1000/minute",
@@ -65,6 +73,10 @@ class Settings(BaseSettings):
     search_limit: str = Field(default="30/minute", description="patient searches of one account")
     miss_limit: str = Field(default="60/minute", description="answers 404 to one account")
     token_limit: str = Field(default="300/minute", description="token requests of one client")
+    step_up: StepUpRule = Field(
+        default=StepUpRule.ENROLLED, description="whose second factor grave acts demand"
+    )
+    step_up_seconds: int = Field(default=900, ge=60, description="how old that login may be")
     smtp_url: SecretStr = Field(
         default=SecretStr(""), description="smtp(s)://user:secret@host:port"
     )

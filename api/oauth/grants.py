@@ -98,6 +98,8 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
             scope=request.scope,
             nonce=given.get("nonce"),
             challenge=given["code_challenge"],
+            auth_time=request.progress.auth_time,
+            amr=list(request.progress.amr),
             expires_at=now() + sessions.CODE_LIFE,
         )
         wait(add, request.setting.writing, row)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import ImmutableMultiDict
 
 from api import deps
+from api.oauth.progress import Progress
 from records.audit.event import Origin
 from records.clinic import Clinic
 from records.identity.tokens import Tokens
@@ -63,6 +64,7 @@ class WebRequest(OAuth2Request):  # type: ignore[misc]
         super().__init__(request.method, uri, headers=request.headers)
         self.payload = Payload(given)
         self.setting = setting
+        self.progress: Progress
 
     @property
     def args(self) -> Mapping[str, str]:

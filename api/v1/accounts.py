@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from api.deps import Clinic, Me, Transaction, tokens
+from api.deps import STEP_UP, Clinic, Me, Transaction, tokens
 from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.paging import Listing, Page, cursor
@@ -168,6 +168,18 @@ async def post_invitation(
     """Make a link for the owner to choose a password; those made before end."""
     link = await administration.invite(session, clinic, me, account_id)
     return Json(_link(request, link), 201)
+
+
+@router.delete(
+    "/{account_id}/mfa",
+    operation_id="reset_account_mfa",
+    status_code=204,
+    dependencies=[STEP_UP],
+)
+async def delete_mfa(account_id: UUID, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Take the second factors of an account away, whose owner has lost them. Its sessions end."""
+    await administration.reset_factors(session, clinic, me, account_id)
+    return Response(status_code=204)
 
 
 @router.get(

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.deps import Clinic, Me, Transaction
+from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.paging import Listing, Page, cursor
@@ -141,6 +141,7 @@ async def get_version(version: Number, clinic: Clinic, me: Me) -> Response:
 @router.post(
     "/versions/{version}/restore",
     operation_id="restore_policy_version",
+    dependencies=[STEP_UP],
     status_code=201,
     response_model=VersionView,
 )
@@ -205,6 +206,7 @@ async def delete_draft(
 @router.post(
     "/drafts/{draft_id}/publish",
     operation_id="publish_policy_draft",
+    dependencies=[STEP_UP],
     response_model=VersionView,
 )
 async def post_publish(

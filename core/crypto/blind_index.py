@@ -49,6 +49,10 @@ class IndexKey(Unpicklable):
         spare = 8 * size - bits
         return (int.from_bytes(digest[:size], "big") >> spare << spare).to_bytes(size, "big")
 
+    def derived(self, label: str) -> bytes:
+        """Return a key for another use than indexes, which `label` names; no index's key starts as this one's does."""
+        return self._key(lp("confide/from-irk/v1", label))
+
     def _key(self, info: bytes) -> bytes:
         return self._keys.get(info) or self._keys.setdefault(
             info, expand(self._secret, info, KEY_BYTES, "sha256")

@@ -22,6 +22,7 @@ class Act(StrEnum):
     LOGOUT = "logout"
     TOKEN = "token"  # noqa: S105 - a word, not a secret
     PASSWORD = "password"  # noqa: S105 - a word as well
+    FACTOR = "factor"
     VOID = "void"
     PRUNE = "prune"
 

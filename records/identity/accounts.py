@@ -1,6 +1,6 @@
 """Accounts: who may log in, and whether it was them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
@@ -18,6 +18,7 @@ from records.vault.indexes import Indexes
 
 _account = table_of(Account)
 _BY_LOGIN = Query(select(_account).where(_account.c.login == bindparam("login")))
+_BY_ID = Query(select(_account).where(_account.c.id == bindparam("id")))
 _LABEL = Query(select(_account.c.label).where(_account.c.id == bindparam("id")))
 
 
@@ -56,33 +57,39 @@ async def authenticate(
 ) -> Account | None:
     """Return whose name and password these are; None, after as much work, when they are nobody's.
 
-    Either is an event. Throttled after too many tries: unknown names are counted like known ones.
+    That is an event; a login that is right becomes one when it is complete. Throttled after too many tries: unknown names are counted like known ones.
     """
     login, checker = clinic.indexes.login(username), passwords()
     try:
         attempts.count(login, origin.network)
     except Throttled:
-        await clinic.trail.note(_refused(None, origin, "throttled"))
+        await clinic.trail.note(refused(None, origin, "throttled"))
         raise
     account = await named(clinic, username)
     right, renewed = await checker.verify(password, account.password_hash if account else None)
     if account is None or not right or not account.active or len(password) > LONGEST:
-        await clinic.trail.note(_refused(account, origin, "credentials"))
+        await clinic.trail.note(refused(account, origin, "credentials"))
         return None
     attempts.forget(login, origin.network)
-    await clinic.trail.note(logged_in(account, origin))
     if renewed:
         await _keep(clinic, account.id, renewed)
     return account
 
 
-def logged_in(account: Account, origin: Origin) -> Event:
-    """Return the event of a login that was right."""
+async def welcome(clinic: Clinic, account_id: UUID) -> Account | None:
+    """Return an account that is active, by its id."""
+    row = await clinic.database.one(_BY_ID, id=account_id)
+    return Account(**row) if row and row["active"] else None
+
+
+def logged_in(account: Account, origin: Origin, amr: Sequence[str] = ()) -> Event:
+    """Return the event of a login that was right, and how it was made."""
     return Event(
         actor=account.id,
         roles=tuple(account.roles),
         action=Act.LOGIN,
         outcome=Outcome.ALLOW,
+        reason=" ".join(amr) or None,
         purpose=Purpose.OPERATIONS,
         resource_type=ResourceType.ACCOUNT,
         resource_ids=(account.id,),
@@ -90,7 +97,7 @@ def logged_in(account: Account, origin: Origin) -> Event:
     )
 
 
-def _refused(account: Account | None, origin: Origin, reason: str) -> Event:
+def refused(account: Account | None, origin: Origin, reason: str) -> Event:
     """Nobody is the actor of a failed login: all that is known is which account it was aimed at."""
     return Event(
         actor=None,

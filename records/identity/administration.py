@@ -15,7 +15,7 @@ from policies.vocabulary import UNNAMED, Action, ResourceType, Role
 from records.access.me import Me
 from records.base import add, table_of
 from records.clinic import Clinic
-from records.identity import sessions, tickets
+from records.identity import factors, sessions, tickets
 from records.identity.callers import forget
 from records.identity.commands import NO_PASSWORD
 from records.identity.models import Account, TicketKind
@@ -140,6 +140,14 @@ async def invite(session: AsyncSession, clinic: Clinic, me: Me, account_id: UUID
     await clinic.gate.write(session, me, Action.UPDATE, _resource(account_id, row["status"]))
     kind = TicketKind.INVITATION if row["invited"] else TicketKind.RESET
     return await tickets.make(session, account_id, kind)
+
+
+async def reset_factors(session: AsyncSession, clinic: Clinic, me: Me, account_id: UUID) -> None:
+    """Take the second factors of an account away, whose owner has lost them; every session of it ends."""
+    row = await _found(clinic, me, Action.UPDATE, account_id)
+    await clinic.gate.write(session, me, Action.UPDATE, _resource(account_id, row["status"]))
+    await factors.remove(session, clinic, me, account_id)
+    await sessions.end_all(session, account_id)
 
 
 async def list_sessions(clinic: Clinic, me: Me, account_id: UUID) -> Sequence[Mapping[str, Any]]:

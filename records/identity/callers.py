@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, event, func, select
+from sqlalchemy import and_, bindparam, event, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.database import Database, Query
@@ -18,16 +18,25 @@ from policies.clearance import cleared
 from policies.facts import Environment, Subject
 from policies.vocabulary import Purpose, Role
 from records.base import table_of
-from records.identity.models import Account, OAuthSession
+from records.identity.models import Account, AccountTotp, OAuthSession
 
 FRESH: Final = 0.8
 """Seconds an answer is good for, counted from before it was asked."""
 KEPT: Final = 10_000
 
 _account, _session = table_of(Account).c, table_of(OAuthSession).c
+_totp = table_of(AccountTotp).c
 _alive = and_(_account.active, _session.revoked_at.is_(None), _session.expires_at > func.now())
 _CALLER = Query(
-    select(_account.roles, _account.doctor_id, _account.patient_id, _account.clearances)
+    select(
+        _account.roles,
+        _account.doctor_id,
+        _account.patient_id,
+        _account.clearances,
+        exists()
+        .where(_totp.account_id == _account.id, _totp.confirmed_at.is_not(None))
+        .label("two_factors"),
+    )
     .join_from(OAuthSession, Account, _session.account_id == _account.id)
     .where(_session.id == bindparam("session"), _account.id == bindparam("account"), _alive)
 )
@@ -46,6 +55,8 @@ class Caller:
 
     subject: Subject
     environment: Environment
+    two_factors: bool = False
+    """Whether they have a second factor to log in with."""
 
 
 class Answers(OrderedDict[tuple[UUID, UUID], tuple[float, Caller | None]]):
@@ -96,7 +107,7 @@ def _caller(account_id: UUID, row: Any) -> Caller:
     roles = frozenset(Role(role) for role in row["roles"])
     clearances = cleared(roles, row["clearances"])
     subject = Subject(account_id, roles, row["doctor_id"], row["patient_id"], clearances)
-    return Caller(subject, _USUAL[_purpose(roles)])
+    return Caller(subject, _USUAL[_purpose(roles)], row["two_factors"])
 
 
 def _purpose(roles: frozenset[Role]) -> Purpose:

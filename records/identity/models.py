@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Text
+from sqlalchemy import BigInteger, CheckConstraint, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
@@ -78,6 +78,29 @@ class AccountTicket(SQLModel, table=True):
     used_at: datetime | None = moment(nullable=True)
 
 
+class AccountTotp(SQLModel, table=True):
+    """The seed of an authenticator app, sealed. `last_step` is the time step of the last code: none counts twice."""
+
+    __tablename__ = "account_totp"
+
+    account_id: UUID = Field(foreign_key="account.id", primary_key=True)
+    seed: bytes
+    last_step: int = Field(default=0, sa_type=BigInteger)
+    confirmed_at: datetime | None = moment(nullable=True)
+    created_at: datetime = moment(default=True)
+
+
+class AccountRecoveryCode(SQLModel, table=True):
+    """A code on paper, instead of the authenticator app. Good once."""
+
+    __tablename__ = "account_recovery_code"
+    __table_args__ = (CheckConstraint("octet_length(code_hash) = 32", name="hashed"),)
+
+    code_hash: bytes = Field(primary_key=True)
+    account_id: UUID = Field(foreign_key="account.id", index=True)
+    used_at: datetime | None = moment(nullable=True)
+
+
 class OAuthClient(SQLModel, table=True):
     """A registered client. PKCE protects public ones, a secret or a key of their own the others.
 
@@ -122,6 +145,7 @@ class OAuthSession(Row, table=True):
     client_id: str = Field(sa_type=Text, foreign_key="oauth_client.id")
     scope: str = word("")
     auth_time: datetime = moment(default=True)
+    amr: list[str] = codes()
     expires_at: datetime = moment()
     revoked_at: datetime | None = moment(nullable=True)
 
@@ -140,6 +164,7 @@ class OAuthCode(SQLModel, table=True):
     nonce: str | None = word(None)
     challenge: str = word()
     auth_time: datetime = moment(default=True)
+    amr: list[str] = codes()
     expires_at: datetime = moment()
     session_id: UUID | None = Field(default=None, foreign_key="oauth_session.id")
 

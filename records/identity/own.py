@@ -29,7 +29,7 @@ async def end_own_sessions(
     session: AsyncSession, clinic: Clinic, me: Me, only: UUID | None = None
 ) -> None:
     """Log the caller out: of one session, or of all but the one that asks."""
-    _require_whole(me)
+    require_whole(me)
     await sessions.end_all(session, me.subject.id, only=only, keep=None if only else me.session)
     await clinic.trail.note_within(session, _event(me, Act.LOGOUT, Outcome.ALLOW))
 
@@ -38,7 +38,7 @@ async def change_password(
     session: AsyncSession, clinic: Clinic, me: Me, current: str, new: str
 ) -> None:
     """Set another password, given the present one; every other session of the account ends."""
-    _require_whole(me)
+    require_whole(me)
     account = await session.get_one(Account, me.subject.id)
     attempts.count(account.login, me.origin.network)
     right, _ = await passwords().verify(current, account.password_hash)
@@ -51,7 +51,7 @@ async def change_password(
     await sessions.end_all(session, account.id, keep=me.session)
 
 
-def _require_whole(me: Me) -> None:
+def require_whole(me: Me) -> None:
     """An application that was lent some of somebody's rights does not keep their account."""
     if me.scope and me.scope.reach(Action.UPDATE, ResourceType.ACCOUNT) is not Reach.ALL:
         raise Forbidden("the token is not for this", code="insufficient-scope")

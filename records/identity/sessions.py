@@ -7,7 +7,7 @@ many racing uses one succeeds.
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
@@ -41,11 +41,23 @@ def hashed(secret: str) -> bytes:
 
 
 async def start(
-    session: Executor, account_id: UUID, client_id: str, scope: str, life: timedelta
+    session: Executor,
+    account_id: UUID,
+    client_id: str,
+    scope: str,
+    life: timedelta,
+    *,
+    auth_time: datetime | None = None,
+    amr: Sequence[str] = (),
 ) -> OAuthSession:
-    """Begin a session: it ends after its life, however often it is renewed."""
+    """Begin a session: it ends after its life, however often it is renewed. `amr` says how its owner logged in."""
     family = OAuthSession(
-        account_id=account_id, client_id=client_id, scope=scope, expires_at=now() + life
+        account_id=account_id,
+        client_id=client_id,
+        scope=scope,
+        auth_time=auth_time or now(),
+        amr=list(amr),
+        expires_at=now() + life,
     )
     await add(session, family)
     return family
@@ -64,7 +76,8 @@ async def redeemable(session: AsyncSession, code: str, client_id: str) -> OAuthC
 
 async def redeem(session: AsyncSession, code: OAuthCode, life: timedelta) -> OAuthSession:
     """Use a code up: begin the session it stands for."""
-    family = await start(session, code.account_id, code.client_id, code.scope, life)
+    whose = code.account_id, code.client_id, code.scope
+    family = await start(session, *whose, life, auth_time=code.auth_time, amr=code.amr)
     code.session_id = family.id
     return family
 

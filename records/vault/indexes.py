@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from math import log2
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from core.crypto import cobblestone
 from core.crypto.blind_index import IndexKey as Indexer
 from core.crypto.blind_index import normal_code
 from core.crypto.kek import KekProvider, KeyPurpose, Wrapped
@@ -79,6 +81,14 @@ class Indexes:
         """Return the token of a login name."""
         parts = [username.strip().casefold()]
         return self._key.token("account", "login", "exact", parts, UNIQUE_BITS)
+
+    def lock(self, account_id: UUID, secret: bytes) -> bytes:
+        """Seal what an account keeps secret. Accounts have no data keys: the root key, which outlives its KEKs, has one."""
+        return cobblestone.encrypt(self._key.derived("account"), account_id.bytes, secret)
+
+    def unlock(self, account_id: UUID, sealed: bytes) -> bytes:
+        """Return what was locked for this very account; DecryptError for anything else."""
+        return cobblestone.decrypt(self._key.derived("account"), account_id.bytes, sealed)
 
     def tokens(
         self, kind: type[Protected], values: Mapping[str, Any]
