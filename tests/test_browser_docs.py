@@ -1,19 +1,16 @@
 """The API reference in a real browser: log in with PKCE, call the API, see the answer."""
 
-import asyncio
 import os
 import shutil
-import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from tests.logins import NAME, PASSWORD, serve
+from tests.running import running
 
 ARGUMENTS = [
     "--no-sandbox",  # root, in a container
@@ -36,47 +33,12 @@ def chromium() -> str:
     pytest.skip("there is no chromium here; CHROMIUM says where one is")
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 @pytest.fixture
 async def address(database_url: str, tmp_path: Path) -> AsyncIterator[str]:
     """The address of the whole application on a clinic with one doctor."""
     chromium()
-    port = free_port()
-    issuer = f"http://127.0.0.1:{port}"
-    async with serve(database_url, tmp_path, issuer=issuer):
-        variables = {
-            "CONFIDE_HOME": str(tmp_path),
-            "CONFIDE_PORT": str(port),
-            "CONFIDE_ISSUER": issuer,
-            "CONFIDE_DATABASE_URL": database_url,
-            "CONFIDE_ENVIRONMENT": "development",
-        }
-        command = ["-m", "uvicorn", "api.app:create_app", "--factory", "--port", str(port)]
-        server = await asyncio.create_subprocess_exec(
-            sys.executable, *command, "--log-level", "warning", env=os.environ | variables
-        )
-        try:
-            await answers(f"{issuer}/docs")
-            yield issuer
-        finally:
-            server.terminate()
-            await server.wait()
-
-
-async def answers(url: str) -> None:
-    async with asyncio.timeout(30), httpx.AsyncClient() as client:
-        while True:
-            try:
-                (await client.get(url)).raise_for_status()
-            except httpx.HTTPError:
-                await asyncio.sleep(0.1)
-            else:
-                return
+    async with running(serve, database_url, tmp_path) as (issuer, _):
+        yield issuer
 
 
 @asynccontextmanager

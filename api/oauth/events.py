@@ -32,8 +32,17 @@ def logged_out(setting: Setting, family: OAuthSession) -> None:
     _own(setting, family, Act.LOGOUT)
 
 
+async def note_logout(setting: Setting, family: OAuthSession) -> None:
+    """Note that a session was ended by its owner."""
+    await setting.clinic.trail.note_within(setting.writing, _event(setting, family, Act.LOGOUT))
+
+
 def _own(setting: Setting, family: OAuthSession, act: Act) -> None:
-    event = Event(
+    wait(setting.clinic.trail.note_within, setting.writing, _event(setting, family, act))
+
+
+def _event(setting: Setting, family: OAuthSession, act: Act) -> Event:
+    return Event(
         actor=family.account_id,
         action=act,
         outcome=Outcome.ALLOW,
@@ -43,4 +52,3 @@ def _own(setting: Setting, family: OAuthSession, act: Act) -> None:
         session=family.id,
         origin=setting.origin,
     )
-    wait(setting.clinic.trail.note_within, setting.writing, event)

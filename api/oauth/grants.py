@@ -124,13 +124,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         """Use the code up, and make the first tokens of its session."""
         code, setting = self.request.authorization_code.row, self.request.setting
         family = wait(sessions.redeem, setting.writing, code, setting.tokens.life)
-        answer = _bearer(self.request, family, scope)
-        if include_refresh_token:
-            answer["refresh_token"] = wait(sessions.renew, setting.writing, family)
-        if "openid" in scope.split():
-            access = answer["access_token"]
-            answer["id_token"] = setting.tokens.identity(family, access, code.nonce)
-        return answer
+        return issued(self.request, family, scope, code.nonce, refresh=include_refresh_token)
 
     def save_token(self, token: dict[str, Any]) -> None:
         """All of it is saved."""
@@ -193,6 +187,23 @@ class OwnGrant(ClientCredentialsGrant):  # type: ignore[misc]
 
     def save_token(self, token: dict[str, Any]) -> None:
         """All of it is saved."""
+
+
+def issued(
+    request: WebRequest,
+    family: OAuthSession,
+    scope: str,
+    nonce: str | None = None,
+    *,
+    refresh: bool,
+) -> dict[str, Any]:
+    """Return the first tokens of a session."""
+    answer, setting = _bearer(request, family, scope), request.setting
+    if refresh:
+        answer["refresh_token"] = wait(sessions.renew, setting.writing, family)
+    if "openid" in scope.split():
+        answer["id_token"] = setting.tokens.identity(family, answer["access_token"], nonce)
+    return answer
 
 
 def _bearer(request: WebRequest, family: OAuthSession, scope: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from api import deps
 from api.oauth.grants import METHODS
 from core.crypto.assertions import ALGORITHMS
 from core.crypto.signing import ALGORITHM
-from records.identity.clients import EVERYTHING, SCOPES
+from records.identity.clients import DEVICE, EVERYTHING, SCOPES
 
 router = APIRouter()
 
@@ -38,11 +38,19 @@ def _metadata(issuer: str) -> dict[str, Any]:
         "revocation_endpoint": f"{issuer}/oauth/revoke",
         "introspection_endpoint": f"{issuer}/oauth/introspect",
         "userinfo_endpoint": f"{issuer}/oauth/userinfo",
+        "pushed_authorization_request_endpoint": f"{issuer}/oauth/par",
+        "device_authorization_endpoint": f"{issuer}/oauth/device_authorization",
+        "end_session_endpoint": f"{issuer}/oauth/end_session",
         "jwks_uri": f"{issuer}/oauth/jwks",
         "scopes_supported": [*SCOPES, *EVERYTHING, "system/*.cruds"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": [
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            DEVICE,
+        ],
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": METHODS,
         "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,

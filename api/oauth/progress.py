@@ -3,13 +3,12 @@
 There is no cookie: what the next form brings back is what the last page gave it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
-
-from authlib.oauth2.rfc6749 import OAuth2Payload
 
 from core.clock import now
 from core.crypto.signing import BadToken
@@ -18,7 +17,16 @@ from records.identity.tokens import MULTIPLE, Tokens
 LIFE: Final = 300
 """Seconds from the password to the end of the login."""
 _TYPE: Final = "login+jwt"
-_BOUND: Final = ("client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge")
+_BOUND: Final = (
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "request_uri",
+    "user_code",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +47,30 @@ class Progress:
         return replace(self, amr=(*self.amr, "otp", MULTIPLE))
 
 
-def written(tokens: Tokens, progress: Progress, asked: OAuth2Payload) -> str:
+def written(tokens: Tokens, progress: Progress, carried: Mapping[str, str]) -> str:
     """Return the progress of a request as its next form carries it."""
     claims = {
         "sub": str(progress.account),
         "auth_time": progress.auth_time.timestamp(),
         "amr": progress.amr,
-        "req": _digest(asked),
+        "req": _digest(carried),
         "exp": now().timestamp() + LIFE,
     }
     return tokens.keys.sign(_TYPE, claims)
 
 
-def read(tokens: Tokens, text: str, asked: OAuth2Payload) -> Progress | None:
+def read(tokens: Tokens, text: str, carried: Mapping[str, str]) -> Progress | None:
     """Return the progress that a form brought back; None if it is another request's, too old, or not ours."""
     try:
         said: dict[str, Any] = tokens.keys.verify(text, _TYPE)
     except BadToken:
         return None
-    if said["req"] != _digest(asked) or said["exp"] <= now().timestamp():
+    if said["req"] != _digest(carried) or said["exp"] <= now().timestamp():
         return None
     at = datetime.fromtimestamp(said["auth_time"], UTC)
     return Progress(UUID(said["sub"]), at, tuple(said["amr"]))
 
 
-def _digest(asked: OAuth2Payload) -> str:
-    parts = "\0".join(str(asked.data.get(name, "")) for name in _BOUND)
+def _digest(carried: Mapping[str, str]) -> str:
+    parts = "\0".join(carried.get(name, "") for name in _BOUND)
     return sha256(parts.encode()).hexdigest()

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from api import deps, limits
-from api.oauth import login, metadata, passwords
+from api.oauth import device, login, logout, metadata, par, passwords
 from api.oauth.endpoints import describe
 from api.oauth.request import WebRequest, parameters, setting
 from api.oauth.server import NO_STORE, Server
@@ -22,6 +22,8 @@ router = APIRouter(tags=["oauth"], include_in_schema=False)
 router.include_router(metadata.router)
 router.include_router(login.router)
 router.include_router(passwords.router)
+router.include_router(device.router)
+router.include_router(logout.router)
 
 _CORS: Final = {"Access-Control-Allow-Origin": "*"}
 
@@ -49,6 +51,21 @@ async def preflight() -> Response:
 async def revoke(request: Request) -> Response:
     """End the session behind an access token or a refresh token."""
     return await _protocol(request, _revoke)
+
+
+@router.post("/oauth/par")
+async def push(request: Request) -> Response:
+    """Keep an authorization request under a name (RFC 9126)."""
+    return await _protocol(request, par.take)
+
+
+@router.post("/oauth/device_authorization")
+async def device_authorization(request: Request) -> Response:
+    """Let a device wait for its owner to log it in (RFC 8628)."""
+    try:
+        return await _protocol(request, device.ask)
+    except OAuth2Error as error:
+        return _refusal(error)
 
 
 @router.post("/oauth/introspect")

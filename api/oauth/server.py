@@ -13,6 +13,7 @@ from fastapi import Response
 from fastapi.responses import JSONResponse
 
 from api.oauth.clients import Client
+from api.oauth.device_grant import DeviceGrant
 from api.oauth.endpoints import Revocation
 from api.oauth.grants import S256, CodeGrant, OwnGrant, RefreshGrant
 from api.oauth.proof import METHOD, by_assertion
@@ -31,6 +32,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         self.register_grant(CodeGrant, [S256()])
         self.register_grant(RefreshGrant)
         self.register_grant(OwnGrant)
+        self.register_grant(DeviceGrant)
         self.register_client_auth_method(METHOD, by_assertion)
         self.register_endpoint(Revocation(setting))
 

@@ -10,8 +10,8 @@ from core.windows import Limit, Windows
 
 NEAR: Final = Limit(10, 60)
 """At one account from one network."""
-ACCOUNT: Final = Limit(100, 3600)
-"""At one account from everywhere."""
+ACCOUNT: Final = Limit(1000, 3600)
+"""At one account from everywhere: few enough for guessing, too many to lock somebody out by the way."""
 NETWORK: Final = Limit(300, 60)
 """At all accounts from one network: a clinic's whole staff comes from one."""
 

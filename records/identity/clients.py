@@ -16,6 +16,7 @@ from records.identity.models import OAuthClient
 
 CLI: Final = "confide-cli"
 DOCS: Final = "confide-docs"
+DEVICE: Final = "urn:ietf:params:oauth:grant-type:device_code"
 OURS: Final = frozenset({CLI, DOCS})
 """Clients of our own: without a resource scope their tokens are good for all that the owner may do."""
 SCOPES: Final = ("openid", "profile", "offline_access")
@@ -92,6 +93,6 @@ def _public(client_id: str, name: str, redirect_uris: list[str]) -> OAuthClient:
         id=client_id,
         name=name,
         redirect_uris=redirect_uris,
-        grant_types=["authorization_code", "refresh_token"],
+        grant_types=["authorization_code", "refresh_token", DEVICE],
         scope=" ".join((*SCOPES, *EVERYTHING)),
     )

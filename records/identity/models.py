@@ -169,6 +169,40 @@ class OAuthCode(SQLModel, table=True):
     session_id: UUID | None = Field(default=None, foreign_key="oauth_session.id")
 
 
+class OAuthPushedRequest(SQLModel, table=True):
+    """An authorization request that a client has sent beforehand (RFC 9126): the browser carries its name only."""
+
+    __tablename__ = "oauth_pushed_request"
+    __table_args__ = (CheckConstraint("octet_length(request_hash) = 32", name="hashed"),)
+
+    request_hash: bytes = Field(primary_key=True)
+    client_id: str = Field(sa_type=Text, foreign_key="oauth_client.id")
+    parameters: dict[str, str] = Field(sa_type=JSONB)
+    expires_at: datetime = moment()
+
+
+class OAuthDevice(SQLModel, table=True):
+    """A device that waits for somebody to log it in elsewhere (RFC 8628). `allowed` is null until they have decided."""
+
+    __tablename__ = "oauth_device"
+    __table_args__ = (
+        CheckConstraint("octet_length(device_hash) = 32", name="device_hashed"),
+        CheckConstraint("octet_length(user_hash) = 32", name="user_hashed"),
+    )
+
+    device_hash: bytes = Field(primary_key=True)
+    user_hash: bytes = Field(unique=True)
+    client_id: str = Field(sa_type=Text, foreign_key="oauth_client.id")
+    scope: str = word("")
+    account_id: UUID | None = Field(default=None, foreign_key="account.id")
+    allowed: bool | None = None
+    amr: list[str] = codes()
+    auth_time: datetime | None = moment(nullable=True)
+    polled_at: datetime | None = moment(nullable=True)
+    used_at: datetime | None = moment(nullable=True)
+    expires_at: datetime = moment()
+
+
 class OAuthRefreshToken(SQLModel, table=True):
     """A refresh token. Used ones stay: a second use kills the session."""
 
