@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from api.deps import Clinic, Me, Transaction
+from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
 from records.custody import erasure
 from records.custody.models import ErasureReason
@@ -67,7 +67,13 @@ class HoldView(NewHold):
     placed_at: AwareDatetime
 
 
-@router.post("/erasure", operation_id="erase_patient", status_code=202, response_model=ErasureView)
+@router.post(
+    "/erasure",
+    operation_id="erase_patient",
+    dependencies=[STEP_UP],
+    status_code=202,
+    response_model=ErasureView,
+)
 async def post_erasure(
     patient_id: UUID, new: NewErasure, session: Transaction, clinic: Clinic, me: Me
 ) -> Response:

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from api.deps import Clinic, Me, Transaction
+from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
 from policies.vocabulary import Outcome, Purpose, ResourceType
 from records.audit.event import Failure
@@ -81,7 +81,13 @@ class ExportView(BaseModel):
     files: dict[str, str] = Field(description="where to fetch it, by form; empty until it is done")
 
 
-@router.post("", operation_id="export_audit_events", status_code=202, response_model=ExportView)
+@router.post(
+    "",
+    operation_id="export_audit_events",
+    dependencies=[STEP_UP],
+    status_code=202,
+    response_model=ExportView,
+)
 async def post_export(wanted: NewExport, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Ask for an export. It is gathered in the background, each event with the proof that it is in the log."""
     made = await exports.ask(session, clinic, me, Filters(**wanted.model_dump()))

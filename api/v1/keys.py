@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from api.deps import Clinic, Me, Transaction
+from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
 from api.paging import Listing, Page, cursor
 from records.custody.models import KeyPurpose, RotationKind, RotationState
@@ -64,7 +64,13 @@ async def get_keys(session: Transaction, clinic: Clinic, me: Me) -> Response:
     return Json({"items": items, "next_cursor": None})
 
 
-@router.post("/rotations", operation_id="rotate_keys", status_code=202, response_model=RotationView)
+@router.post(
+    "/rotations",
+    operation_id="rotate_keys",
+    dependencies=[STEP_UP],
+    status_code=202,
+    response_model=RotationView,
+)
 async def post_rotation(new: NewRotation, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Start a rotation. It goes on in the background, while everything stays readable and writable."""
     row = await request_rotation(session, clinic, me, new.kind, new.purpose, new.patient_id)
