@@ -13,7 +13,15 @@ def install(folder: Path, package: str) -> Path:
     if not (shutil.which("node") and shutil.which("npm")):
         refuse("there is no Node here")
     (folder / "package.json").write_text('{"private": true, "type": "module"}')
-    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--no-package-lock", package]
+    command = [
+        "npm",
+        "install",
+        "--silent",
+        "--no-audit",
+        "--no-fund",
+        "--no-package-lock",
+        package,
+    ]
     done = subprocess.run(command, cwd=folder, capture_output=True, timeout=120, check=False)
     if done.returncode != 0:
         refuse(f"npm could not install {package}")
