@@ -11,13 +11,14 @@ import asyncpg
 import pytest
 
 from core.clock import now
+from core.settings import Settings
 from core.transparency.book import Book
 from core.transparency.merkle import Growth, leaf_hash, verify_consistency
 from core.transparency.notes import Checkpoint, Key, Note
 from core.transparency.proofs import Proof
 from core.transparency.tiles import unbundled
 from records.audit import inspection
-from records.audit.sealer import BOOK, VERIFIER_KEY, Rewritten
+from records.audit.sealer import BOOK, VERIFIER_KEY, Rewritten, serve_sealer
 from records.audit.verifier.findings import Verdict
 from tests.apis import Api, serve
 from tests.clinics import keyring
@@ -196,6 +197,15 @@ async def test_events_are_sealed_within_five_seconds_by_the_real_process(
             await asyncio.sleep(0.05)
     finally:
         line.family.stop("sealer")
+
+
+async def test_the_process_ends_and_says_why_when_it_refuses(database_url: str, tmp_path: Path):
+    await filled(database_url, tmp_path, 3)
+    await as_superuser(database_url, "DELETE FROM audit.leaf WHERE leaf_index = 1")
+    chosen = Settings(home=tmp_path, environment="development", database_url=database_url)
+    with pytest.raises(SystemExit):
+        await serve_sealer(chosen)
+    assert len(heads(tmp_path)) == 1
 
 
 async def test_a_sealer_killed_again_and_again_signs_one_log_only(

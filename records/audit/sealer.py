@@ -164,6 +164,10 @@ async def serve_sealer(chosen: Settings) -> None:
         except Unavailable as error:
             log.warning("sealer waits", error=type(error).__name__)
             await asyncio.sleep(PAUSE)
+        except Rewritten as refusal:
+            log.error("sealer refuses to sign", why=str(refusal), look="confide audit verify")
+            await database.close()
+            raise SystemExit(1) from None
 
 
 async def seal_for_ever(sealer: Sealer, connection: Any) -> None:
