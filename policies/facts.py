@@ -45,7 +45,8 @@ class Resource:
     """What is asked for. `None` is "not known": it never grants and always denies.
 
     `in_care_team` and `own_appointment` are relations between the subject and the patient concerned;
-    in SQL they are an EXISTS.
+    in SQL they are an EXISTS. `patient_id` is the person; no rule sees `chart_id`, which is the id that the row was
+    sealed for, where the person has several.
     """
 
     type: ResourceType
@@ -59,6 +60,7 @@ class Resource:
     categories: frozenset[str] | None = None
     in_care_team: bool | None = None
     own_appointment: bool | None = None
+    chart_id: UUID | None = None
 
     def __repr__(self) -> str:
         return f"{self.type} {self.id}"

@@ -22,6 +22,7 @@ class Action(StrEnum):
     `attend` is the course of a visit (check-in to completion, no-show); `retract` says that it never was. `amend` is
     to say anew what a signed record says; `addend` is to add a record to it.
     `erase` is to destroy a patient's keys; `hold` forbids that.
+    `merge` is to join two files of one person, and to part them.
     `override` is to book outside a doctor's hours, and nearer or further off than the service has it.
     """
 
@@ -42,6 +43,7 @@ class Action(StrEnum):
     NOTIFY = "notify"
     IMPORT = "import"
     EXPORT = "export"
+    MERGE = "merge"
     PUBLISH = "publish"
     ERASE = "erase"
     HOLD = "hold"

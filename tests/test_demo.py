@@ -24,7 +24,8 @@ from records.demo.accounts import PASSWORD
 from records.demo.people import DOCTORS
 from records.fhir.people import is_npi
 from records.identity import accounts
-from records.people.reading import list_patients, read_coverages, read_patient
+from records.people.coverages import read_coverages
+from records.people.reading import list_patients, read_patient
 from records.scheduling.reading import Wanted, list_appointments
 from tests.clinics import keyring, me_as, open_clinic
 from tests.servers import cloned, confide, every_row

@@ -17,7 +17,8 @@ from records.fhir.report import display_name
 from records.fhir.tally import KnownDoctor, Tally
 from records.fhir.understanding import Rejected, understand
 from records.identity.commands import command_line
-from records.people.reading import read_coverages, read_patient
+from records.people.coverages import read_coverages
+from records.people.reading import read_patient
 from records.people.searching import Wanted, search_patients
 from records.scheduling.reading import list_patient_appointments
 from tests.bundles import SECRET, resource, save, small_bundle

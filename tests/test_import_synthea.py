@@ -18,7 +18,8 @@ from records.access.me import Me
 from records.clinic import Clinic
 from records.clinical.reading import OpenRecord, list_records, read_record
 from records.identity import accounts
-from records.people.reading import OpenPatient, read_coverages, read_patient
+from records.people.coverages import read_coverages
+from records.people.reading import OpenPatient, read_patient
 from records.people.searching import Wanted, search_patients
 from records.scheduling.reading import list_patient_appointments
 from tests.clinics import PASSWORD, keyring, me_as, open_clinic

@@ -160,6 +160,8 @@ CASES = """
   doctor        create  patient       foreign                        allow patient-create
   receptionist  create  patient       foreign                        allow patient-create
   receptionist  update  patient       foreign                        allow patient-update
+  receptionist  merge   patient       foreign                        allow patient-merge
+  doctor        merge   patient       team                           deny  -
   doctor        read    coverage      visit                          allow coverage-read-doctor
   patient       read    coverage      self                           allow coverage-read-self
   receptionist  update  coverage      foreign                        allow coverage-keep
@@ -252,7 +254,7 @@ REACH = """
   receptionist  schedule: create delete read search update
   receptionist  waitlist: cancel create read search update
   receptionist  appointment: attend book cancel override read search update, coverage: create read search update
-  receptionist  doctor: read search, patient: create read search update
+  receptionist  doctor: read search, patient: create merge read search update
 """
 
 

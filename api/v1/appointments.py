@@ -34,6 +34,9 @@ class AppointmentView(BaseModel):
     doctor_id: UUID
     service_id: UUID | None = None
     location_id: UUID | None = None
+    coverage_id: UUID | None = Field(
+        None, description="the insurance that came first on the day, when it was booked"
+    )
     status: AppointmentStatus
     start: AwareDatetime
     end: AwareDatetime

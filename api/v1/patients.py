@@ -19,7 +19,7 @@ from core.quota import Quota
 from records.people.amending import Revised, amend
 from records.people.details import image
 from records.people.history import list_versions, read_version
-from records.people.reading import list_patients, read_coverages, read_patient
+from records.people.reading import list_patients, read_patient
 from records.people.registration import register
 from records.people.searching import Wanted, search_patients
 
@@ -72,21 +72,6 @@ class VersionView(VersionHead):
     """A version with what it says."""
 
     patient: dict[str, Any]
-
-
-class CoverageView(BaseModel):
-    """An insurance of a patient; `position` 1 is the primary one."""
-
-    id: UUID
-    status: str
-    position: int
-    payor: str
-    plan: str | None = None
-    member_id: str | None = None
-    group_number: str | None = None
-    relationship: str
-    valid_from: date | None = None
-    valid_until: date | None = None
 
 
 @router.post(
@@ -172,15 +157,3 @@ async def get_versions(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
 async def get_version(patient_id: UUID, number: Number, clinic: Clinic, me: Me) -> Response:
     """Read a patient as they were in one version. It is decided and noted like the present one."""
     return Json(await read_version(clinic, me, patient_id, number))
-
-
-@router.get(
-    "/patients/{patient_id}/coverages",
-    operation_id="list_coverages",
-    response_model=Listing[CoverageView],
-)
-async def get_coverages(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
-    """List a patient's insurances, primary first."""
-    found = await read_coverages(clinic, me, patient_id)
-    items = [{name: c[name] for name in CoverageView.model_fields} for c in found]
-    return Json({"items": items, "next_cursor": None})

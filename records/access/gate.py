@@ -73,20 +73,21 @@ class Gate:
 
         A row that the policy does not allow has no Permit. Nothing found is an event as well.
         """
-        groups: dict[tuple[UUID | None, str | None], list[Resource]] = {}
+        groups: dict[tuple[UUID | None, UUID | None, str | None], list[Resource]] = {}
         decisions: dict[str | None, Decision] = {}
         for resource in found:
             decision = self._decide(me, Action.READ, resource)
             if decision.allowed:
                 decisions[decision.rule_id] = decision
-                groups.setdefault((resource.patient_id, decision.rule_id), []).append(resource)
+                whose = resource.patient_id, resource.chart_id, decision.rule_id
+                groups.setdefault(whose, []).append(resource)
         if not groups:
             empty = Resource(kind)
             await self._trail.note(_event(me, Action.SEARCH, [empty], self._nothing()))
             return {}
         noted = [
             (rows, decisions[rule], _event(me, Action.SEARCH, rows, decisions[rule]))
-            for (_, rule), rows in groups.items()
+            for (_, _, rule), rows in groups.items()
         ]
         await self._trail.note(*(event for _, _, event in noted))
         return {
@@ -231,7 +232,7 @@ def _permit(
         subject_id=me.subject.id,
         action=action,
         resource_type=resources[0].type,
-        patient_id=resources[0].patient_id,
+        patient_id=resources[0].chart_id or resources[0].patient_id,
         row_ids=frozenset(r.id for r in resources if r.id),
         event_id=event.id,
         policy_version=decision.version,

@@ -27,6 +27,15 @@ class CareTeam(Row, table=True):
     valid_until: datetime | None = moment(nullable=True)
 
 
+class SamePerson(SQLModel, table=True):
+    """Which ids are one person's: each patient with themselves, and with those they were joined to, both ways."""
+
+    __tablename__ = "same_person"
+
+    patient_id: UUID = Field(foreign_key="patient.id", primary_key=True)
+    other_id: UUID = Field(foreign_key="patient.id", primary_key=True)
+
+
 class PolicyVersion(SQLModel, table=True):
     """An immutable set of rules. `checksum` is over the canonical rows: what is loaded is what was published.
 

@@ -16,7 +16,14 @@ from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.listing import BEFORE, LIMIT, Listing, page
 from records.access.me import Me
-from records.access.relations import DOCTOR, asking, in_care_team, own_appointment
+from records.access.relations import (
+    DOCTOR,
+    asking,
+    ids_of,
+    in_care_team,
+    own_appointment,
+    person_of,
+)
 from records.base import table_of
 from records.clinic import Clinic, Unreadable
 from records.clinical.models import Record, RecordVersion
@@ -29,7 +36,7 @@ _record, _version, _visit = table_of(Record).c, table_of(RecordVersion).c, table
 _treats: Final = own_appointment(_record.patient_id)
 COLUMNS: Final = {
     "id": _record.id,
-    "patient_id": _record.patient_id,
+    "patient_id": person_of(_record.patient_id),
     "author_id": _record.author_id,
     "doctor_id": _visit.doctor_id,
     "status": _record.status,
@@ -69,7 +76,8 @@ class OpenRecord:
 
 def select_versions(columns: Mapping[str, Any], which: ColumnElement[bool]) -> Select[Any]:
     """Return a SELECT of versions of records, with what a decision, the vault and a signature need."""
-    facts = [c.label(name) for name, c in columns.items() if name != "patient_id"]
+    names = {"patient_id": "person_id"}
+    facts = [c.label(names.get(name, name)) for name, c in columns.items()]
     head = [_record.appointment_id, _record.locked, _record.addendum_to, _record.source]
     own = [_version.number, _version.act, _version.author_id.label("writer_id")]
     return (
@@ -92,7 +100,7 @@ _OF_PATIENT: Final = Listing(
     selected()
     .where(
         still_there(),
-        _record.patient_id == bindparam("patient_id", type_=PGUUID()),
+        _record.patient_id.in_(ids_of(bindparam("patient_id", type_=PGUUID()))),
         _record.id < BEFORE,
     )
     .order_by(_record.id.desc())
@@ -149,7 +157,8 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
     return Resource(
         ResourceType.RECORD,
         id=row["id"],
-        patient_id=row["patient_id"],
+        patient_id=row["person_id"],
+        chart_id=row["patient_id"],
         author_id=row["author_id"],
         doctor_id=row["doctor_id"],
         status=row["status"],

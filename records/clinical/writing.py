@@ -17,7 +17,7 @@ from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, Category, ResourceType, Sensitivity
 from records.access.me import Me
-from records.access.relations import DOCTOR, asking, in_care_team, own_appointment
+from records.access.relations import DOCTOR, asking, in_care_team, own_appointment, person_of
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
 from records.clinical.models import (
@@ -39,6 +39,7 @@ _VISIT: Final = sealed_rows(
     Appointment,
     _visit.doctor_id,
     _visit.status,
+    person_of(_visit.patient_id).label("person_id"),
     in_care_team(_visit.patient_id).label("in_care_team"),
     or_(
         and_(DOCTOR.is_not(None), _visit.doctor_id == DOCTOR), own_appointment(_visit.patient_id)
@@ -80,7 +81,8 @@ async def write_record(
     resource = Resource(
         ResourceType.RECORD,
         id=record_id,
-        patient_id=visit["patient_id"],
+        patient_id=visit["person_id"],
+        chart_id=visit["patient_id"],
         author_id=me.subject.id,
         doctor_id=visit["doctor_id"],
         status=draft.status,

@@ -1,7 +1,8 @@
 """Erasing a patient: the keys are destroyed, and with them everything they sealed, in every copy of the database.
 
 What is left is noise, and the proof that it was read or refused before: events name a patient by a number that now
-leads nowhere. One person asks for it, another one does it, and a legal hold forbids it.
+leads nowhere. One person asks for it, another one does it, and a legal hold forbids it. Whoever has several ids is erased
+under all of them.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from core.errors import Conflict, Locked, NotFound
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
+from records.access.relations import ids_of
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
 from records.custody.models import Erasure, ErasureReason, LegalHold
@@ -111,18 +113,20 @@ async def _patient_for(
 async def _destroy(session: Executor, me: Me, standing: Mapping[str, Any]) -> None:
     patient_id, moment = standing["patient_id"], now()
     gone = {"state": KeyState.DESTROYED, "wrapped": None, "destroyed_at": moment}
-    theirs = update(_key).where(_key.c.patient_id == patient_id, _key.c.state != KeyState.DESTROYED)
+    ids = ids_of(patient_id)
+    theirs = update(_key).where(_key.c.patient_id.in_(ids), _key.c.state != KeyState.DESTROYED)
     keys = (await session.execute(theirs.values(**gone).returning(_key.c.key_id))).all()
     for table in _FOUND_BY:
-        await session.execute(delete(table).where(table.c.patient_id == patient_id))
+        await session.execute(delete(table).where(table.c.patient_id.in_(ids)))
     for table, column in ((_patient, _patient.c.id), (_account, _account.c.patient_id)):
-        await session.execute(update(table).where(column == patient_id).values(active=False))
+        await session.execute(update(table).where(column.in_(ids)).values(active=False))
     done = {"approved_by": me.subject.id, "erased_at": moment, "keys_destroyed": len(keys)}
     await session.execute(update(_erasure).where(_erasure.c.id == standing["id"]).values(**done))
 
 
 async def _held(session: Executor, patient_id: UUID) -> bool:
-    held = select(_hold.c.id).where(_hold.c.patient_id == patient_id, _hold.c.lifted_at.is_(None))
+    whose = _hold.c.patient_id.in_(ids_of(patient_id))
+    held = select(_hold.c.id).where(whose, _hold.c.lifted_at.is_(None))
     return (await session.execute(held)).first() is not None
 
 

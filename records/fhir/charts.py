@@ -18,9 +18,10 @@ from records.clinic import Clinic
 from records.fhir.found import FoundPatient
 from records.fhir.node import Broken
 from records.fhir.tally import Member, Tally
+from records.people.coverages import add_coverage
 from records.people.details import Chart, IdentifierDetails
 from records.people.models import Coverage, Identifier, Patient
-from records.people.registration import add_coverage, register
+from records.people.registration import register
 from records.people.writing import add_identifiers
 from records.vault.vault import sealed_rows
 
@@ -74,17 +75,19 @@ async def keep_patient(desk: Desk, found: FoundPatient) -> Whose:
 
 async def keep_coverages(desk: Desk, whose: Whose, found: FoundPatient) -> None:
     """Give a patient the insurances that are new; of these the one billed last comes first."""
-    mine = select(_coverage.source).where(_coverage.patient_id == whose.id)
-    known = (await desk.session.execute(mine)).scalars().all()
+    mine = select(_coverage.source, _coverage.position).where(_coverage.patient_id == whose.id)
+    rows = (await desk.session.execute(mine)).all()
     source = desk.clinic.indexes.source
     named = {source(f"{whose.id}/Coverage/{key!r}"): c for key, c in found.coverages.items()}
-    new = sorted(named.keys() - set(known), key=lambda s: named[s].billed, reverse=True)
+    new = sorted(
+        named.keys() - {source for source, _ in rows}, key=lambda s: named[s].billed, reverse=True
+    )
     desk.tally.count("coverage", len(new), len(named))
     if not new:
         return
     resource = Resource(ResourceType.COVERAGE, id=whose.id, patient_id=whose.id)
     chart = Chart(whose.id, await desk.allow(resource), whose.key)
-    for position, name in enumerate(new, start=len(known) + 1):
+    for position, name in enumerate(new, start=1 + max((p for _, p in rows), default=0)):
         details = replace(named[name].details, position=position)
         await add_coverage(desk.session, desk.clinic, chart, details, name)
 

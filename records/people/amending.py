@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import UUID as PGUUID
-from sqlalchemy import bindparam
-
 from core.clock import now
 from core.errors import PreconditionFailed
+from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
@@ -18,10 +16,11 @@ from records.base import Executor, phi_columns, table_of
 from records.clinic import Clinic
 from records.people.checking import check
 from records.people.details import Chart, IdentifierDetails, PatientDetails, image
-from records.people.models import Identifier, Patient
+from records.people.models import Patient
 from records.people.reading import (
+    NUMBERS,
+    OF_PERSON,
     OpenPatient,
-    identifier_rows,
     opened_identifiers,
     patient_rows,
     resource_of,
@@ -33,11 +32,7 @@ from records.people.writing import (
     update_patient,
 )
 
-_ID: Final = bindparam("patient_id", type_=PGUUID())
-_LOCKED: Final = (
-    patient_rows().where(table_of(Patient).c.id == _ID).with_for_update(of=table_of(Patient))
-)
-_NUMBERS: Final = identifier_rows().where(table_of(Identifier).c.patient_id == _ID)
+_LOCKED: Final = patient_rows().where(OF_PERSON).with_for_update(of=table_of(Patient))
 _PHI: Final = tuple(column.name for column in phi_columns(Patient))
 
 Revised = tuple[PatientDetails, Sequence[IdentifierDetails]]
@@ -54,7 +49,7 @@ class Standing:
 
 
 async def stand(session: Executor, clinic: Clinic, me: Me, patient_id: UUID) -> Standing:
-    """Open a patient for a change; NotFound and Forbidden as ever. To change one is to see them."""
+    """Open whom a patient's id resolves to for a change; NotFound and Forbidden as ever. To change one is to see them."""
     found = await session.execute(_LOCKED, {"patient_id": patient_id, **asking(me)})
     row = found.mappings().first()
     if row is None:
@@ -64,7 +59,7 @@ async def stand(session: Executor, clinic: Clinic, me: Me, patient_id: UUID) -> 
     permit = await clinic.gate.write(session, me, Action.UPDATE, stored)
     phi = await clinic.reveal(me, permit, Patient, row)
     chart = Chart(row["patient_id"], permit, clinic.vault.key(row))
-    numbers = await _identifiers(session, clinic, me, permit)
+    numbers = await _identifiers(session, clinic, me, stored, permit)
     return Standing(chart, row, PatientDetails.of({**row, **phi}), numbers)
 
 
@@ -121,9 +116,9 @@ async def rewrite(
 
 
 async def _identifiers(
-    session: Executor, clinic: Clinic, me: Me, permit: Permit
+    session: Executor, clinic: Clinic, me: Me, whose: Resource, permit: Permit
 ) -> Mapping[UUID, IdentifierDetails]:
-    found = await session.execute(_NUMBERS, {"patient_id": permit.patient_id})
+    found = await session.execute(NUMBERS, {"patient_id": permit.patient_id})
     rows = found.mappings().all()
-    opened = await opened_identifiers(clinic, me, permit, rows)
+    opened = await opened_identifiers(clinic, me, whose, permit, rows)
     return {row["row_id"]: each for row, each in zip(rows, opened, strict=True)}

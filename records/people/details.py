@@ -58,7 +58,7 @@ class IdentifierDetails:
 
 @dataclass(frozen=True, slots=True)
 class CoverageDetails:
-    """An insurance; `position` 1 is the primary one."""
+    """An insurance; `position` 1 is the primary one. `eligibility` is what the payor last said, None: not asked."""
 
     payor: str
     plan: str | None = None
@@ -68,6 +68,8 @@ class CoverageDetails:
     position: int = 1
     valid_from: date | None = None
     valid_until: date | None = None
+    status: str = "active"
+    eligibility: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What the clinic held to be true of a patient, version by version: decided and noted like the present one."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -34,7 +35,8 @@ async def list_versions(clinic: Clinic, me: Me, patient_id: UUID) -> Sequence[Ma
 
 async def read_version(clinic: Clinic, me: Me, patient_id: UUID, number: int) -> Mapping[str, Any]:
     """Return one version, opened, or raise NotFound."""
-    resource = await patient_in_sight(clinic, me, patient_id)
+    whose = await patient_in_sight(clinic, me, patient_id)
+    resource = replace(whose, id=patient_id, chart_id=patient_id)
     permit = await clinic.gate.read(me, Action.READ, resource)
     row = await clinic.database.one(_ONE, patient_id=patient_id, n=number)
     if row is None:

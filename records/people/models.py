@@ -1,25 +1,32 @@
 """Patients with their identifiers and insurance (sealed), and doctors (public)."""
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY, ExcludeConstraint
+from sqlalchemy.dialects.postgresql import UUID as PGUUID
 from sqlmodel import Field, SQLModel
 
 from core.crypto.envelope import Cell
-from records.base import Protected, Row, Searchable, codes, moment, phi, sealed_by, word
+from records.base import Protected, Row, Searchable, codes, moment, one_of, phi, sealed_by, word
 from records.people.finding import SEARCHABLE
 
 
 class Patient(Protected, table=True):
-    """A person the clinic cares for. `patient_id` equals `id`: the row is its own patient."""
+    """A person the clinic cares for. `patient_id` equals `id`: the row is its own patient.
+
+    `replaced_by` is who it resolves to, when two files of one person were joined: never one who is replaced as well.
+    """
 
     __tablename__ = "patient"
     __table_args__ = (
         sealed_by(),
         CheckConstraint("patient_id = id", name="self"),
         CheckConstraint("version > 0", name="version"),
+        CheckConstraint("replaced_by <> id", name="replaced"),
     )
     searchable: ClassVar[tuple[Searchable, ...]] = SEARCHABLE
 
@@ -37,6 +44,7 @@ class Patient(Protected, table=True):
     language: Cell | None = phi(nullable=True, padded=True)
     deceased: Cell | None = phi(nullable=True, padded=True)
     preferred_doctor_id: UUID | None = Field(default=None, foreign_key="doctor.id")
+    replaced_by: UUID | None = Field(default=None, foreign_key="patient.id", index=True)
     active: bool = True
     version: int = 1
     created_at: datetime = moment(default=True)
@@ -73,6 +81,43 @@ class PatientToken(SQLModel, table=True):
     patient_id: UUID = Field(primary_key=True, foreign_key="patient.id", index=True)
 
 
+class PatientMerge(Row, table=True):
+    """Two files of one person, joined by somebody, and perhaps parted again; `accounts` went along."""
+
+    __tablename__ = "patient_merge"
+    __table_args__ = (
+        CheckConstraint("from_id <> into_id", name="two"),
+        Index(
+            "uq_patient_merge_open",
+            "from_id",
+            unique=True,
+            postgresql_where=text("undone_at IS NULL"),
+        ),
+    )
+
+    from_id: UUID = Field(foreign_key="patient.id")
+    into_id: UUID = Field(foreign_key="patient.id", index=True)
+    accounts: list[UUID] = Field(
+        default_factory=list, sa_type=ARRAY(PGUUID(as_uuid=True)), nullable=False
+    )
+    merged_by: UUID = Field(foreign_key="account.id")
+    merged_at: datetime = moment(default=True)
+    undone_by: UUID | None = Field(default=None, foreign_key="account.id")
+    undone_at: datetime | None = moment(nullable=True)
+
+
+class DistinctPatients(SQLModel, table=True):
+    """Two patients who look alike, and are two people: somebody has said so."""
+
+    __tablename__ = "distinct_patients"
+    __table_args__ = (CheckConstraint("patient_id < other_id", name="order"),)
+
+    patient_id: UUID = Field(foreign_key="patient.id", primary_key=True)
+    other_id: UUID = Field(foreign_key="patient.id", primary_key=True, index=True)
+    decided_by: UUID = Field(foreign_key="account.id")
+    decided_at: datetime = moment(default=True)
+
+
 class Identifier(Protected, table=True):
     """A number that names a patient in some system (MRN, SSN, passport …), found by blind index."""
 
@@ -99,22 +144,44 @@ class Identifier(Protected, table=True):
     created_at: datetime = moment(default=True)
 
 
+class CoverageStatus(StrEnum):
+    """FHIR's financial resource status codes."""
+
+    ACTIVE = "active"
+    CANCELLED = "cancelled"
+    DRAFT = "draft"
+    ENTERED_IN_ERROR = "entered-in-error"
+
+
+class Eligibility(StrEnum):
+    """What the payor said when asked whether it pays."""
+
+    ELIGIBLE = "eligible"
+    INELIGIBLE = "ineligible"
+    UNCLEAR = "unclear"
+
+
 class Coverage(Protected, table=True):
-    """One insurance of a patient (FHIR R4 Coverage). `position` 1 is the primary one."""
+    """One insurance of a patient (FHIR R4 Coverage). `position` 1 is the primary one; no two have one place on one day."""
 
     __tablename__ = "coverage"
     __table_args__ = (
         sealed_by(),
         CheckConstraint("position > 0", name="position"),
         CheckConstraint("valid_until >= valid_from", name="period"),
-        CheckConstraint(
-            "status IN ('active', 'cancelled', 'draft', 'entered-in-error')", name="status"
+        one_of("status", CoverageStatus),
+        one_of("eligibility", Eligibility),
+        ExcludeConstraint(
+            (text("patient_id"), "="),
+            (text("position"), "="),
+            (text("daterange(valid_from, valid_until, '[]')"), "&&"),
+            name="coverage_order",
+            where=text("status = 'active'"),
         ),
     )
-    resource: ClassVar[str] = "patient_id"
 
     patient_id: UUID = Field(foreign_key="patient.id", index=True)
-    status: str = word("active")
+    status: CoverageStatus = word(CoverageStatus.ACTIVE)
     position: int = 1
     payor: Cell = phi(padded=True)
     plan: Cell | None = phi(nullable=True, padded=True)
@@ -123,6 +190,8 @@ class Coverage(Protected, table=True):
     relationship: str = word("self")
     valid_from: date | None = None
     valid_until: date | None = None
+    eligibility: Eligibility | None = word(None)
+    eligibility_checked_at: datetime | None = moment(nullable=True)
     source: str | None = word(None, max_length=200)
     version: int = 1
     created_at: datetime = moment(default=True)

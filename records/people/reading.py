@@ -1,7 +1,7 @@
 """Reading patients: who they are, their identifiers and insurance; one by one, listed, or found by an identifier."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -16,15 +16,14 @@ from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.listing import BEFORE, LIMIT, Listing, page
 from records.access.me import Me
-from records.access.relations import asking, in_care_team, own_appointment
+from records.access.relations import asking, ids_of, in_care_team, own_appointment, person_of
 from records.base import table_of
 from records.clinic import Clinic
 from records.people.details import IdentifierDetails
-from records.people.models import Coverage, Identifier, Patient
+from records.people.models import Identifier, Patient
 from records.vault.vault import sealed_rows, still_there
 
 _patient, _identifier = table_of(Patient).c, table_of(Identifier).c
-_coverage = table_of(Coverage).c
 COLUMNS: Final = {
     "id": _patient.id,
     "patient_id": _patient.patient_id,
@@ -52,11 +51,14 @@ class OpenPatient:
 
 
 _HEAD: Final = ("version", "active", "preferred_doctor_id", "created_at", "updated_at")
+OF_PERSON: Final = _patient.id == person_of(_ID)
+"""The WHERE of the one row that a patient's id resolves to."""
 
 
 def patient_rows() -> Select[Any]:
     """Return the SELECT of patients with everything that reading, listing and amending one needs."""
-    return sealed_rows(Patient, *(_patient[name] for name in _HEAD), *FACTS)
+    head = [_patient[name] for name in _HEAD]
+    return sealed_rows(Patient, *head, _patient.replaced_by, *FACTS)
 
 
 def identifier_rows() -> Select[Any]:
@@ -65,29 +67,18 @@ def identifier_rows() -> Select[Any]:
     return sealed_rows(Identifier, *head).where(_identifier.active).order_by(_identifier.id)
 
 
-_ONE: Final = Query(patient_rows().where(_patient.id == _ID))
+_ONE: Final = Query(patient_rows().where(OF_PERSON))
 _EVERYBODY: Final = Listing(
     ResourceType.PATIENT,
     COLUMNS,
     patient_rows()
-    .where(still_there(), _patient.id < BEFORE)
+    .where(still_there(), _patient.replaced_by.is_(None), _patient.id < BEFORE)
     .order_by(_patient.id.desc())
     .limit(LIMIT),
 )
-_SIGHT: Final = Query(select(_patient.id.label("resource_id"), *FACTS).where(_patient.id == _ID))
-_IDENTIFIERS: Final = Query(identifier_rows().where(_identifier.patient_id == _ID))
-_COVERAGES: Final = Query(
-    sealed_rows(
-        Coverage,
-        _coverage.status,
-        _coverage.position,
-        _coverage.relationship,
-        _coverage.valid_from,
-        _coverage.valid_until,
-    )
-    .where(_coverage.patient_id == _ID)
-    .order_by(_coverage.position, _coverage.id)
-)
+SIGHT: Final = Query(select(_patient.id.label("resource_id"), *FACTS).where(OF_PERSON))
+NUMBERS: Final = identifier_rows().where(_identifier.patient_id.in_(ids_of(_ID)))
+_IDENTIFIERS: Final = Query(NUMBERS)
 
 
 async def read_patient(clinic: Clinic, me: Me, patient_id: UUID) -> OpenPatient:
@@ -98,7 +89,8 @@ async def read_patient(clinic: Clinic, me: Me, patient_id: UUID) -> OpenPatient:
     permit = await clinic.gate.read(me, Action.READ, resource_of(row))
     phi = await clinic.reveal(me, permit, Patient, row)
     numbers = await clinic.database.all(_IDENTIFIERS, patient_id=row["patient_id"])
-    return opened_patient(row, phi, await opened_identifiers(clinic, me, permit, numbers))
+    whose = resource_of(row)
+    return opened_patient(row, phi, await opened_identifiers(clinic, me, whose, permit, numbers))
 
 
 async def list_patients(
@@ -111,22 +103,9 @@ async def list_patients(
     return found, rows[limit - 1]["resource_id"] if len(rows) > limit else None
 
 
-async def read_coverages(clinic: Clinic, me: Me, patient_id: UUID) -> Sequence[Mapping[str, Any]]:
-    """Return a patient's insurances, primary first."""
-    facts = await clinic.database.one(_SIGHT, patient_id=patient_id, **asking(me))
-    if facts is None:
-        await clinic.gate.absent(me, Action.READ, ResourceType.PATIENT, patient_id)
-    permit = await clinic.gate.read(me, Action.READ, resource_of(facts, ResourceType.COVERAGE))
-    rows = await clinic.database.all(_COVERAGES, patient_id=patient_id)
-    return [
-        {**row, "id": row["row_id"], **await clinic.reveal(me, permit, Coverage, row)}
-        for row in rows
-    ]
-
-
 async def patient_in_sight(clinic: Clinic, me: Me, patient_id: UUID) -> Resource:
-    """Return a patient's facts if the caller may see the patient at all; else raise NotFound."""
-    facts = await clinic.database.one(_SIGHT, patient_id=patient_id, **asking(me))
+    """Return the facts of whom a patient's id resolves to, if the caller may see them; else raise NotFound."""
+    facts = await clinic.database.one(SIGHT, patient_id=patient_id, **asking(me))
     if facts is None:
         await clinic.gate.absent(me, Action.READ, ResourceType.PATIENT, patient_id)
     resource = resource_of(facts)
@@ -174,14 +153,19 @@ def opened_patient(
 
 
 async def opened_identifiers(
-    clinic: Clinic, me: Me, permit: Permit, rows: Sequence[Mapping[str, Any]]
+    clinic: Clinic, me: Me, whose: Resource, permit: Permit, rows: Sequence[Mapping[str, Any]]
 ) -> Sequence[IdentifierDetails]:
-    """Open a patient's fetched identifiers."""
+    """Open a patient's fetched identifiers; those given under another id of the person are disclosed by themselves."""
+    others = {row["patient_id"] for row in rows} - {permit.patient_id}
+    permits: dict[Any, Permit] = {permit.patient_id: permit}
+    if others:
+        elsewhere = [replace(whose, id=other, chart_id=other) for other in others]
+        permits |= await clinic.gate.disclose(me, ResourceType.PATIENT, elsewhere)
     head = ("type", "system", "use", "valid_from", "valid_until")
     return [
         IdentifierDetails(
             **{name: row[name] for name in head},
-            **await clinic.reveal(me, permit, Identifier, row),  # type: ignore[arg-type]
+            **await clinic.reveal(me, permits[row["patient_id"]], Identifier, row),  # type: ignore[arg-type]
         )
         for row in rows
     ]

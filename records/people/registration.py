@@ -1,24 +1,21 @@
 """Registering a patient: a key of their own first, then every word sealed under it."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from core.ids import new_id
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.models import CareTeam
+from records.access.models import CareTeam, SamePerson
 from records.base import Executor, add
 from records.clinic import Clinic
 from records.people.checking import check
 from records.people.details import (
     Chart,
-    CoverageDetails,
     IdentifierDetails,
     PatientDetails,
     image,
 )
-from records.people.models import Coverage
 from records.people.writing import add_identifiers, insert_patient, keep_version
 
 
@@ -45,42 +42,9 @@ async def register(
     chart = Chart(patient_id, permit, key)
     await add(session, key_row)
     await insert_patient(session, clinic, chart, details)
+    await add(session, SamePerson(patient_id=patient_id, other_id=patient_id))
     await add_identifiers(session, clinic, chart, identifiers)
     await keep_version(session, clinic, chart, details, identifiers)
     if me.subject.doctor_id:
         await add(session, CareTeam(patient_id=patient_id, doctor_id=me.subject.doctor_id))
     return chart
-
-
-async def add_coverage(
-    session: Executor,
-    clinic: Clinic,
-    chart: Chart,
-    details: CoverageDetails,
-    source: str | None = None,
-) -> UUID:
-    """Give a patient an insurance."""
-    row_id = new_id()
-    cells = clinic.vault.seal(
-        chart.permit,
-        Coverage,
-        chart.key,
-        row_id,
-        payor=details.payor,
-        plan=details.plan,
-        member_id=details.member_id,
-        group_number=details.group_number,
-    )
-    row = Coverage(
-        id=row_id,
-        patient_id=chart.patient_id,
-        key_id=chart.key.key_id,
-        relationship=details.relationship,
-        position=details.position,
-        valid_from=details.valid_from,
-        valid_until=details.valid_until,
-        source=source,
-        **cells,
-    )
-    await add(session, row)
-    return row_id

@@ -66,7 +66,7 @@ async def search_patients(
         statement = statement.where(_patient.id < after)
     rows = await visible(clinic, me, statement)
     fits = await _fitting(clinic, me, wanted, rows[:CANDIDATES])
-    page = await disclosed(clinic, me, fits[:limit]) if fits else []
+    page = await disclosed(clinic, me, await _survivors(clinic, me, fits[:limit])) if fits else []
     if len(fits) > limit:
         return page, fits[limit - 1]["resource_id"]
     return page, rows[CANDIDATES - 1]["resource_id"] if len(rows) > CANDIDATES else None
@@ -94,6 +94,18 @@ async def _fitting(
         if (permit := permits.get(row["resource_id"]))
         and matches(await clinic.reveal(me, permit, Patient, row), wanted)
     ]
+
+
+async def _survivors(
+    clinic: Clinic, me: Me, fits: Sequence[Mapping[str, Any]]
+) -> Sequence[Mapping[str, Any]]:
+    """Return, for those who were joined to another patient, that one; each once."""
+    kept = {row["resource_id"]: row for row in fits if not row["replaced_by"]}
+    missing = {row["replaced_by"] for row in fits} - {None, *kept}
+    if not missing:
+        return list(kept.values())
+    others = await visible(clinic, me, patient_rows().where(_patient.id.in_(missing)))
+    return [*kept.values(), *others]
 
 
 def _narrowed(clinic: Clinic, wanted: Wanted) -> Select[Any]:

@@ -10,9 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import UUID as PGUUID
-from sqlalchemy import bindparam
-
 from core.errors import FieldError, Invalid
 from core.ids import new_id
 from policies.facts import Resource
@@ -23,7 +20,7 @@ from records.access.relations import asking
 from records.base import Executor, table_of
 from records.clinic import Clinic
 from records.people.models import Patient
-from records.people.reading import FACTS, resource_of
+from records.people.reading import FACTS, OF_PERSON, resource_of
 from records.scheduling.admission import Time, admit
 from records.scheduling.clockwork import lapse
 from records.scheduling.models import Appointment, AppointmentStatus
@@ -37,9 +34,7 @@ from records.vault.vault import sealed_rows
 LONGEST: Final = timedelta(hours=12)
 
 _patient = table_of(Patient).c
-_WHOM: Final = sealed_rows(Patient, *FACTS).where(
-    _patient.id == bindparam("patient_id", type_=PGUUID()), _patient.active
-)
+_WHOM: Final = sealed_rows(Patient, *FACTS).where(OF_PERSON, _patient.active)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +79,7 @@ async def book(
     resource = Resource(
         ResourceType.APPOINTMENT,
         id=new_id(),
-        patient_id=patient_id,
+        patient_id=whom["patient_id"],
         doctor_id=doctor_id,
         in_care_team=whom["in_care_team"],
         own_appointment=whom["own_appointment"],
@@ -142,6 +137,7 @@ def _as_booked(row: Appointment, seat: Seat, reason: str | None) -> OpenAppointm
         doctor_id=row.doctor_id,
         service_id=row.service_id,
         location_id=seat.location_id,
+        coverage_id=row.coverage_id,
         status=row.status,
         start=row.starts_at.astimezone(UTC),
         end=row.ends_at.astimezone(UTC),

@@ -241,5 +241,5 @@ def _reason(me: Me, act: Act, row: Mapping[str, Any], why: Why) -> CancellationR
     """Return the code that stays on the row: the caller's, or what is plain from who asks."""
     if act is not Act.CANCEL:
         return why.code if act is Act.NO_SHOW else None
-    by_patient = me.subject.patient_id == row["patient_id"]
+    by_patient = me.subject.patient_id == row["person_id"]
     return why.code or (CancellationReason.PATIENT if by_patient else CancellationReason.OTHER)

@@ -15,7 +15,7 @@ from core.database import Query
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.relations import asking, in_care_team, own_appointment
+from records.access.relations import asking, ids_of, in_care_team, own_appointment, person_of
 from records.base import table_of
 from records.clinic import Clinic
 from records.people.models import Doctor
@@ -26,7 +26,7 @@ from records.vault.vault import sealed_rows
 _visit, _doctor = table_of(Appointment).c, table_of(Doctor).c
 COLUMNS: Final = {
     "id": _visit.id,
-    "patient_id": _visit.patient_id,
+    "patient_id": person_of(_visit.patient_id),
     "doctor_id": _visit.doctor_id,
     "status": _visit.status,
     "in_care_team": in_care_team(_visit.patient_id),
@@ -43,6 +43,7 @@ class OpenAppointment:
     doctor_id: UUID
     service_id: UUID | None
     location_id: UUID | None
+    coverage_id: UUID | None
     status: str
     start: datetime
     end: datetime
@@ -80,6 +81,7 @@ UNATTENDED: Final = (
 _HEAD: Final = (
     _visit.service_id,
     _visit.location_id,
+    _visit.coverage_id,
     _visit.starts_at,
     _visit.ends_at,
     _visit.version,
@@ -94,7 +96,8 @@ _HEAD: Final = (
 def selected(*others: Any) -> Select[Any]:
     """Return the SELECT of appointments: what is shown, what is decided on, and what opens them."""
     facts = [c.label(n) for n, c in COLUMNS.items() if n not in ("id", "patient_id")]
-    return sealed_rows(Appointment, *_HEAD, *facts, *others)
+    person = COLUMNS["patient_id"].label("person_id")
+    return sealed_rows(Appointment, *_HEAD, person, *facts, *others)
 
 
 _ONE: Final = Query(selected().where(_visit.id == bindparam("appointment_id", type_=PGUUID())))
@@ -142,11 +145,12 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
     return Resource(
         ResourceType.APPOINTMENT,
         id=row["resource_id"],
-        patient_id=row["patient_id"],
+        patient_id=row["person_id"],
         doctor_id=row["doctor_id"],
         status=row["status"],
         in_care_team=row["in_care_team"],
         own_appointment=row["own_appointment"],
+        chart_id=row["patient_id"],
     )
 
 
@@ -157,7 +161,7 @@ def _filtered(wanted: Wanted) -> Select[Any]:
     if wanted.series_id:
         statement = statement.where(_visit.series_id == wanted.series_id)
     if wanted.patient_id:
-        statement = statement.where(_visit.patient_id == wanted.patient_id)
+        statement = statement.where(_visit.patient_id.in_(ids_of(wanted.patient_id)))
     if wanted.status:
         statement = statement.where(_visit.status == wanted.status)
     if wanted.unattended:
@@ -180,6 +184,7 @@ def opened(row: Mapping[str, Any], phi: Mapping[str, Value | None]) -> OpenAppoi
         doctor_id=row["doctor_id"],
         service_id=row["service_id"],
         location_id=row["location_id"],
+        coverage_id=row["coverage_id"],
         status=row["status"],
         start=row["starts_at"],
         end=row["ends_at"],

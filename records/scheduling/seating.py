@@ -11,6 +11,7 @@ from sqlalchemy import Select, or_, select, text
 
 from core.errors import FieldError, Invalid
 from records.base import Executor, table_of
+from records.people.coverages import insured
 from records.scheduling.models import BLOCKING, Appointment
 from records.scheduling.supply import Location, LocationKind
 from records.scheduling.terms import Terms, session_name
@@ -40,13 +41,18 @@ async def seats(session: Executor, terms: Terms, session_id: UUID | None) -> Seq
 async def moved(
     session: Executor, row: Mapping[str, Any], start: datetime, end: datetime
 ) -> dict[str, Any]:
-    """Return the columns of a visit at another time: buffers go along, a seat of a group finds a free lane."""
+    """Return the columns of a visit at another time: buffers go along, a seat of a group finds a free lane.
+
+    The insurance is the one that holds on the new day.
+    """
     before, after = row["blocked_from"], row["blocked_until"]
+    first = await session.execute(select(insured(row["patient_id"], start)))
     there: dict[str, Any] = {
         "starts_at": start,
         "ends_at": end,
         "blocked_from": before and start - (row["starts_at"] - before),
         "blocked_until": after and end + (after - row["ends_at"]),
+        "coverage_id": first.scalar(),
     }
     if row["session_id"] is None:
         return there

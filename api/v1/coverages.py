@@ -1,0 +1,145 @@
+"""Insurance of patients: who pays, in which order, on which days."""
+
+from collections.abc import Mapping
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
+
+from api.changes import Patch, patch_of, revised
+from api.deps import Clinic, Me, Transaction
+from api.etags import MustHaveSeen, etag
+from api.json import Json
+from api.paging import Listing
+from api.v1.demographics import Strict, Word
+from records.people.coverages import amend_coverage, create_coverage, read_coverages
+from records.people.details import CoverageDetails
+from records.people.models import CoverageStatus, Eligibility
+
+router = APIRouter(tags=["patients"])
+
+
+class Relationship(StrEnum):
+    """What the patient is to the subscriber (FHIR's codes)."""
+
+    SELF = "self"
+    SPOUSE = "spouse"
+    CHILD = "child"
+    PARENT = "parent"
+    COMMON = "common"
+    INJURED = "injured"
+    OTHER = "other"
+
+
+class NewCoverage(Strict):
+    """An insurance of a patient."""
+
+    payor: Word = Field(description="who pays", examples=["Harbor Mutual"])
+    plan: Word | None = None
+    member_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    group_number: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    relationship: Relationship = Relationship.SELF
+    position: int = Field(1, ge=1, le=20, description="1 pays first; unique on any one day")
+    valid_from: date | None = Field(None, description="the first day; always, if left out")
+    valid_until: date | None = Field(None, description="the last day; open, if left out")
+    status: CoverageStatus = CoverageStatus.ACTIVE
+    eligibility: Eligibility | None = Field(
+        None, description="what the payor said when asked; null: not asked"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "NewCoverage":
+        if self.valid_from and self.valid_until and self.valid_until < self.valid_from:
+            raise ValueError("an insurance ends after it begins")
+        return self
+
+    def details(self) -> CoverageDetails:
+        """Return the insurance as the domain takes it."""
+        return CoverageDetails(**self.model_dump())
+
+
+class CoverageView(BaseModel):
+    """An insurance of a patient; `position` 1 is the primary one."""
+
+    id: UUID
+    status: CoverageStatus
+    position: int
+    payor: str
+    plan: str | None = None
+    member_id: str | None = None
+    group_number: str | None = None
+    relationship: str
+    valid_from: date | None = None
+    valid_until: date | None = None
+    eligibility: Eligibility | None = None
+    eligibility_checked_at: AwareDatetime | None = None
+    version: int
+    created_at: AwareDatetime
+
+
+@router.get(
+    "/patients/{patient_id}/coverages",
+    operation_id="list_coverages",
+    response_model=Listing[CoverageView],
+)
+async def get_coverages(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """List a patient's insurances, primary first."""
+    found = await read_coverages(clinic, me, patient_id)
+    return Json({"items": [_view(c) for c in found], "next_cursor": None})
+
+
+@router.post(
+    "/patients/{patient_id}/coverages",
+    operation_id="add_coverage",
+    status_code=201,
+    response_model=CoverageView,
+)
+async def post_coverage(
+    patient_id: UUID, new: NewCoverage, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """Add an insurance. When another one has its position on one of its days, the answer is 409 `coverage-order`."""
+    made = await create_coverage(session, clinic, me, patient_id, new.details())
+    place = f"/v1/patients/{made['patient_id']}/coverages/{made['id']}"
+    return Json(_view(made), 201, {"Location": place, "ETag": etag(1)})
+
+
+@router.get(
+    "/patients/{patient_id}/coverages/{coverage_id}",
+    operation_id="read_coverage",
+    response_model=CoverageView,
+)
+async def get_coverage(patient_id: UUID, coverage_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """Read one insurance of a patient."""
+    found = await read_coverages(clinic, me, patient_id, coverage_id)
+    return Json(_view(found[0]), headers={"ETag": etag(found[0]["version"])})
+
+
+@router.patch(
+    "/patients/{patient_id}/coverages/{coverage_id}",
+    operation_id="amend_coverage",
+    response_model=CoverageView,
+    openapi_extra=patch_of(NewCoverage),
+)
+async def patch_coverage(
+    patient_id: UUID,
+    coverage_id: UUID,
+    seen: MustHaveSeen,
+    change: Patch,
+    session: Transaction,
+    clinic: Clinic,
+    me: Me,
+) -> Response:
+    """Change an insurance by a merge patch. A visit that is booked keeps the one it was booked with."""
+
+    def revise(stored: Mapping[str, Any]) -> CoverageDetails:
+        return revised(NewCoverage, stored, change).details()
+
+    now = await amend_coverage(session, clinic, me, patient_id, coverage_id, seen, revise)
+    return Json(_view(now), headers={"ETag": etag(now["version"])})
+
+
+def _view(coverage: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: coverage[name] for name in CoverageView.model_fields}

@@ -1,0 +1,248 @@
+"""One person registered twice: found, joined so that both charts are one, and parted without loss."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.clock import now
+from core.ids import new_id
+from tests.apis import Api, serve
+from tests.clinics import outbox
+
+TWIN = {
+    "name": {"family": "Quilfether", "given": "Philippa"},
+    "birth_date": "1971-03-09",
+    "sex": "female",
+    "phone": "+1 555 010 7788",
+    "identifiers": [{"system": "http://clinic.example/mrn", "value": "TWIN-1", "type": "MR"}],
+}
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serve(database_url, tmp_path) as api:
+        yield api
+
+
+@pytest.fixture
+async def twin(api: Api) -> str:
+    return await registered(api, {})
+
+
+async def registered(api: Api, change: dict) -> str:
+    made = await api.post(api.people.reception, "/v1/patients", TWIN | change)
+    assert made.status_code == 201
+    return made.json()["id"]
+
+
+async def joined(api: Api, patient: Any, into: Any) -> None:
+    answer = await api.post(
+        api.people.reception, f"/v1/patients/{patient}/merge", {"into": str(into)}
+    )
+    assert answer.status_code == 200, answer.text
+
+
+async def seen(api: Api, patient: Any) -> list[Any]:
+    """Return everything that everybody is shown of a patient."""
+    shown = []
+    for who in ("reception", "adams", "baker", "patient", "nurse"):
+        for tail in ("", "/appointments", "/records", "/coverages", "/versions"):
+            answer = await api.get(getattr(api.people, who), f"/v1/patients/{patient}{tail}")
+            body = {k: v for k, v in answer.json().items() if k not in ("instance", "request_id")}
+            shown.append((who, tail, answer.status_code, body))
+    return shown
+
+
+async def visit(api: Api, patient: Any, doctor: Any, days: int) -> str:
+    body = {
+        "patient_id": str(patient),
+        "doctor_id": str(doctor.subject.doctor_id),
+        "start": (now() + timedelta(days=days)).isoformat(),
+    }
+    answer = await api.post(api.people.reception, "/v1/appointments", body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+async def test_only_who_may_join_files_does_and_hidden_ones_are_absent(api: Api, twin: str):
+    mine = api.people.patient_id
+    for who, status in {"adams": 404, "baker": 404, "patient": 404, "compliance": 404}.items():
+        me = getattr(api.people, who)
+        for tail, body in (("merge", {"into": str(mine)}), ("distinct", {"patient_id": str(mine)})):
+            answer = await api.post(me, f"/v1/patients/{twin}/{tail}", body)
+            assert answer.status_code == status, (who, tail)
+    assert (await api.get(api.people.adams, f"/v1/patients/{mine}/duplicates")).status_code == 403
+    assert (await api.get(api.people.baker, f"/v1/patients/{mine}/duplicates")).status_code == 404
+
+
+async def test_what_cannot_be_joined_or_parted_is_refused(api: Api, twin: str):
+    desk, mine = api.people.reception, str(api.people.patient_id)
+    for patient, into, status in (
+        (mine, mine, 422),
+        (mine, str(new_id()), 404),
+        (new_id(), mine, 404),
+    ):
+        answer = await api.post(desk, f"/v1/patients/{patient}/merge", {"into": into})
+        assert answer.status_code == status
+    answer = await api.post(desk, f"/v1/patients/{twin}/unmerge", {})
+    assert (answer.status_code, answer.json()["code"]) == (409, "not-merged")
+    await joined(api, twin, mine)
+    for patient, into in ((twin, mine), (mine, twin)):
+        answer = await api.post(desk, f"/v1/patients/{patient}/merge", {"into": into})
+        assert (answer.status_code, answer.json()["code"]) == (409, "patient-merged")
+
+
+async def test_likely_duplicates_are_told_with_what_speaks_for_them(api: Api, twin: str):
+    mine, desk = api.people.patient_id, api.people.reception
+    same = {"name": {"family": "Quillfeather", "given": ["Philippa", "Jane"]}}
+    certain = await registered(api, same | {"identifiers": []})
+    apart = {"phone": None, "identifiers": [], "name": {"family": "Quillfeather", "given": "Paul"}}
+    possible = await registered(api, apart)
+    await registered(api, apart | {"name": {"family": "Other", "given": "Philippa"}})
+    found = (await api.get(desk, f"/v1/patients/{mine}/duplicates")).json()["items"]
+    assert [(d["patient"]["id"], d["likeness"]) for d in found] == [
+        (certain, "certain"),
+        (twin, "probable"),
+        (possible, "possible"),
+    ]
+    assert {"sound", "birth_date", "phone"} <= set(found[1]["evidence"])
+    assert "family" not in found[1]["evidence"]
+
+
+async def test_who_was_found_to_be_another_person_is_no_duplicate_any_more(api: Api, twin: str):
+    mine, desk = api.people.patient_id, api.people.reception
+    path = f"/v1/patients/{mine}"
+    said = await api.post(desk, f"{path}/distinct", {"patient_id": twin})
+    assert said.status_code == 200
+    for patient in (mine, twin):
+        assert (await api.get(desk, f"/v1/patients/{patient}/duplicates")).json()["items"] == []
+    refused = await api.post(desk, f"/v1/patients/{twin}/merge", {"into": str(mine)})
+    assert (refused.status_code, refused.json()["code"]) == (409, "patients-distinct")
+    await api.post(desk, f"{path}/distinct", {"patient_id": twin, "distinct": False})
+    assert len((await api.get(desk, f"{path}/duplicates")).json()["items"]) == 1
+
+
+async def test_two_charts_are_read_as_one_under_both_ids(api: Api, twin: str):
+    people, desk, mine = api.people, api.people.reception, str(api.people.patient_id)
+    baker_visit = await visit(api, twin, people.baker, 3)
+    path = f"/v1/appointments/{baker_visit}/records"
+    note = await api.post(
+        people.baker, path, {"kind": "note", "title": "x", "content": {"text": "y"}}
+    )
+    assert note.status_code == 201, note.text
+    assert (await api.get(people.baker, f"/v1/patients/{mine}")).status_code == 404
+    harbor = {"payor": "Harbor Mutual"}
+    assert (await api.post(desk, f"/v1/patients/{twin}/coverages", harbor)).status_code == 201
+    await joined(api, twin, mine)
+    for patient in (twin, mine):
+        read = await api.get(desk, f"/v1/patients/{patient}")
+        assert (read.status_code, read.json()["id"]) == (200, mine)
+        assert {i["value"] for i in read.json()["identifiers"]} == {"MRN-4711-QX", "TWIN-1"}
+        for who in (people.adams, people.baker):
+            assert (await api.get(who, f"/v1/patients/{patient}")).json()["id"] == mine
+        visits = (await api.get(desk, f"/v1/patients/{patient}/appointments")).json()["items"]
+        assert {v["id"] for v in visits} == {baker_visit, str(people.appointment_id)}
+        covers = (await api.get(desk, f"/v1/patients/{patient}/coverages")).json()["items"]
+        assert [c["payor"] for c in covers] == ["Harbor Mutual"]
+    assert (await api.get(people.patient, f"/v1/patients/{mine}")).status_code == 200
+    listed = (await api.get(people.patient, f"/v1/patients/{mine}/appointments")).json()["items"]
+    assert {v["id"] for v in listed} == {baker_visit, str(people.appointment_id)}
+    drafts = (await api.get(people.baker, f"/v1/patients/{mine}/records")).json()["items"]
+    assert [r["id"] for r in drafts] == [note.json()["id"]]
+
+
+async def test_the_replaced_id_is_written_through_to_the_survivor(api: Api, twin: str):
+    people, desk, mine = api.people, api.people.reception, str(api.people.patient_id)
+    await joined(api, twin, mine)
+    changed = await api.patch(desk, f"/v1/patients/{twin}", {"language": "cy"}, 'W/"1"')
+    assert (changed.status_code, changed.json()["id"]) == (200, mine)
+    booked = await api.get(desk, f"/v1/appointments/{await visit(api, twin, people.baker, 4)}")
+    assert booked.json()["patient_id"] == mine
+    cover = await api.post(desk, f"/v1/patients/{twin}/coverages", {"payor": "Bay Health"})
+    assert cover.headers["location"].startswith(f"/v1/patients/{mine}/")
+    listed = (await api.get(desk, "/v1/patients?limit=100")).json()["items"]
+    assert [p["id"] for p in listed] == [mine]
+
+
+async def test_a_search_for_the_replaced_one_finds_the_survivor(api: Api, twin: str):
+    await joined(api, twin, api.people.patient_id)
+    for body in ({"identifier": "TWIN-1"}, {"family": "Quilfether"}, {"phone": TWIN["phone"]}):
+        found = await api.post(api.people.reception, "/v1/patients/search", body)
+        assert [p["id"] for p in found.json()["items"]] == [str(api.people.patient_id)], body
+
+
+async def test_parting_restores_what_everybody_saw_of_both(api: Api, twin: str):
+    mine = api.people.patient_id
+    await visit(api, twin, api.people.baker, 3)
+    before = [await seen(api, patient) for patient in (mine, twin)]
+    await joined(api, twin, mine)
+    assert [await seen(api, patient) for patient in (mine, twin)] != before
+    parted = await api.post(api.people.reception, f"/v1/patients/{twin}/unmerge", {})
+    assert parted.status_code == 200
+    assert parted.json()["undone_by"] == str(api.people.reception.subject.id)
+    assert [await seen(api, patient) for patient in (mine, twin)] == before
+    history = (await api.get(api.people.reception, f"/v1/patients/{twin}/merges")).json()["items"]
+    assert history == [parted.json()]
+
+
+async def test_a_merged_patient_may_be_joined_on_and_parted_in_any_order(api: Api, twin: str):
+    desk, mine = api.people.reception, str(api.people.patient_id)
+    third = await registered(api, {"identifiers": []})
+    await joined(api, third, twin)
+    await joined(api, twin, mine)
+
+    async def read(patient: str) -> str:
+        return (await api.get(desk, f"/v1/patients/{patient}")).json()["id"]
+
+    assert [await read(p) for p in (third, twin, mine)] == [mine, mine, mine]
+    await api.post(desk, f"/v1/patients/{twin}/unmerge", {})
+    assert [await read(p) for p in (third, twin, mine)] == [twin, twin, mine]
+    await joined(api, twin, mine)
+    await api.post(desk, f"/v1/patients/{third}/unmerge", {})
+    assert [await read(p) for p in (third, twin, mine)] == [third, mine, mine]
+    numbers = (await api.get(desk, f"/v1/patients/{mine}")).json()["identifiers"]
+    assert {i["value"] for i in numbers} == {"MRN-4711-QX", "TWIN-1"}
+
+
+async def test_joining_is_an_event_of_both_patients(api: Api, twin: str, database_url: str):
+    await joined(api, twin, api.people.patient_id)
+    events = [e for e in await outbox(database_url) if e["action"] == "merge"]
+    assert {e["patient"] for e in events} == {twin, str(api.people.patient_id)}
+
+
+async def test_the_account_of_a_replaced_patient_sees_the_survivor(api: Api, twin: str):
+    mine = str(api.people.patient_id)
+    await joined(api, mine, twin)
+    read = await api.get(api.people.patient, f"/v1/patients/{mine}")
+    assert (read.status_code, read.json()["id"]) == (200, twin)
+    visits = (await api.get(api.people.patient, f"/v1/patients/{twin}/appointments")).json()
+    assert [v["id"] for v in visits["items"]] == [str(api.people.appointment_id)]
+    await api.post(api.people.reception, f"/v1/patients/{mine}/unmerge", {})
+    assert (await api.get(api.people.patient, f"/v1/patients/{twin}")).status_code == 404
+    assert (await api.get(api.people.patient, f"/v1/patients/{mine}")).json()["id"] == mine
+
+
+async def test_whoever_has_two_files_is_erased_in_both(api: Api, twin: str):
+    mine, people = str(api.people.patient_id), api.people
+    await joined(api, twin, mine)
+    for who in (people.admin, people.compliance):
+        body = {"reason": "patient-request"}
+        assert (await api.post(who, f"/v1/patients/{mine}/erasure", body)).is_success
+    for patient in (mine, twin):
+        assert (await api.get(people.reception, f"/v1/patients/{patient}")).status_code == 410
+    found = await api.post(people.reception, "/v1/patients/search", {"identifier": "TWIN-1"})
+    assert found.json()["items"] == []
+
+
+async def test_a_legal_hold_on_one_file_keeps_both(api: Api, twin: str):
+    mine, people = str(api.people.patient_id), api.people
+    await joined(api, twin, mine)
+    hold = await api.post(
+        people.compliance, f"/v1/patients/{twin}/legal-hold", {"reference": "C-1"}
+    )
+    assert hold.is_success, hold.text
+    body = {"reason": "patient-request"}
+    assert (await api.post(people.admin, f"/v1/patients/{mine}/erasure", body)).status_code == 423
