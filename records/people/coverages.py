@@ -55,7 +55,7 @@ async def read_coverages(
     rows = await clinic.database.all(_ALL, patient_id=patient_id)
     rows = [row for row in rows if only in (None, row["row_id"])]
     if only and not rows:
-        raise NotFound("there is no such insurance")
+        await clinic.gate.absent(me, Action.READ, ResourceType.COVERAGE, only)
     found = [_of(facts, row["row_id"], row["patient_id"]) for row in rows]
     permits = await clinic.gate.disclose(me, ResourceType.COVERAGE, found)
     return [await _opened(clinic, me, permits[row["row_id"]], row) for row in rows]

@@ -81,7 +81,7 @@ async def unmerge(session: AsyncSession, clinic: Clinic, me: Me, patient_id: UUI
 
 async def list_merges(clinic: Clinic, me: Me, patient_id: UUID) -> Sequence[Mapping[str, Any]]:
     """Return how a patient was joined and parted, newest first."""
-    await patient_in_sight(clinic, me, patient_id)
+    await clinic.gate.read(me, Action.READ, await patient_in_sight(clinic, me, patient_id))
     either = (_merge.from_id == patient_id) | (_merge.into_id == patient_id)
     return await clinic.database.select(select(*_merge).where(either).order_by(_merge.id.desc()))
 
