@@ -31,6 +31,8 @@ from api.v1 import (
     mfa,
     patients,
     policies,
+    policy_checks,
+    policy_simulations,
     record_life,
     records,
     schedules,
@@ -85,6 +87,8 @@ MODULES = (
     policies,
     keys,
     erasure,
+    policy_checks,
+    policy_simulations,
 )
 
 

@@ -71,7 +71,12 @@ class Database:
         """Connect the pool of bare connections; raise Unavailable when the server is away."""
         with translated():
             self._pool = await asyncpg.create_pool(
-                self._url, min_size=1, max_size=self._size, reset=_leave_as_is, **self._connect
+                self._url,
+                min_size=1,
+                max_size=self._size,
+                reset=_leave_as_is,
+                max_cacheable_statement_size=0,  # a list under many rules is long: keep its plan too
+                **self._connect,
             )
 
     async def close(self) -> None:
@@ -104,6 +109,18 @@ class Database:
                 yield connection
             finally:
                 await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def listening(self, channel: str, heard: Callable[[], None]) -> AsyncIterator[Any]:
+        """Yield a connection of its own that calls `heard` at each NOTIFY on a channel, and when it is cut."""
+        with translated():
+            connection = await asyncpg.connect(self._url, **self._connect)
+            try:
+                connection.add_termination_listener(lambda _: heard())
+                await connection.add_listener(channel, lambda *_: heard())
+                yield connection
+            finally:
+                connection.terminate()
 
     async def one(self, query: Query, **given: Any) -> Any | None:
         """Return the first row of a query (an asyncpg Record), or None: one round trip."""

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement
 
 from policies.closures import Closure, to_closure
 from policies.facts import Environment, Resource, Subject
-from policies.formula import Formula, definitely, negate
+from policies.formula import Formula, definitely, mentioned, negate
 from policies.grammar import parse
 from policies.predicates import Columns, to_predicate
 from policies.vocabulary import Outcome, ResourceType
@@ -23,6 +23,8 @@ class Condition:
     effect: Outcome
     favour: Formula
     closure: Closure
+    names: frozenset[str]
+    """The attributes of `r.obj` that it looks at."""
 
     def matches(self, sub: Subject, obj: Resource, env: Environment) -> bool:
         """Tell whether the rule applies to these facts: an allow that grants, a deny that spares not."""
@@ -38,4 +40,5 @@ def compile_condition(text: str, resource_type: ResourceType, effect: Outcome) -
     """Parse `text` for rules about `resource_type` and compile it; raises BadCondition."""
     formula = parse(text, resource_type)
     favour = definitely(formula if effect is Outcome.ALLOW else negate(formula))
-    return Condition(effect, favour, to_closure(favour))
+    names = frozenset(attr.name for attr in mentioned(favour) if attr.root == "obj")
+    return Condition(effect, favour, to_closure(favour), names)

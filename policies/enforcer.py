@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement
 from policies.facts import Environment, Resource, Subject
 from policies.predicates import Columns
 from policies.rules import Rule, check, checksum
-from policies.shards import Line, Shard, Target, shard, visible
+from policies.shards import Line, Shard, Target, credited, shard, visible
 from policies.vocabulary import Action, Outcome, ResourceType
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,10 @@ class PolicySnapshot:
         allowed, rule_id = judge.decide(subject, action, resource, environment)
         return Decision(allowed, rule_id, self.version)
 
+    def lines(self, resource_type: ResourceType, action: Action) -> Shard:
+        """Return the rules about a pair, in the order in which they decide."""
+        return self._shards.get((resource_type, action), ())
+
     def predicate(
         self,
         subject: Subject,
@@ -84,8 +88,18 @@ class PolicySnapshot:
 
         Lists use the predicate of `read`: they show what may be read, and no more.
         """
-        lines = self._shards.get((resource_type, action), ())
-        return visible(lines, subject, environment, columns)
+        return visible(self.lines(resource_type, action), subject, environment, columns)
+
+    def credited(
+        self,
+        subject: Subject,
+        action: Action,
+        resource_type: ResourceType,
+        environment: Environment,
+        columns: Columns,
+    ) -> ColumnElement[Any]:
+        """Return, as SQL, the id of the rule that `decide` would name for a row."""
+        return credited(self.lines(resource_type, action), subject, environment, columns)
 
 
 class Judge:

@@ -1,5 +1,6 @@
 """A condition as a value: negation stands only at the leaves, so "definitely true" needs AND and OR alone."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from policies.facts import Kind
@@ -129,3 +130,15 @@ def attributes(leaf: Leaf) -> tuple[Attr, ...]:
             return part, whole
         case _:
             return (leaf.attr,)
+
+
+def mentioned(formula: Formula) -> Iterator[Attr]:
+    """Yield every attribute that a formula looks at."""
+    match formula:
+        case AllOf(parts) | AnyOf(parts):
+            for part in parts:
+                yield from mentioned(part)
+        case Always():
+            pass
+        case leaf:
+            yield from attributes(leaf)

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from policies.enforcer import PolicySnapshot
 from policies.facts import SCHEMA
 from policies.formula import Always, Attr, Formula, Known, Leaf, attributes, negate
+from policies.golden import surprises
 from policies.grammar import parse
 from policies.logic import implies, impossible, mentioned
 from policies.rules import Rule
@@ -16,6 +18,7 @@ FINDINGS: Final = {
     "dead": "its condition is never true, so it never applies",
     "shadowed": "wherever it applies, an earlier rule has decided already",
     "missing-deny": "these may be read, and no rule denies by this attribute",
+    "surprise": "an everyday case of the golden table is answered otherwise",
     "unknown-denies": "it also denies where this attribute is not known",
 }
 WARDED: Final = {ResourceType.RECORD: ("sensitivity", "status")}
@@ -24,7 +27,7 @@ WARDED: Final = {ResourceType.RECORD: ("sensitivity", "status")}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something worth a second look. `about` is an attribute, or the rule that was there before."""
+    """Something worth a second look. `about` is an attribute, the rule that was there before, or a golden case."""
 
     code: str
     rule: str | None
@@ -36,7 +39,12 @@ def lint(rules: Sequence[Rule]) -> list[Finding]:
     """Return what is odd about checked rules, worst first."""
     shards = shard(rules)
     odd = [*_dead(shards.values()), *_shadowed(shards.values()), *_missing(shards)]
-    return [*dict.fromkeys(odd), *_unknown(rules)]
+    return [*_surprises(rules), *dict.fromkeys(odd), *_unknown(rules)]
+
+
+def _surprises(rules: Sequence[Rule]) -> Iterator[Finding]:
+    for case, decision in surprises(PolicySnapshot.build(0, rules)):
+        yield _found("surprise", decision.rule_id, f"{case.id}: {decision.outcome}")
 
 
 def _found(code: str, rule: str | None, about: str | None = None) -> Finding:

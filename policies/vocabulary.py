@@ -47,6 +47,7 @@ class Action(StrEnum):
     PUBLISH = "publish"
     ERASE = "erase"
     HOLD = "hold"
+    EXPLAIN = "explain"
 
 
 class ResourceType(StrEnum):

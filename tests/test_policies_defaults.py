@@ -122,6 +122,7 @@ CASES = """
   admin         update  policy        foreign draft                  deny  -
   compliance    publish policy        foreign draft                  deny  -
   doctor        read    policy        author                         deny  -
+  doctor        explain policy        foreign                        deny  -
   compliance    read    account       foreign                        deny  -
   compliance    read    client        foreign                        deny  -
   admin         update  account       own                            deny  hard-own-account
@@ -205,6 +206,8 @@ CASES = """
   compliance    read    policy        foreign                        allow policy-read
   compliance    hold    patient       foreign                        allow patient-hold
   admin         erase   patient       foreign                        allow patient-erase
+  compliance    explain policy        foreign                        allow policy-explain
+  nurse         explain policy        author                         allow policy-explain-self
   admin         create  policy        author draft                   allow policy-draft
   admin         update  policy        author draft                   allow policy-redraft
   admin         publish policy        foreign draft                  allow policy-publish
@@ -231,8 +234,8 @@ REACH = """
   admin         doctor: create import read search update, patient: erase import, record: import
   admin         service: create read search update, location: create read search update
   admin         slot: read search, schedule: create delete read search update
-  admin         key: create delete read search, policy: create publish read search update
-  compliance    audit_event: export read search, alert: read search update, disclosure: create read search, doctor: read search, policy: read search
+  admin         key: create delete read search, policy: create explain publish read search update
+  compliance    audit_event: export read search, alert: read search update, disclosure: create read search, doctor: read search, policy: explain read search
   compliance    patient: erase hold
   compliance    service: read search, location: read search, slot: read search, schedule: read search
   doctor        appointment: attend book cancel override read retract search update, coverage: read search
@@ -242,6 +245,10 @@ REACH = """
   doctor        doctor: read search, patient: create read search
   doctor        record: addend amend cosign create read retract search sign update
   clockwork     appointment: attend book cancel, patient: notify
+  doctor        policy: explain
+  nurse         policy: explain
+  patient       policy: explain
+  receptionist  policy: explain
   nurse         appointment: attend read search, doctor: read search, patient: read search
   nurse         service: read search, location: read search, slot: read search, schedule: read search
   nurse         record: addend amend create read retract search sign update

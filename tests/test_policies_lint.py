@@ -3,6 +3,8 @@
 import pytest
 from hypothesis import given, settings
 
+from policies.enforcer import PolicySnapshot
+from policies.golden import cases, surprises
 from policies.lint import applies, lint
 from policies.logic import implies, impossible
 from policies.rules import Rule, defaults
@@ -54,6 +56,18 @@ def test_a_rule_about_two_actions_is_shadowed_only_in_both():
     first = rule("first", 4, "allow", "True")
     both = Rule("it", 4, "doctor", "record", "read update", "allow", "True")
     assert found(first, both) == set()
+
+
+def test_the_shipped_rules_answer_the_golden_table():
+    assert cases()
+    assert list(surprises(PolicySnapshot.build(1, defaults()))) == []
+
+
+def test_a_draft_that_answers_an_everyday_case_otherwise_is_told_so():
+    closed = [r for r in defaults() if r.id != "record-read-nurse"]
+    opened = [*defaults(), rule("x", 4, "allow", "True", "receptionist")]
+    said = [{f.about for f in lint(rules) if f.code == "surprise"} for rules in (closed, opened)]
+    assert said == [{"nurse-reads-team: deny"}, {"desk-reads-no-record: allow"}]
 
 
 @given(rules=policies(), subject=any_subject, environment=environments)

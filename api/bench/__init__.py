@@ -14,6 +14,7 @@ from http import HTTPStatus
 from rich.console import Console
 
 from api.bench import cases, report
+from api.bench.decisions import decisions
 from api.bench.load import find_wrk
 from api.bench.place import Place, place
 from api.bench.report import Report, compared
@@ -59,6 +60,7 @@ def _measure(chosen: Settings, effort: Effort, say: Callable[[str], None]) -> Re
     with place(home) as here:
         bench = Bench(wrk, here, effort, say)
         found = _reads(bench) | _writes(bench)
+        found["decision"] = decisions()
         say("outbox to ledger")
         idle = Pipeline(ran=False, note="left out of a short run")
         pipeline = measure_pipeline(here, chosen.home) if effort.pipeline else idle

@@ -117,8 +117,14 @@ def sentences(report: Report) -> Sequence[str]:
         f"One slot for {race['racers']} at once: {contest}",
         f"Distinct slots of one doctor: {one['booked']} booked, {one['refused']} refused",
         f"Reads answered {audit['reads']}, audit events of them on disk {audit['events']}",
+        f"One decision, µs of CPU by the number of rules about other things: {_costs(report)}",
         f"From the outbox to the ledger: {_pace(report['pipeline'])}",
     ]
+
+
+def _costs(report: Report) -> str:
+    found = report["decision"]["microseconds_by_unrelated_rules"]
+    return ", ".join(f"{rules}: {cost}" for rules, cost in found.items())
 
 
 def _pace(pipeline: Mapping[str, Any]) -> str:

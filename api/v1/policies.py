@@ -60,6 +60,15 @@ class VersionView(VersionHead):
     rules: list[RuleBody]
 
 
+class ProcessView(BaseModel):
+    """A process that decides now."""
+
+    process: UUID
+    version: int = Field(description="the version it decides by")
+    current: bool = Field(description="whether that is the version in force")
+    seen_at: datetime = Field(description="when it last looked")
+
+
 class FindingView(BaseModel):
     """Something in a draft worth a second look."""
 
@@ -122,6 +131,12 @@ class DraftChange(NewDraft):
 async def get_policy(clinic: Clinic, me: Me) -> Response:
     """Read the rules in force. The ETag is what publishing needs as If-Match."""
     return _version(await versions.rules_in_force(clinic, me))
+
+
+@router.get("/processes", operation_id="list_policy_processes", response_model=Listing[ProcessView])
+async def get_processes(clinic: Clinic, me: Me) -> Response:
+    """List the processes that decide now: after a publication all are `current` within a second."""
+    return Json({"items": await versions.list_processes(clinic, me), "next_cursor": None})
 
 
 @router.get("/versions", operation_id="list_policy_versions", response_model=Listing[VersionHead])

@@ -83,3 +83,13 @@ class PolicyHead(SQLModel, table=True):
 
     one: bool = Field(default=True, primary_key=True)
     version: int = Field(foreign_key="policy_version.version")
+
+
+class PolicyProcess(SQLModel, table=True):
+    """A process that decides, the version it decides by, and when it last looked for a newer one."""
+
+    __tablename__ = "policy_process"
+
+    process: UUID = Field(primary_key=True)
+    version: int = Field(foreign_key="policy_version.version")
+    seen_at: datetime = moment(default=True)

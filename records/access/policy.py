@@ -2,22 +2,27 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
 from time import monotonic
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import Integer, bindparam, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
 
-from core.database import Database, Query
+from core.database import Database, DatabaseError, Query
 from core.errors import DomainError, Unavailable
+from core.ids import new_id
 from policies.enforcer import PolicySnapshot
 from policies.rules import checksum
-from records.access.models import PolicyHead, PolicyRule, PolicyVersion
-from records.access.versions import rule_of
+from records.access.models import PolicyHead, PolicyProcess, PolicyRule, PolicyVersion
+from records.access.versions import CHANNEL, rule_of
 from records.base import table_of
 
 POLL: Final = 2.0
-"""Seconds between looks at the head."""
+"""Seconds between looks at the head. An announcement shortens the wait to milliseconds; the head is the truth."""
 STALE: Final = 300.0
 """Seconds without a look after which nothing is decided any more."""
 
@@ -27,6 +32,28 @@ _RULES = Query(
     select(*_rule)
     .join_from(PolicyRule, PolicyHead, _rule.version == _head.version)
     .order_by(_rule.id)
+)
+
+_process = table_of(PolicyProcess)
+_SEEN = Query(
+    insert(_process)
+    .values(
+        process=bindparam("process", type_=PGUUID()),
+        version=bindparam("version", type_=Integer()),
+        seen_at=func.now(),
+    )
+    .on_conflict_do_update(
+        index_elements=["process"],
+        set_={"version": bindparam("version", type_=Integer()), "seen_at": func.now()},
+    )
+)
+_GONE = Query(
+    delete(_process).where(
+        or_(
+            _process.c.process == bindparam("process", type_=PGUUID()),
+            _process.c.seen_at < func.now() - timedelta(days=1),
+        )
+    )
 )
 
 log = structlog.get_logger()
@@ -40,6 +67,8 @@ class Policy:
         self._snapshot: PolicySnapshot | None = None
         self._seen = 0.0
         self._watcher: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
+        self._process = new_id()
 
     @property
     def snapshot(self) -> PolicySnapshot:
@@ -54,10 +83,12 @@ class Policy:
         self._watcher = asyncio.create_task(self._watch(), name="policy watch")
 
     async def stop(self) -> None:
-        """Stop watching."""
+        """Stop watching, and be counted no more."""
         if self._watcher:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
+            with suppress(DomainError, DatabaseError):
+                await self._database.one(_GONE, process=self._process)
 
     async def refresh(self) -> None:
         """Load the version in force if it is another than the one at hand."""
@@ -72,12 +103,26 @@ class Policy:
         self._seen = monotonic()
 
     async def _watch(self) -> None:
+        """Look for a newer version whenever one is announced, and every `POLL` seconds in any case."""
         while True:
-            await asyncio.sleep(POLL)
             try:
-                await self.refresh()
-            except (DomainError, ValueError) as error:
-                log.error("policy not refreshed", error=type(error).__name__)
+                async with self._database.listening(CHANNEL, self._woken.set) as connection:
+                    while not connection.is_closed():
+                        await self._look()
+            except (DomainError, DatabaseError):
+                log.warning("policy is not announced, only polled")
+                await self._look()
+
+    async def _look(self) -> None:
+        try:
+            await self.refresh()
+            await self._database.one(_SEEN, process=self._process, version=self.snapshot.version)
+        except (DomainError, DatabaseError, ValueError) as error:
+            log.error("policy not refreshed", error=type(error).__name__)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL):
+                await self._woken.wait()
+        self._woken.clear()
 
 
 def _build(head: Any, rows: Sequence[Any]) -> PolicySnapshot:

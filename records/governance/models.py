@@ -32,3 +32,28 @@ class PolicyDraft(Row, table=True):
     rules: list[dict[str, Any]] = Field(sa_type=JSONB, nullable=False)
     created_at: datetime = moment(default=True)
     updated_at: datetime = moment(default=True)
+
+
+class SimulationStatus(StrEnum):
+    """How far a simulation is."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class PolicySimulation(Row, table=True):
+    """What a draft, as it was written then, would change of the rules `base`: ids and counts, never PHI."""
+
+    __tablename__ = "policy_simulation"
+    __table_args__ = (one_of("status", SimulationStatus),)
+
+    draft_id: UUID
+    draft_version: int
+    base: int = Field(foreign_key="policy_version.version")
+    status: SimulationStatus = word(SimulationStatus.RUNNING)
+    done: int = 0
+    total: int
+    result: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
+    created_at: datetime = moment(default=True)
+    updated_at: datetime = moment(default=True)

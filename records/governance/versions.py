@@ -1,6 +1,7 @@
 """The rules in force and those that once were: read by whoever may."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import Select, func, select
@@ -10,7 +11,7 @@ from policies.facts import Resource
 from policies.rules import Rule
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.models import PolicyHead, PolicyRule, PolicyVersion
+from records.access.models import PolicyHead, PolicyProcess, PolicyRule, PolicyVersion
 from records.access.versions import rule_of
 from records.base import Executor, table_of
 from records.clinic import Clinic
@@ -18,7 +19,11 @@ from records.clinic import Clinic
 POLICIES: Final = Resource(ResourceType.POLICY)
 PUBLISHED: Final = Resource(ResourceType.POLICY, status="published")
 
+ALIVE: Final = timedelta(seconds=10)
+"""A process that has not looked for so long has ended."""
+
 _head, _version, _rule = (table_of(kind).c for kind in (PolicyHead, PolicyVersion, PolicyRule))
+_process = table_of(PolicyProcess).c
 
 
 async def rules_in_force(clinic: Clinic, me: Me) -> Mapping[str, Any]:
@@ -68,3 +73,12 @@ async def whole(session: Executor, version: Any) -> Mapping[str, Any]:
         raise NotFound("there is no such version")
     rules = await rules_of(session, head["version"])
     return {**head, "rules": sorted(rules, key=lambda rule: (rule.priority, rule.id))}
+
+
+async def list_processes(clinic: Clinic, me: Me) -> Sequence[Mapping[str, Any]]:
+    """Return the processes that decide now, each with the version it decides by."""
+    await clinic.gate.read(me, Action.READ, POLICIES)
+    lately = _process.seen_at > func.now() - ALIVE
+    in_force = (_process.version == select(_head.version).scalar_subquery()).label("current")
+    statement = select(*_process, in_force).where(lately).order_by(_process.process)
+    return [dict(row) for row in await clinic.database.select(statement)]

@@ -27,16 +27,17 @@ KEPT: Final = 10_000
 _account, _session = table_of(Account).c, table_of(OAuthSession).c
 _totp = table_of(AccountTotp).c
 _alive = and_(_account.active, _session.revoked_at.is_(None), _session.expires_at > func.now())
+_CLAIMS: Final = (
+    _account.roles,
+    _account.doctor_id,
+    _account.patient_id,
+    _account.clearances,
+    exists()
+    .where(_totp.account_id == _account.id, _totp.confirmed_at.is_not(None))
+    .label("two_factors"),
+)
 _CALLER = Query(
-    select(
-        _account.roles,
-        _account.doctor_id,
-        _account.patient_id,
-        _account.clearances,
-        exists()
-        .where(_totp.account_id == _account.id, _totp.confirmed_at.is_not(None))
-        .label("two_factors"),
-    )
+    select(*_CLAIMS)
     .join_from(OAuthSession, Account, _session.account_id == _account.id)
     .where(_session.id == bindparam("session"), _account.id == bindparam("account"), _alive)
 )
@@ -101,6 +102,14 @@ def _begin_anew(_session: object) -> None:
 def environment(purpose: str) -> Environment:
     """Return the environment of a stated purpose of use; ValueError for a code that is none."""
     return _USUAL[Purpose(purpose)]
+
+
+async def everybody(database: Database, account_id: UUID | None = None) -> list[Caller]:
+    """Return everybody with an active account, or one of them: as if they asked now."""
+    statement = select(_account.id, *_CLAIMS).where(_account.active).order_by(_account.id)
+    if account_id:
+        statement = statement.where(_account.id == account_id)
+    return [_caller(row["id"], row) for row in await database.select(statement)]
 
 
 def _caller(account_id: UUID, row: Any) -> Caller:

@@ -1,0 +1,78 @@
+"""What a draft of rules would change, said before it is in force."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.deps import Clinic, Me, Transaction
+from api.json import Json
+from records.governance import simulating
+from records.governance.models import SimulationStatus
+
+router = APIRouter(prefix="/policies", tags=["policies"])
+
+
+class SimulationOrder(BaseModel):
+    """What to simulate besides the impact."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    days: int = Field(30, ge=1, le=365, description="how far back acts are decided again")
+
+
+class SimulationView(BaseModel):
+    """What a draft would change. Ids, labels and counts: no word of anybody's record."""
+
+    id: UUID
+    draft_id: UUID
+    draft_version: int
+    base_version: int = Field(description="the version it is compared with")
+    status: SimulationStatus
+    done: int = Field(description="people counted so far")
+    total: int = Field(description="people whom it may concern")
+    result: dict[str, Any] | None = Field(
+        description="`totals` by kind, action and label; `effects` by person and rule; `replay`; `analysis`"
+    )
+    created_at: datetime
+
+
+@router.post(
+    "/drafts/{draft_id}/simulate",
+    operation_id="simulate_policy_draft",
+    response_model=SimulationView,
+    responses={202: {"model": SimulationView, "description": "it goes on: see Location"}},
+)
+async def post_simulate(
+    draft_id: UUID,
+    session: Transaction,
+    clinic: Clinic,
+    me: Me,
+    order: SimulationOrder | None = None,
+) -> Response:
+    """Say who would gain and who would lose what, which recent acts would go otherwise, and what no data show."""
+    days = (order or SimulationOrder()).days
+    found = await simulating.simulate(session, clinic, me, draft_id, days)
+    if found["status"] != SimulationStatus.RUNNING:
+        return _simulation(found)
+    path = f"/v1/policies/simulations/{found['id']}"
+    return _simulation(found, 202, {"Location": path, "Retry-After": "1"})
+
+
+@router.get(
+    "/simulations/{simulation_id}",
+    operation_id="read_policy_simulation",
+    response_model=SimulationView,
+)
+async def get_simulation(simulation_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """Read how far a simulation is, and what came of it."""
+    return _simulation(await simulating.read_simulation(clinic, me, simulation_id))
+
+
+def _simulation(
+    found: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Json({name: found[name] for name in SimulationView.model_fields}, status, headers)

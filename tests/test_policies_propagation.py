@@ -1,0 +1,86 @@
+"""A publication is in force in every process within a second, and without the database nothing is decided for long."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from time import monotonic
+
+import asyncpg
+import pytest
+
+from core.errors import Unavailable
+from records.access import policy as watching
+from records.clinic import Clinic
+from tests.apis import serve
+from tests.clinics import open_clinic
+from tests.policy_apis import TIGHT, Desk
+
+
+@pytest.fixture
+async def desk(database_url: str, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with serve(database_url, tmp_path) as api:
+        yield await Desk.open(api)
+
+
+async def until(clinic: Clinic, version: int, seconds: float = 1.0) -> float:
+    began = monotonic()
+    while clinic.policy.snapshot.version < version:
+        assert monotonic() - began < seconds, "the publication did not arrive"
+        await asyncio.sleep(0.005)
+    return monotonic() - began
+
+
+async def test_every_process_decides_by_a_new_version_within_a_second_and_says_so(
+    desk: Desk, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(watching, "POLL", 30)  # announced, not polled
+    async with open_clinic(database_url, tmp_path) as other:
+        await asyncio.sleep(0.3)  # both listen
+        for version in (2, 3, 4):
+            draft = await desk.draft({**TIGHT, "tier": version - 1})
+            path = f"/drafts/{draft['id']}/publish"
+            await desk.send(desk.second, "POST", path, match=version - 1)
+            await asyncio.gather(until(other, version), until(desk.api.clinic, version))
+        await asyncio.sleep(0.2)
+        seen = (await desk.send(desk.first, "GET", "/processes")).json()["items"]
+        assert [(p["version"], p["current"]) for p in seen] == [(4, True)] * 2
+    assert len((await desk.send(desk.first, "GET", "/processes")).json()["items"]) == 1
+
+
+async def test_a_process_whose_connection_was_cut_hears_of_the_next_version(
+    desk: Desk, database_url: str
+):
+    await asyncio.sleep(0.3)
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+    )
+    await connection.close()
+    await asyncio.sleep(0.3)
+    draft = await desk.draft(TIGHT)
+    await desk.send(desk.second, "POST", f"/drafts/{draft['id']}/publish", match=1)
+    await until(desk.api.clinic, 2)
+
+
+async def test_stored_rules_that_are_not_what_was_published_are_not_decided_by(
+    desk: Desk, database_url: str
+):
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "INSERT INTO policy_version (version, checksum, reason, published_at) VALUES (2, 'no', 'x', now())"
+    )
+    await connection.execute("UPDATE policy_head SET version = 2")
+    await connection.close()
+    with pytest.raises(Unavailable) as refusal:
+        await desk.api.clinic.policy.refresh()
+    assert refusal.value.code == "policy-tampered"
+    assert desk.api.clinic.policy.snapshot.version == 1
+
+
+async def test_a_policy_not_confirmed_for_long_decides_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(watching, "STALE", -1.0)
+    answer = await desk.api.get(desk.api.people.adams, f"/v1/records/{desk.api.people.record.id}")
+    assert (answer.status_code, answer.json()["code"]) == (503, "policy-unavailable")
