@@ -5,7 +5,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Text, and_, case, false, literal, not_, null, or_
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Text,
+    and_,
+    case,
+    false,
+    literal,
+    not_,
+    null,
+    or_,
+)
 
 from policies.conditions import Condition, compile_condition
 from policies.facts import Environment, Subject
@@ -60,7 +72,12 @@ def _relations(lines: Sequence[Line], columns: Columns) -> list[str]:
     """Return the relations that so many rules name that they had better be asked first, and once."""
     times = Counter(name for line in lines for name in line.condition.names)
     asked = [name for name, n in times.most_common() if n > OFTEN and name in columns]
-    return [name for name in asked if not isinstance(columns[name], Column)][:DEEP]
+    return [name for name in asked if _is_relation(columns[name])][:DEEP]
+
+
+def _is_relation(column: ColumnElement[Any]) -> bool:
+    """Tell an EXISTS, or what is made of some, from a column and from a value worked out of columns."""
+    return isinstance(column.type, Boolean) and not isinstance(column, Column)
 
 
 def _split(
