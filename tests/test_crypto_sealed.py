@@ -42,7 +42,11 @@ def connection() -> Iterator[Connection]:
     engine.dispose()
 
 
-@pytest.mark.parametrize("plain", [CANARY, CANARY.encode(), bytearray(CELL), bytes(CELL), 1, True])
+@pytest.mark.parametrize(
+    "plain",
+    [CANARY, CANARY.encode(), bytearray(CELL), bytes(CELL), 1, True],
+    ids=lambda value: type(value).__name__,
+)
 def test_a_sealed_column_takes_no_plain_value_and_does_not_repeat_it(
     connection: Connection, plain: object
 ):
