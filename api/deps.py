@@ -5,6 +5,7 @@ whole of `me` does on a warm cache.
 """
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from time import time
@@ -17,7 +18,6 @@ from api import limits
 from api.middleware import template
 from core.errors import BadRequest, FieldError, StepUp, Unauthenticated
 from core.settings import Settings, StepUpRule
-from policies.facts import Environment
 from policies.vocabulary import Purpose
 from records.access import me as access
 from records.audit.event import Origin
@@ -108,14 +108,15 @@ async def me(request: Request) -> access.Me:
     if known is None:
         raise Unauthenticated("this login has ended")
     limits.of(request.app.state).caller(request.scope, token.account)
-    stated = request.headers.get(PURPOSE)
-    return access.Me(
+    usual = access.Me(
         known.subject,
-        _stated(stated) if stated else known.environment,
+        known.environment,
         origin(request, token.client_id),
         token.session,
         scope_of(token.client_id, token.scope),
     )
+    stated = request.headers.get(PURPOSE)
+    return await _for(request, usual, stated) if stated else usual
 
 
 async def stepped_up(request: Request) -> None:
@@ -144,12 +145,16 @@ STEP_UP: Final = Depends(stepped_up)
 """For the `dependencies` of a route whose act is grave: break-glass, rules, keys, exports."""
 
 
-def _stated(purpose: str) -> Environment:
+async def _for(request: Request, usual: access.Me, purpose: str) -> access.Me:
+    """Return the caller with the purpose they state, if a role of theirs may claim it."""
     try:
-        return environment(purpose)
+        claimed = environment(purpose, usual.subject.roles)
     except ValueError:
         fault = FieldError(PURPOSE, "purpose", "this is no purpose of use we know")
         raise BadRequest(code="bad-parameter", errors=[fault]) from None
+    if claimed is None:
+        await clinic(request).gate.misclaimed(usual)
+    return replace(usual, environment=claimed)
 
 
 async def transaction(request: Request) -> AsyncIterator[AsyncSession]:

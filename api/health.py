@@ -14,11 +14,15 @@ from core.database import Query
 from core.errors import DomainError
 from core.settings import Settings
 from records.audit.troubles import GAUGES, gauges
+from records.care.emergency import waiting
 from records.clinic import Clinic
 
 router = APIRouter(tags=["operations"])
 
 _GAUGES: Final = {name: Gauge(f"confide_audit_{name}", told) for name, told in GAUGES.items()}
+_UNREVIEWED: Final = Gauge(
+    "confide_break_glass_unreviewed", "Emergency grants without a review", ["state"]
+)
 _PING: Final = Query(select(literal(1)))
 
 
@@ -49,8 +53,11 @@ async def metrics(request: Request) -> Response:
     with suppress(DomainError, TimeoutError):
         async with asyncio.timeout(1):
             found = await gauges(request.app.state.clinic.database)
+            unreviewed = await waiting(request.app.state.clinic.database)
         for name, value in found.items():
             _GAUGES[name].set(value)
+        for state, number in unreviewed.items():
+            _UNREVIEWED.labels(state).set(number)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -1,5 +1,6 @@
 """Around every request: an id, a limit on its body, security headers, and counters."""
 
+import re
 from time import perf_counter
 from typing import Final
 
@@ -14,7 +15,8 @@ from core.ids import new_id
 
 MISSING: Final = 404
 BODY_LIMIT: Final = 1 << 20
-"""Bytes of a request body at most."""
+"""Bytes of a request body at most. An upload is bounded by its own route, which streams it."""
+_UPLOAD: Final = re.compile(r"/v1/records/[^/]+/attachments")
 
 _SECURITY: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -66,6 +68,8 @@ class Envelope:
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:
     """Refuse a body past the limits while it arrives, whatever Content-Length says: too large, nested too deep."""
+    if scope["method"] == "POST" and _UPLOAD.fullmatch(scope["path"]):
+        return receive
     size, depth = 0, Depth() if _may_be_json(scope) else None
 
     async def receiving() -> Message:

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 from api.errors import PROBLEM_JSON, Problem
+from records.clinical.content import MODELS
 
 TAGS: Final[Mapping[str, str]] = {
     "me": "The caller, as the policy sees them, and their own account.",
@@ -19,6 +21,8 @@ TAGS: Final[Mapping[str, str]] = {
     "slots": "Free time, computed when asked.",
     "appointments": "Visits: booked, moved, received, called off. Nobody is booked twice.",
     "records": "Medical records. Each read is decided and noted before it is answered.",
+    "care": "Who treats a patient, what the patient allows, and who stands in for them.",
+    "break-glass": "Emergency access: granted at once, noted, and reviewed.",
     "audit": "Who did what to whose data, for those who check.",
     "policies": "Who may do what: the rules in force, their history, and drafts of others.",
     "keys": "Versions and rotations of keys, and the erasure of a patient. Never a key itself.",
@@ -36,7 +40,7 @@ def complete(app: FastAPI) -> None:
         if app.openapi_schema:
             return app.openapi_schema
         document = plain()
-        _define_problem(document["components"]["schemas"])
+        _define(document["components"]["schemas"], Problem, *MODELS.values())
         document["tags"] = [{"name": n, "description": d} for n, d in TAGS.items()]
         for operation in operations(document):
             operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
@@ -70,10 +74,11 @@ def _expect(operation: dict[str, Any]) -> None:
         operation["responses"].setdefault(status, _refusal(title))
 
 
-def _define_problem(schemas: dict[str, Any]) -> None:
-    problem = Problem.model_json_schema(ref_template=_REF)
-    schemas |= problem.pop("$defs")
-    schemas["Problem"] = problem
+def _define(schemas: dict[str, Any], *models: type[BaseModel]) -> None:
+    for model in models:
+        schema = model.model_json_schema(ref_template=_REF)
+        schemas |= schema.pop("$defs", {})
+        schemas[model.__name__] = schema
 
 
 def _refusal(title: str) -> dict[str, Any]:

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     )
     mail_from: str = Field(default="confide@localhost", description="sender of letters")
 
+    attachments: Path = Path(".confide/attachments")
+    attachment_limit: int = Field(default=1 << 30, ge=1, description="bytes of one attachment")
+
     @model_validator(mode="before")
     @classmethod
     def _derive(cls, given: dict[str, object]) -> dict[str, object]:
@@ -92,6 +95,7 @@ class Settings(BaseSettings):
             **(_GENEROUS if generous else {}),
             "kms": f"file:{home / 'keyring.json'}",
             "issuer": f"http://127.0.0.1:{port}",
+            "attachments": home / "attachments",
             **given,
             "home": home,
         }

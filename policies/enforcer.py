@@ -6,7 +6,7 @@ about that pair cost. No rule text is evaluated: `holds` looks up the compiled c
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import CodeType
@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement
 
 from policies.facts import Environment, Resource, Subject
 from policies.predicates import Columns
-from policies.rules import Rule, check, checksum
+from policies.rules import EMERGENCY, Rule, check, checksum
 from policies.shards import Line, Shard, Target, credited, shard, visible
 from policies.vocabulary import Action, Outcome, ResourceType
 
@@ -33,11 +33,15 @@ Row = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer, the rule that gave it (None: no rule applied, so no), the version of the rules."""
+    """The answer, the rule that gave it (None: no rule applied, so no), the version of the rules.
+
+    `emergency`: a rule of the tier for emergencies said yes.
+    """
 
     allowed: bool
     rule_id: str | None
     version: int
+    emergency: bool = field(default=False, compare=False)
 
     @property
     def outcome(self) -> Outcome:
@@ -52,6 +56,7 @@ class PolicySnapshot:
     checksum: str
     _shards: Mapping[Target, Shard]
     _judges: Mapping[Target, "Judge"]
+    _emergencies: frozenset[str]
 
     @classmethod
     def build(cls, version: int, rules: Iterable[Rule]) -> "PolicySnapshot":
@@ -60,7 +65,8 @@ class PolicySnapshot:
         check(rules)
         shards = shard(rules)
         judges = {target: Judge(target, lines) for target, lines in shards.items()}
-        return cls(version, checksum(rules), shards, judges)
+        emergencies = frozenset(rule.id for rule in rules if rule.tier == EMERGENCY)
+        return cls(version, checksum(rules), shards, judges, emergencies)
 
     def decide(
         self, subject: Subject, action: Action, resource: Resource, environment: Environment
@@ -70,7 +76,7 @@ class PolicySnapshot:
         if judge is None:
             return Decision(allowed=False, rule_id=None, version=self.version)
         allowed, rule_id = judge.decide(subject, action, resource, environment)
-        return Decision(allowed, rule_id, self.version)
+        return Decision(allowed, rule_id, self.version, allowed and rule_id in self._emergencies)
 
     def lines(self, resource_type: ResourceType, action: Action) -> Shard:
         """Return the rules about a pair, in the order in which they decide."""

@@ -44,9 +44,9 @@ class Environment:
 class Resource:
     """What is asked for. `None` is "not known": it never grants and always denies.
 
-    `in_care_team` and `own_appointment` are relations between the subject and the patient concerned;
-    in SQL they are an EXISTS. `patient_id` is the person; no rule sees `chart_id`, which is the id that the row was
-    sealed for, where the person has several.
+    `in_care_team` and those after it are relations between the subject and the patient concerned; in SQL they are an
+    EXISTS. `patient_id` is the person; no rule sees `chart_id`, which is the id that the row was sealed for, where the
+    person has several.
     """
 
     type: ResourceType
@@ -60,6 +60,10 @@ class Resource:
     categories: frozenset[str] | None = None
     in_care_team: bool | None = None
     own_appointment: bool | None = None
+    consent_granted: bool | None = None
+    consent_denied: bool | None = None
+    break_glass: bool | None = None
+    proxied: bool | None = None
     chart_id: UUID | None = None
 
     def __repr__(self) -> str:
@@ -81,6 +85,10 @@ _OF_PATIENT: Final = frozenset(
         ResourceType.APPOINTMENT,
         ResourceType.WAITLIST,
         ResourceType.RECORD,
+        ResourceType.CARE_TEAM,
+        ResourceType.CONSENT,
+        ResourceType.PROXY,
+        ResourceType.BREAK_GLASS,
     }
 )
 _WITH_STATUS: Final = frozenset(
@@ -115,7 +123,9 @@ SCHEMA: Final[Mapping[tuple[str, str], Attribute]] = {
     ("obj", "patient_id"): Attribute(
         Kind.ID, _OF_PATIENT | {ResourceType.AUDIT_EVENT, ResourceType.DISCLOSURE}
     ),
-    ("obj", "author_id"): Attribute(Kind.ID, frozenset({ResourceType.RECORD, ResourceType.POLICY})),
+    ("obj", "author_id"): Attribute(
+        Kind.ID, frozenset({ResourceType.RECORD, ResourceType.POLICY, ResourceType.BREAK_GLASS})
+    ),
     ("obj", "doctor_id"): Attribute(
         Kind.ID,
         frozenset(
@@ -137,4 +147,8 @@ SCHEMA: Final[Mapping[tuple[str, str], Attribute]] = {
     ),
     ("obj", "in_care_team"): Attribute(Kind.FLAG, _OF_PATIENT),
     ("obj", "own_appointment"): Attribute(Kind.FLAG, _OF_PATIENT),
+    ("obj", "consent_granted"): Attribute(Kind.FLAG, _OF_PATIENT),
+    ("obj", "consent_denied"): Attribute(Kind.FLAG, frozenset({ResourceType.RECORD})),
+    ("obj", "break_glass"): Attribute(Kind.FLAG, _OF_PATIENT),
+    ("obj", "proxied"): Attribute(Kind.FLAG, _OF_PATIENT),
 }

@@ -18,6 +18,7 @@ from policies.vocabulary import ROLES, Action, Outcome, ResourceType, Role
 
 TIERS: Final = {1: "hard", 2: "emergency", 3: "soft", 4: "ordinary"}
 """The lower tier decides first; inside a tier a deny beats an allow."""
+EMERGENCY: Final = 2
 
 EVERYTHING: Final = "*"
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")

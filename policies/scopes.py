@@ -36,6 +36,7 @@ _NEEDS: Final[Mapping[Action, str]] = {
     Action.ADDEND: "c",
     Action.IMPORT: "cu",
     Action.UPDATE: "u",
+    Action.REVIEW: "u",
     Action.SIGN: "u",
     Action.COSIGN: "u",
     Action.AMEND: "u",

@@ -30,6 +30,7 @@ class Action(StrEnum):
     SEARCH = "search"
     CREATE = "create"
     UPDATE = "update"
+    REVIEW = "review"
     DELETE = "delete"
     SIGN = "sign"
     COSIGN = "cosign"
@@ -61,6 +62,10 @@ class ResourceType(StrEnum):
     APPOINTMENT = "appointment"
     WAITLIST = "waitlist"
     RECORD = "record"
+    CARE_TEAM = "care_team"
+    CONSENT = "consent"
+    PROXY = "proxy"
+    BREAK_GLASS = "break_glass"
     ACCOUNT = "account"
     CLIENT = "client"
     POLICY = "policy"
@@ -108,6 +113,19 @@ class Outcome(StrEnum):
 
 EVERY_ROLE = frozenset(Role) - {Role.CLOCKWORK}
 """Everybody with an account."""
+
+_OF_CLINICIANS = frozenset({Purpose.TREATMENT, Purpose.EMERGENCY, Purpose.OPERATIONS})
+CLAIMS: Mapping[Role, frozenset[Purpose]] = {
+    Role.ADMIN: frozenset({Purpose.OPERATIONS}),
+    Role.DOCTOR: _OF_CLINICIANS,
+    Role.NURSE: _OF_CLINICIANS,
+    Role.RECEPTIONIST: frozenset(
+        {Purpose.TREATMENT, Purpose.PAYMENT, Purpose.OPERATIONS, Purpose.PATIENT_REQUEST}
+    ),
+    Role.PATIENT: frozenset({Purpose.PATIENT_REQUEST}),
+    Role.COMPLIANCE: frozenset({Purpose.COMPLIANCE, Purpose.OPERATIONS}),
+}
+"""The purposes of use that a role may claim."""
 UNNAMED = frozenset({Role.PATIENT})
 """Roles whose holders' accounts carry no name in clear."""
 

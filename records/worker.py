@@ -5,6 +5,7 @@ a hold that ran out) and does some of it, so a lost, late or doubled wake-up doe
 """
 
 import records.audit.tasks
+import records.clinical.tasks
 import records.compliance.tasks
 import records.custody.tasks
 import records.identity.tasks
@@ -21,6 +22,7 @@ app.conf.beat_schedule = {
     "exports": every(3, "compliance.gather"),
     "alerts": every(60, "compliance.look"),
     "coming months": every(86_400, "audit.months"),
+    "orphaned blobs": every(3600, "clinical.sweep"),
     "expired logins": every(3600, "identity.sweep"),
     "holds that ran out": every(30, "scheduling.lapse"),
     "visits nobody came to": every(300, "scheduling.missed"),

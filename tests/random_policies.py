@@ -59,7 +59,7 @@ def completed(row: Resource) -> Resource:
 ids = [f"r.obj.{name}" for name, attribute in OBJ.items() if attribute.kind is Kind.ID]
 subject_ids = ["r.sub.id", "r.sub.doctor_id", "r.sub.patient_id"]
 texts = ["r.obj.status", "r.obj.kind"]
-flags = ["r.obj.in_care_team", "r.obj.own_appointment"]
+flags = [f"r.obj.{name}" for name, attribute in OBJ.items() if attribute.kind is Kind.FLAG]
 closed = {"r.obj.sensitivity": list(Sensitivity), "r.env.purpose": list(Purpose)}
 equality = st.sampled_from(["==", "!="])
 word = st.sampled_from(WORDS).map(lambda text: repr(str(text)))

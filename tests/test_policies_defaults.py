@@ -25,6 +25,10 @@ FOREIGN = {
     "categories": frozenset(),
     "in_care_team": False,
     "own_appointment": False,
+    "consent_granted": False,
+    "consent_denied": False,
+    "break_glass": False,
+    "proxied": False,
 }
 SITUATION = {
     "foreign": {},
@@ -41,6 +45,10 @@ SITUATION = {
     "secret": {"sensitivity": "V"},
     "psychiatry": {"categories": frozenset({"PSY"})},
     "note": {"kind": "note"},
+    "consented": {"consent_granted": True},
+    "forbidden": {"consent_denied": True},
+    "emergency": {"break_glass": True},
+    "proxy": {"proxied": True},
     "own": {"id": ACCOUNT},
     "published": {"status": "published"},
     "told": {"status": "told"},
@@ -57,6 +65,27 @@ CASES = """
   patient       read    record        self draft                     deny  hard-draft
   doctor        search  record        visit draft                    deny  hard-draft
   doctor        update  record        author                         deny  hard-final
+  doctor        read    record        emergency draft                deny  hard-draft
+  doctor        read    record        emergency secret psychiatry note deny hard-psychotherapy
+  doctor        read    record        team forbidden                 deny  soft-consent
+  doctor        read    record        consented psychiatry           deny  soft-clearance
+  receptionist  read    record        emergency                      deny  -
+  patient       read    record        emergency                      deny  -
+  doctor        update  record        emergency draft                deny  -
+  patient       read    record        proxy draft                    deny  hard-draft
+  patient       read    record        proxy restricted               deny  -
+  patient       read    record        proxy psychiatry               deny  -
+  doctor        read    care_team     foreign                        deny  -
+  doctor        create  care_team     foreign                        deny  -
+  nurse         create  care_team     team                           deny  -
+  patient       create  care_team     self                           deny  -
+  doctor        create  consent       team                           deny  -
+  patient       create  consent       foreign                        deny  -
+  patient       create  proxy         self                           deny  -
+  receptionist  create  break_glass   foreign                        deny  -
+  doctor        read    break_glass   foreign                        deny  -
+  doctor        review  break_glass   author                         deny  -
+  compliance    review  break_glass   author                         deny  -
   doctor        update  record        author amended                 deny  hard-final
   doctor        sign    record        author erroneous               deny  hard-final
   nurse         update  record        author                         deny  hard-final
@@ -138,6 +167,23 @@ CASES = """
   doctor        read    record        visit                          allow record-read-doctor
   doctor        read    record        visit secret                   allow record-read-doctor
   doctor        read    record        author draft                   allow record-read-doctor
+  doctor        read    record        emergency secret forbidden     allow emergency-chart
+  nurse         read    patient       emergency                      allow emergency-chart
+  doctor        read    record        author forbidden               allow record-read-doctor
+  doctor        read    record        consented                      allow record-read-consented
+  nurse         read    patient       consented                      allow patient-read-consented
+  patient       read    record        proxy                          allow record-read-proxy
+  patient       read    patient       proxy                          allow patient-read-proxy
+  patient       book    appointment   proxy                          allow appointment-proxy
+  doctor        read    care_team     visit                          allow care-team-read
+  doctor        create  care_team     visit                          allow care-team-doctor
+  receptionist  update  care_team     foreign                        allow care-team-keep
+  patient       read    proxy         self                           allow care-team-self
+  nurse         read    consent       team                           allow consent-read
+  patient       create  consent       self                           allow consent-self
+  nurse         create  break_glass   foreign                        allow break-glass-ask
+  doctor        update  break_glass   author                         allow break-glass-own
+  compliance    review  break_glass   foreign                        allow break-glass-review
   doctor        search  record        author secret                  allow record-read-doctor
   doctor        read    record        author psychiatry              allow record-read-doctor
   doctor        read    record        author secret psychiatry note  allow record-read-doctor
@@ -233,6 +279,14 @@ REACH = """
   admin         client: create read search update
   admin         doctor: create import read search update, patient: erase import, record: import
   admin         service: create read search update, location: create read search update
+  compliance    break_glass: read review search
+  doctor        care_team: create read search update, consent: read search
+  doctor        break_glass: create read search update
+  nurse         care_team: read search, consent: read search, coverage: read search
+  nurse         break_glass: create read search update
+  patient       care_team: read search, proxy: read search, consent: create read search update
+  receptionist  care_team: create read search update, consent: create read search update
+  receptionist  proxy: create read search update
   admin         slot: read search, schedule: create delete read search update
   admin         key: create delete read search, policy: create explain publish read search update
   compliance    audit_event: export read search, alert: read search update, disclosure: create read search, doctor: read search, policy: explain read search
@@ -305,7 +359,7 @@ def test_no_role_reaches_further_than_its_list():
         for resource_type in ResourceType
         for action in Action
         for status in ("draft", "amended", "published", "told")
-        for whose in ([], ["author"])
+        for whose in ([], ["author"], ["emergency"])
         if SNAPSHOT.decide(
             subject(role), action, resource(resource_type, *close, *whose, status), TREATING
         ).allowed

@@ -37,6 +37,14 @@ _FLAGS: Final = {
     ("in_care_team", False): "the caller does not treat the patient",
     ("own_appointment", True): "the caller has an appointment with the patient",
     ("own_appointment", False): "the caller has no appointment with the patient",
+    ("consent_granted", True): "the patient lets the caller in by name",
+    ("consent_granted", False): "the patient does not let the caller in by name",
+    ("consent_denied", True): "the patient forbids it",
+    ("consent_denied", False): "the patient does not forbid it",
+    ("break_glass", True): "the caller has broken the glass for the patient",
+    ("break_glass", False): "the caller has not broken the glass for the patient",
+    ("proxied", True): "the caller stands in for the patient",
+    ("proxied", False): "the caller does not stand in for the patient",
 }
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me, Transaction
 from api.etags import etag
@@ -13,15 +13,31 @@ from api.json import Json
 from api.once import Idempotent
 from api.paging import Listing, Page, cursor
 from policies.vocabulary import Category, Sensitivity
+from records.clinical.content import MODELS, checked
 from records.clinical.models import RecordAct, RecordKind, RecordStatus
 from records.clinical.reading import OpenRecord, list_records, read_record
+from records.clinical.searching import Wanted, search_records
 from records.clinical.writing import Draft, write_record
 
 router = APIRouter(tags=["records"])
 
 Content = Annotated[
     dict[str, Any] | str,
-    Field(description="what was written: an object of the kind, or text; at most 16 KiB"),
+    Field(
+        description="what was written: an object of the kind, or text; at most 16 KiB",
+    ),
+]
+OfKind = Annotated[
+    dict[str, Any] | str,
+    Field(
+        description="what it says: an object of its kind; text too for a note or a referral",
+        json_schema_extra={
+            "anyOf": [
+                {"type": "string"},
+                *({"$ref": f"#/components/schemas/{m.__name__}"} for m in MODELS.values()),
+            ]
+        },
+    ),
 ]
 Categories = Annotated[
     list[Category],
@@ -73,7 +89,21 @@ class NewRecord(BaseModel):
     title: Title
     sensitivity: Sensitivity = Sensitivity.NORMAL
     categories: Categories = Field(default_factory=list)
-    content: Content
+    content: OfKind
+
+
+class RecordSearch(BaseModel):
+    """What to look for. It stands in the body, which keeps a diagnosis out of URLs and logs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    patient_id: UUID | None = None
+    kind: RecordKind | None = None
+    code: str | None = Field(None, min_length=1, max_length=40, examples=["G43.109"])
+    since: AwareDatetime | None = Field(
+        None, alias="from", description="first written then or later"
+    )
+    until: AwareDatetime | None = Field(None, alias="to", description="first written before")
 
 
 @router.get("/records/{record_id}", operation_id="read_record", response_model=RecordView)
@@ -109,7 +139,8 @@ async def post_record(
     once: Idempotent,
 ) -> Response:
     """Write a record about a visit. It is a draft, its author's alone, until it is signed."""
-    draft = Draft(new.kind, new.title, new.content, new.sensitivity, new.categories)
+    content = checked(new.kind, new.content)
+    draft = Draft(new.kind, new.title, content, new.sensitivity, new.categories)
     return await once.created(
         session,
         clinic,
@@ -118,6 +149,18 @@ async def post_record(
         lambda made: read_record(clinic, me, made),
         at="/v1/records",
     )
+
+
+@router.post("/records/search", operation_id="search_records", response_model=Listing[RecordView])
+async def search(wanted: RecordSearch, clinic: Clinic, me: Me, page: Page) -> Response:
+    """Find records that the caller may read, newest first.
+
+    A code has no index; it is looked for in up to 500 records a page, so a page may be short and yet have a next one.
+    """
+    found, last = await search_records(
+        clinic, me, Wanted(**wanted.model_dump()), limit=page.limit, after=page.after
+    )
+    return Json({"items": found, "next_cursor": cursor(last)})
 
 
 def answer(record: OpenRecord, status: int = 200) -> Response:

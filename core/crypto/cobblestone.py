@@ -24,12 +24,17 @@ def decrypt(key: bytes, context: bytes, ciphertext: bytes) -> bytes:
     return b"".join(decrypt_stream(key, context, [ciphertext]))
 
 
+def encryptor(key: bytes, context: bytes) -> Cobblestone256Encryptor:
+    """Return what encrypts a message handed to it part by part: `update`, and `finalize` at the end."""
+    return Cobblestone256Encryptor(secret_key(key), context)
+
+
 def encrypt_stream(key: bytes, context: bytes, parts: Iterable[bytes]) -> Iterator[bytes]:
     """Encrypt parts of any size; the pieces that come out, joined, are one ciphertext."""
-    encryptor = Cobblestone256Encryptor(secret_key(key), context)
+    sealing = encryptor(key, context)
     for part in parts:
-        yield encryptor.update(part)
-    yield encryptor.finalize()
+        yield sealing.update(part)
+    yield sealing.finalize()
 
 
 def decrypt_stream(key: bytes, context: bytes, parts: Iterable[bytes]) -> Iterator[bytes]:

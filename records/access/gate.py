@@ -59,6 +59,13 @@ class Gate:
         """Tell whether the policy would allow this: for a choice inside an act that is decided and noted itself."""
         return self._decide(me, action, resource).allowed
 
+    async def misclaimed(self, me: Me) -> Never:
+        """Refuse, on the trail, a purpose of use that no role of the caller may claim."""
+        nothing = Decision(allowed=False, rule_id=None, version=self._policy.snapshot.version)
+        own = Resource(ResourceType.ACCOUNT, id=me.subject.id)
+        await self._trail.note(_event(me, Action.READ, [own], nothing, Outcome.DENY, "purpose"))
+        raise Forbidden("no role of yours may claim this purpose", code="purpose-not-yours")
+
     async def absent(self, me: Me, action: Action, kind: ResourceType, row_id: UUID) -> Never:
         """Refuse what does not exist, at the cost and with the answer of what may not be seen."""
         nothing = Decision(allowed=False, rule_id=None, version=self._policy.snapshot.version)
@@ -222,6 +229,7 @@ def _event(
         resource_ids=tuple(dict.fromkeys(r.id for r in resources if r.id)),
         rule=decision.rule_id,
         policy_version=decision.version,
+        break_glass=decision.emergency,
     )
 
 

@@ -11,13 +11,27 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import DateTime, Text, all_, bindparam, column, exists, func, or_, select, table
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy import (
+    DateTime,
+    Text,
+    all_,
+    and_,
+    any_,
+    bindparam,
+    column,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    table,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.sql import Select
 from sqlalchemy.sql.elements import ColumnElement
 
 from records.access.me import Me
-from records.access.models import CareTeam, SamePerson
+from records.access.models import BreakGlass, CareTeam, Consent, Decision, Proxy, SamePerson
 from records.base import table_of
 
 WINDOW: Final = timedelta(days=90)
@@ -26,8 +40,21 @@ WINDOW: Final = timedelta(days=90)
 ACCOUNT: Final[ColumnElement[UUID]] = bindparam("me_account", type_=PGUUID())
 DOCTOR: Final[ColumnElement[UUID]] = bindparam("me_doctor", type_=PGUUID())
 
+RELATIONS: Final = (
+    "in_care_team",
+    "own_appointment",
+    "consent_granted",
+    "break_glass",
+    "proxied",
+)
+"""The names of the facts that `relations` gives."""
+
+ROLES: Final[ColumnElement[Any]] = bindparam("me_roles", type_=ARRAY(Text))
+PURPOSE: Final[ColumnElement[str]] = bindparam("me_purpose", type_=Text())
+
 _UNREAL: Final = ("proposed", "pending", "waitlist", "cancelled", "entered-in-error")
 _care_team = table_of(CareTeam)
+_consent, _proxy, _grant = table_of(Consent).c, table_of(Proxy).c, table_of(BreakGlass).c
 _same = table_of(SamePerson).c
 # Tables of layers above this one; a relation needs these columns and no more.
 _patient = table("patient", column("id", PGUUID()), column("replaced_by", PGUUID()))
@@ -42,7 +69,29 @@ _appointment = table(
 
 def asking(me: Me) -> Mapping[str, Any]:
     """Return the parameters that every statement with a relation in it takes."""
-    return {"me_account": me.subject.id, "me_doctor": me.subject.doctor_id}
+    subject = me.subject
+    return {
+        "me_account": subject.id,
+        "me_doctor": subject.doctor_id,
+        "me_roles": sorted(subject.roles),
+        "me_purpose": me.environment.purpose,
+    }
+
+
+def relations(patient: Any) -> dict[str, ColumnElement[bool]]:
+    """Return every relation of the caller to a patient, by the name of the fact."""
+    return {
+        "in_care_team": in_care_team(patient),
+        "own_appointment": own_appointment(patient),
+        "consent_granted": consent_granted(patient),
+        "break_glass": broken_glass(patient),
+        "proxied": proxied(patient),
+    }
+
+
+def related(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the relations that a row was fetched with."""
+    return {name: row[name] for name in RELATIONS}
 
 
 def person_of(patient: Any) -> ColumnElement[UUID]:
@@ -64,8 +113,7 @@ def in_care_team(patient: Any) -> ColumnElement[bool]:
         _same.patient_id == patient,
         member.patient_id == _same.other_id,
         or_(member.doctor_id == DOCTOR, member.account_id == ACCOUNT),
-        member.valid_from <= func.now(),
-        or_(member.valid_until.is_(None), member.valid_until > func.now()),
+        *_current(member),
     )
 
 
@@ -79,3 +127,70 @@ def own_appointment(patient: Any) -> ColumnElement[bool]:
         visit.status != all_(array(_UNREAL)),
         visit.starts_at.between(func.now() - WINDOW, func.now() + WINDOW),
     )
+
+
+def consent_denied(patient: Any, categories: Any) -> ColumnElement[bool]:
+    """The patient forbids it: to the caller, to a role of theirs or to all; and does not permit it by name."""
+    forbids = exists().where(
+        *_directive(patient, Decision.DENY, categories), or_(_named(), _by_role())
+    )
+    permits = exists().where(*_directive(patient, Decision.PERMIT, categories), _named())
+    return and_(forbids, not_(permits))
+
+
+def consent_granted(patient: Any, categories: Any = None) -> ColumnElement[bool]:
+    """The patient permits it to the caller by name."""
+    return exists().where(*_directive(patient, Decision.PERMIT, categories), _named())
+
+
+def broken_glass(patient: Any) -> ColumnElement[bool]:
+    """The caller holds an emergency grant for the patient now."""
+    return exists().where(
+        _same.patient_id == patient,
+        _grant.patient_id == _same.other_id,
+        _grant.account_id == ACCOUNT,
+        _grant.expires_at > func.now(),
+    )
+
+
+def proxied(patient: Any) -> ColumnElement[bool]:
+    """The caller stands in for the patient: a parent, a guardian."""
+    return exists().where(
+        _same.patient_id == patient,
+        _proxy.patient_id == _same.other_id,
+        _proxy.account_id == ACCOUNT,
+        *_current(_proxy),
+    )
+
+
+def _directive(
+    patient: Any, decision: Decision, categories: Any = None
+) -> list[ColumnElement[bool]]:
+    """Return the terms of a consent in force, about this purpose and, where it names one, this category."""
+    terms = [
+        _same.patient_id == patient,
+        _consent.patient_id == _same.other_id,
+        _consent.decision == decision,
+        _consent.revoked_at.is_(None),
+        or_(_consent.purpose.is_(None), _consent.purpose == PURPOSE),
+        *_current(_consent),
+    ]
+    if categories is not None:
+        terms.append(or_(_consent.category.is_(None), _consent.category == any_(categories)))
+    return terms
+
+
+def _named() -> ColumnElement[bool]:
+    return or_(_consent.account_id == ACCOUNT, _consent.doctor_id == DOCTOR)
+
+
+def _by_role() -> ColumnElement[bool]:
+    nobody = and_(_consent.account_id.is_(None), _consent.doctor_id.is_(None))
+    return and_(nobody, or_(_consent.role.is_(None), _consent.role == any_(ROLES)))
+
+
+def _current(of: Any) -> list[ColumnElement[bool]]:
+    return [
+        of.valid_from <= func.now(),
+        or_(of.valid_until.is_(None), of.valid_until > func.now()),
+    ]

@@ -10,6 +10,7 @@ from policies.vocabulary import Action, Sensitivity
 from records.access.me import Me
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
+from records.clinical.content import checked
 from records.clinical.life import same_words, take_up, write_on
 from records.clinical.models import Record, RecordAct, RecordKind, RecordStatus
 from records.clinical.reading import (
@@ -39,7 +40,7 @@ async def addend(
     draft = Draft(
         RecordKind.NOTE,
         title,
-        content,
+        checked(RecordKind.NOTE, content),
         Sensitivity(held.row["sensitivity"]),
         held.row["categories"],
         RecordStatus.FINAL,

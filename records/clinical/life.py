@@ -21,6 +21,7 @@ from records.access.me import Me
 from records.access.relations import asking
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
+from records.clinical.content import checked
 from records.clinical.models import UNSIGNED, Record, RecordAct, RecordStatus, RecordVersion
 from records.clinical.reading import CURRENT, OpenRecord, opened, resource_of
 from records.clinical.writing import Words, as_written, seal_version
@@ -131,9 +132,9 @@ async def take_up(
     if row is None:
         await clinic.gate.absent(me, _ACTIONS[act], ResourceType.RECORD, record_id)
     before = resource_of(row)
-    if refusal := _refusal(row, act, expected):
+    if refused := refusal(row, act, expected):
         await clinic.gate.require(me, Action.READ, before)
-        raise refusal
+        raise refused
     head = {name: patch.get(name, row[name]) for name in _HEAD}
     after = resource_of({**row, **head})
     permit = await clinic.gate.write(session, me, _ACTIONS[act], before, after)
@@ -182,7 +183,7 @@ async def _move(session: Executor, record: Record) -> None:
         raise Conflict("another act on this record came first", code="record-changed")
 
 
-def _refusal(row: Mapping[str, Any], act: RecordAct, expected: int | None) -> Exception | None:
+def refusal(row: Mapping[str, Any], act: RecordAct, expected: int | None) -> Exception | None:
     """Return why the state of a record forbids an act, if it does."""
     unsigned = row["status"] in UNSIGNED
     if row["locked"]:
@@ -201,7 +202,9 @@ def _refusal(row: Mapping[str, Any], act: RecordAct, expected: int | None) -> Ex
 def _words(held: Held, patch: Mapping[str, Any]) -> Words:
     words = same_words(held) | {k: v for k, v in patch.items() if k in ("title", "reason")}
     if "content" in patch:
-        words["content"] = merged(held.now.content, patch["content"])
+        whole = merged(held.now.content, patch["content"])
+        foreign = held.row["source"] is not None
+        words["content"] = whole if foreign else checked(held.row["kind"], whole)
     return words
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import ClassVar, Final
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlmodel import Field
 
 from core.crypto.envelope import Cell
@@ -116,3 +116,29 @@ class RecordVersion(Protected, table=True):
     reason: Cell | None = phi(nullable=True)
     digest: Cell | None = phi(nullable=True)
     written_at: datetime = moment(default=True)
+
+
+class Attachment(Protected, table=True):
+    """A file of a record: its words here, its bytes in a blob.
+
+    The blob has a key of its own, which is sealed here: to rotate the patient's key costs one cell and no blob, and to
+    destroy it destroys the blob.
+    """
+
+    __tablename__ = "attachment"
+    __table_args__ = (
+        sealed_by(),
+        CheckConstraint("size >= 0", name="size"),
+        ForeignKeyConstraint(["record_id", "patient_id"], ["record.id", "record.patient_id"]),
+        Index("ix_attachment_record", "record_id", "id"),
+    )
+    resource: ClassVar[str] = "record_id"
+
+    record_id: UUID
+    name: Cell = phi(padded=True)
+    media_type: Cell = phi(padded=True)
+    digest: Cell = phi()
+    secret: Cell = phi()
+    size: int = Field(sa_type=BigInteger)
+    created_by: UUID = Field(foreign_key="account.id")
+    created_at: datetime = moment(default=True)

@@ -19,10 +19,13 @@ from records.access.me import Me
 from records.access.relations import (
     DOCTOR,
     asking,
+    consent_denied,
+    consent_granted,
     ids_of,
-    in_care_team,
     own_appointment,
     person_of,
+    related,
+    relations,
 )
 from records.base import table_of
 from records.clinic import Clinic, Unreadable
@@ -33,7 +36,14 @@ from records.scheduling.models import Appointment
 from records.vault.vault import sealed_rows, still_there
 
 _record, _version, _visit = table_of(Record).c, table_of(RecordVersion).c, table_of(Appointment).c
-_treats: Final = own_appointment(_record.patient_id)
+
+
+def of_visit(patient: Any) -> dict[str, ColumnElement[bool]]:
+    """Return the caller's relations to a patient; who held the very visit has an appointment, however old."""
+    held = and_(DOCTOR.is_not(None), _visit.doctor_id == DOCTOR)
+    return {**relations(patient), "own_appointment": or_(held, own_appointment(patient))}
+
+
 COLUMNS: Final = {
     "id": _record.id,
     "patient_id": person_of(_record.patient_id),
@@ -43,8 +53,9 @@ COLUMNS: Final = {
     "kind": _record.kind,
     "sensitivity": _record.sensitivity,
     "categories": _record.categories,
-    "in_care_team": in_care_team(_record.patient_id),
-    "own_appointment": or_(and_(DOCTOR.is_not(None), _visit.doctor_id == DOCTOR), _treats),
+    **of_visit(_record.patient_id),
+    "consent_granted": consent_granted(_record.patient_id, _record.categories),
+    "consent_denied": consent_denied(_record.patient_id, _record.categories),
 }
 """What a rule may ask of a record, as SQL: columns of a read and terms of a list's WHERE alike."""
 
@@ -165,8 +176,8 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
         kind=row["kind"],
         sensitivity=row["sensitivity"],
         categories=frozenset(row["categories"]),
-        in_care_team=row["in_care_team"],
-        own_appointment=row["own_appointment"],
+        **related(row),
+        consent_denied=row["consent_denied"],
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import and_, bindparam, or_
+from sqlalchemy import bindparam
 
 from core.crypto.envelope import DataKey, Value
 from core.ids import new_id
@@ -17,7 +17,7 @@ from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, Category, ResourceType, Sensitivity
 from records.access.me import Me
-from records.access.relations import DOCTOR, asking, in_care_team, own_appointment, person_of
+from records.access.relations import asking, person_of, related
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
 from records.clinical.models import (
@@ -28,7 +28,7 @@ from records.clinical.models import (
     RecordStatus,
     RecordVersion,
 )
-from records.clinical.reading import OpenRecord
+from records.clinical.reading import OpenRecord, of_visit
 from records.clinical.signature import Signature, digest
 from records.scheduling.models import Appointment
 from records.scheduling.reading import resource_of
@@ -40,10 +40,7 @@ _VISIT: Final = sealed_rows(
     _visit.doctor_id,
     _visit.status,
     person_of(_visit.patient_id).label("person_id"),
-    in_care_team(_visit.patient_id).label("in_care_team"),
-    or_(
-        and_(DOCTOR.is_not(None), _visit.doctor_id == DOCTOR), own_appointment(_visit.patient_id)
-    ).label("own_appointment"),
+    *(fact.label(name) for name, fact in of_visit(_visit.patient_id).items()),
 ).where(_visit.id == bindparam("appointment_id", type_=PGUUID()))
 
 
@@ -89,8 +86,7 @@ async def write_record(
         kind=draft.kind,
         sensitivity=draft.sensitivity,
         categories=frozenset(draft.categories),
-        in_care_team=visit["in_care_team"],
-        own_appointment=visit["own_appointment"],
+        **related(visit),
     )
     within = resource_of(visit)
     permit = await clinic.gate.write(session, me, Action.CREATE, resource, within=within)

@@ -5,6 +5,7 @@ acts within a second in every process, and at once in the one that did it.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.database import Database, Query
 from policies.clearance import cleared
 from policies.facts import Environment, Subject
-from policies.vocabulary import Purpose, Role
+from policies.vocabulary import CLAIMS, Purpose, Role
 from records.base import table_of
 from records.identity.models import Account, AccountTotp, OAuthSession
 
@@ -99,9 +100,14 @@ def _begin_anew(_session: object) -> None:
     _answers.since = monotonic()
 
 
-def environment(purpose: str) -> Environment:
-    """Return the environment of a stated purpose of use; ValueError for a code that is none."""
-    return _USUAL[Purpose(purpose)]
+def environment(purpose: str, roles: Iterable[Role]) -> Environment | None:
+    """Return the environment of a stated purpose of use; None when no role of the caller may claim it.
+
+    ValueError for a code that is no purpose.
+    """
+    stated = Purpose(purpose)
+    claims = frozenset[Purpose]().union(*(CLAIMS.get(role, ()) for role in roles))
+    return _USUAL[stated] if stated in claims else None
 
 
 async def everybody(database: Database, account_id: UUID | None = None) -> list[Caller]:
@@ -127,4 +133,4 @@ def _purpose(roles: frozenset[Role]) -> Purpose:
         return Purpose.COMPLIANCE
     if Role.PATIENT in roles:
         return Purpose.PATIENT_REQUEST
-    return Purpose.TREATMENT
+    return Purpose.OPERATIONS

@@ -19,7 +19,7 @@ from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.relations import asking, ids_of
+from records.access.relations import asking, ids_of, related
 from records.base import Executor, add, phi_columns, table_of
 from records.clinic import Clinic
 from records.people.details import Chart, CoverageDetails
@@ -159,8 +159,7 @@ def _of(
         ResourceType.COVERAGE,
         id=coverage_id,
         patient_id=facts["resource_id"],
-        in_care_team=facts["in_care_team"],
-        own_appointment=facts["own_appointment"],
+        **related(facts),
         chart_id=chart_id,
     )
 

@@ -16,7 +16,7 @@ from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.listing import BEFORE, LIMIT, Listing, page
 from records.access.me import Me
-from records.access.relations import asking, ids_of, in_care_team, own_appointment, person_of
+from records.access.relations import RELATIONS, asking, ids_of, person_of, related, relations
 from records.base import table_of
 from records.clinic import Clinic
 from records.people.details import IdentifierDetails
@@ -27,12 +27,11 @@ _patient, _identifier = table_of(Patient).c, table_of(Identifier).c
 COLUMNS: Final = {
     "id": _patient.id,
     "patient_id": _patient.patient_id,
-    "in_care_team": in_care_team(_patient.id),
-    "own_appointment": own_appointment(_patient.id),
+    **relations(_patient.id),
 }
 """What a rule may ask of a patient, as SQL: columns of a read and terms of a list's WHERE alike."""
 
-FACTS: Final = [COLUMNS[n].label(n) for n in ("in_care_team", "own_appointment")]
+FACTS: Final = [COLUMNS[n].label(n) for n in RELATIONS]
 _ID: Final = bindparam("patient_id", type_=PGUUID())
 
 
@@ -119,8 +118,7 @@ def resource_of(row: Mapping[str, Any], kind: ResourceType = ResourceType.PATIEN
         kind,
         id=row["resource_id"],
         patient_id=row["resource_id"],
-        in_care_team=row["in_care_team"],
-        own_appointment=row["own_appointment"],
+        **related(row),
     )
 
 

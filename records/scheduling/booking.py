@@ -16,7 +16,7 @@ from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.relations import asking
+from records.access.relations import asking, related
 from records.base import Executor, table_of
 from records.clinic import Clinic
 from records.people.models import Patient
@@ -81,8 +81,7 @@ async def book(
         id=new_id(),
         patient_id=whom["patient_id"],
         doctor_id=doctor_id,
-        in_care_team=whom["in_care_team"],
-        own_appointment=whom["own_appointment"],
+        **related(whom),
     )
     permit = await clinic.gate.write(session, me, Action.BOOK, resource, within=resource_of(whom))
     terms = await admit(session, clinic, me, resource, visit.time)

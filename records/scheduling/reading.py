@@ -15,7 +15,7 @@ from core.database import Query
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.relations import asking, ids_of, in_care_team, own_appointment, person_of
+from records.access.relations import asking, ids_of, person_of, related, relations
 from records.base import table_of
 from records.clinic import Clinic
 from records.people.models import Doctor
@@ -29,8 +29,7 @@ COLUMNS: Final = {
     "patient_id": person_of(_visit.patient_id),
     "doctor_id": _visit.doctor_id,
     "status": _visit.status,
-    "in_care_team": in_care_team(_visit.patient_id),
-    "own_appointment": own_appointment(_visit.patient_id),
+    **relations(_visit.patient_id),
 }
 
 
@@ -148,8 +147,7 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
         patient_id=row["person_id"],
         doctor_id=row["doctor_id"],
         status=row["status"],
-        in_care_team=row["in_care_team"],
-        own_appointment=row["own_appointment"],
+        **related(row),
         chart_id=row["patient_id"],
     )
 

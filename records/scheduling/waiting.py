@@ -16,7 +16,7 @@ from core.ids import new_id
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.relations import asking, in_care_team, own_appointment
+from records.access.relations import RELATIONS, asking, related, relations
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
 from records.people.reading import resource_of as patient_of
@@ -33,8 +33,7 @@ COLUMNS: Final = {
     "id": _entry.id,
     "patient_id": _entry.patient_id,
     "status": _entry.status,
-    "in_care_team": in_care_team(_entry.patient_id),
-    "own_appointment": own_appointment(_entry.patient_id),
+    **relations(_entry.patient_id),
 }
 _PLAIN: Final = (
     "service_id", "doctor_ids", "minutes", "earliest", "latest", "weekdays", "not_before", "not_after",
@@ -45,7 +44,7 @@ _SELECT: Final = sealed_rows(
     WaitlistEntry,
     *(_entry[name] for name in _PLAIN),
     *(_visit[name].label(f"offer_{name}") for name in _OFFER),
-    *(COLUMNS[name].label(name) for name in ("in_care_team", "own_appointment")),
+    *(COLUMNS[name].label(name) for name in RELATIONS),
 ).outerjoin(
     table_of(Appointment),
     and_(_visit.id == _entry.offer_id, _entry.status == EntryStatus.OFFERED),
@@ -177,8 +176,7 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
         id=row["resource_id"],
         patient_id=row["patient_id"],
         status=row["status"],
-        in_care_team=row["in_care_team"],
-        own_appointment=row["own_appointment"],
+        **related(row),
     )
 
 

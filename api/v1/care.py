@@ -1,0 +1,203 @@
+"""Around a patient: the care team, consents, proxies. Each is a fact that rules ask for, in force at once."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from api.deps import Clinic, Me, Transaction
+from api.json import Json
+from api.paging import Listing
+from policies.vocabulary import Category, Purpose, Role
+from records.access.models import Consent, Decision, Proxy
+from records.care import consents, proxies, team
+
+router = APIRouter(prefix="/patients/{patient_id}", tags=["care"])
+
+Until = Annotated[AwareDatetime | None, Field(description="null: until it is ended")]
+
+
+class Strict(BaseModel):
+    """A request body: what it does not name is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewMember(Strict):
+    """Somebody who treats the patient from now on: a doctor, or another account (a nurse)."""
+
+    doctor_id: UUID | None = None
+    account_id: UUID | None = None
+    valid_until: Until = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "NewMember":
+        if (self.doctor_id is None) == (self.account_id is None):
+            raise ValueError("name a doctor or an account")
+        return self
+
+
+class MemberView(BaseModel):
+    """A member of the care team."""
+
+    id: UUID
+    patient_id: UUID
+    doctor_id: UUID | None
+    account_id: UUID | None
+    valid_from: datetime
+    valid_until: datetime | None
+
+
+class NewConsent(Strict):
+    """A directive. A denial names one actor, a role, or nobody: then it binds all. A permit names one actor."""
+
+    decision: Decision
+    doctor_id: UUID | None = None
+    account_id: UUID | None = None
+    role: Role | None = None
+    category: Category | None = Field(
+        None, description="only what is labelled so; null: everything"
+    )
+    purpose: Purpose | None = Field(None, description="only for this purpose; null: for any")
+    valid_until: Until = None
+
+    @model_validator(mode="after")
+    def _actor(self) -> "NewConsent":
+        named = [a for a in (self.doctor_id, self.account_id, self.role) if a]
+        if len(named) > 1:
+            raise ValueError("name one actor at most")
+        if self.decision is Decision.PERMIT and (self.role or not named):
+            raise ValueError("a permit names a doctor or an account")
+        return self
+
+
+class ConsentView(BaseModel):
+    """A directive of the patient."""
+
+    id: UUID
+    patient_id: UUID
+    decision: Decision
+    doctor_id: UUID | None
+    account_id: UUID | None
+    role: Role | None
+    category: Category | None
+    purpose: Purpose | None
+    valid_from: datetime
+    valid_until: datetime | None
+    created_by: UUID
+    created_at: datetime
+    revoked_by: UUID | None
+    revoked_at: datetime | None
+
+
+class NewProxy(Strict):
+    """An account that shall stand in for the patient."""
+
+    account_id: UUID
+    relationship: str = Field(pattern=r"^[a-z-]{2,40}$", examples=["parent", "guardian"])
+    valid_until: Until = None
+
+
+class ProxyView(BaseModel):
+    """An account that stands in for the patient."""
+
+    id: UUID
+    patient_id: UUID
+    account_id: UUID
+    relationship: str
+    valid_from: datetime
+    valid_until: datetime | None
+    created_by: UUID
+
+
+@router.post(
+    "/care-team", operation_id="join_care_team", status_code=201, response_model=MemberView
+)
+async def post_member(
+    patient_id: UUID, new: NewMember, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """Bring somebody into the care team: they see the patient from their next request on."""
+    who = {"doctor_id": new.doctor_id, "account_id": new.account_id}
+    until = new.valid_until
+    return Json(
+        _view(MemberView, await team.join(session, clinic, me, patient_id, **who, until=until)), 201
+    )
+
+
+@router.get("/care-team", operation_id="list_care_team", response_model=Listing[MemberView])
+async def get_team(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """List who treats the patient."""
+    return _list(MemberView, await team.list_team(clinic, me, patient_id))
+
+
+@router.delete("/care-team/{member_id}", operation_id="leave_care_team", status_code=204)
+async def delete_member(
+    patient_id: UUID, member_id: UUID, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """End a membership."""
+    await team.leave(session, clinic, me, patient_id, member_id)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/consents", operation_id="declare_consent", status_code=201, response_model=ConsentView
+)
+async def post_consent(
+    patient_id: UUID, new: NewConsent, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """Write down what the patient allows or forbids. It acts on the next request."""
+    row = Consent(patient_id=patient_id, created_by=me.subject.id, **new.model_dump())
+    return Json(_view(ConsentView, await consents.declare(session, clinic, me, row)), 201)
+
+
+@router.get("/consents", operation_id="list_consents", response_model=Listing[ConsentView])
+async def get_consents(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """List the patient's directives, newest first, those revoked as well."""
+    return _list(ConsentView, await consents.list_consents(clinic, me, patient_id))
+
+
+@router.post(
+    "/consents/{consent_id}/revoke", operation_id="revoke_consent", response_model=ConsentView
+)
+async def post_revocation(
+    patient_id: UUID, consent_id: UUID, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """Take a directive back. It stays on record."""
+    return Json(
+        _view(ConsentView, await consents.revoke(session, clinic, me, patient_id, consent_id))
+    )
+
+
+@router.post("/proxies", operation_id="appoint_proxy", status_code=201, response_model=ProxyView)
+async def post_proxy(
+    patient_id: UUID, new: NewProxy, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """Let an account stand in for the patient."""
+    row = Proxy(patient_id=patient_id, created_by=me.subject.id, **new.model_dump())
+    return Json(_view(ProxyView, await proxies.appoint(session, clinic, me, row)), 201)
+
+
+@router.get("/proxies", operation_id="list_proxies", response_model=Listing[ProxyView])
+async def get_proxies(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """List who stands in for the patient."""
+    return _list(ProxyView, await proxies.list_proxies(clinic, me, patient_id))
+
+
+@router.delete("/proxies/{proxy_id}", operation_id="dismiss_proxy", status_code=204)
+async def delete_proxy(
+    patient_id: UUID, proxy_id: UUID, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """End a proxy."""
+    await proxies.dismiss(session, clinic, me, patient_id, proxy_id)
+    return Response(status_code=204)
+
+
+def _view(view: type[BaseModel], row: Any) -> dict[str, Any]:
+    given = row if isinstance(row, dict) else dict(row)
+    return {name: given[name] for name in view.model_fields}
+
+
+def _list(view: type[BaseModel], rows: Any) -> Response:
+    return Json({"items": [_view(view, row) for row in rows], "next_cursor": None})
