@@ -25,9 +25,18 @@ HASTE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 _numbers = itertools.count(1)
 
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of ours is made in it
+ROOM = 4 << 30
+"""Bytes of memory that must be free there before servers are put into it."""
+
+
 def open_folder() -> Path:
-    """Make a temporary folder that PostgreSQL, run as nobody where we are root, can reach."""
-    folder = Path(tempfile.mkdtemp(prefix="confide-test-"))
+    """Make a temporary folder that PostgreSQL, run as nobody where we are root, can reach.
+
+    In memory where there is room: a test's database is 1,500 small files, copied in 13 ms there and in 300 on a disk.
+    """
+    roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
+    folder = Path(tempfile.mkdtemp(prefix="confide-test-", dir=MEMORY if roomy else None))
     folder.chmod(0o755)
     return folder
 
