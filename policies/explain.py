@@ -96,9 +96,13 @@ def _candidate(line: Line, facts: _Facts) -> Candidate:
 
 
 def _nearest(candidates: Sequence[Candidate]) -> Candidate | None:
-    """Return the allow that lacks least, one of the caller's own roles first."""
+    """Return the allow that lacks least, one of the caller's own roles and an ordinary one first."""
     allows = [c for c in candidates if c.rule.effect == Outcome.ALLOW]
-    return min(allows, key=lambda c: (not c.role_matched, len(c.missing)), default=None)
+    return min(allows, key=_distance, default=None)
+
+
+def _distance(candidate: Candidate) -> tuple[bool, int, int]:
+    return not candidate.role_matched, len(candidate.missing), -candidate.rule.tier
 
 
 def _truth(formula: Formula, facts: _Facts) -> Truth:

@@ -22,7 +22,7 @@ async def desk(database_url: str, tmp_path: Path) -> AsyncIterator[Desk]:
         yield await Desk.open(api)
 
 
-async def until(clinic: Clinic, version: int, seconds: float = 1.0) -> float:
+async def until(clinic: Clinic, version: int, seconds: float = 10.0) -> float:
     began = monotonic()
     while clinic.policy.snapshot.version < version:
         assert monotonic() - began < seconds, "the publication did not arrive"

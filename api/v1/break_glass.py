@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.deps import Clinic, Me, Transaction
+from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
 from api.paging import Listing, Page, cursor
 from records.care import emergency
@@ -57,7 +57,13 @@ class GrantView(BaseModel):
     remark: str | None
 
 
-@router.post("", operation_id="break_glass", status_code=201, response_model=GrantView)
+@router.post(
+    "",
+    operation_id="break_glass",
+    status_code=201,
+    response_model=GrantView,
+    dependencies=[STEP_UP],
+)
 async def post_grant(new: NewGrant, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Open a patient's chart in an emergency. Every read under the grant is marked on the trail."""
     grant = await emergency.break_glass(

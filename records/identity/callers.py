@@ -42,11 +42,7 @@ _CALLER = Query(
     .join_from(OAuthSession, Account, _session.account_id == _account.id)
     .where(_session.id == bindparam("session"), _account.id == bindparam("account"), _alive)
 )
-_ACCOUNT = Query(
-    select(_account.roles, _account.doctor_id, _account.patient_id, _account.clearances).where(
-        _account.id == bindparam("account"), _account.active
-    )
-)
+_ACCOUNT = Query(select(*_CLAIMS).where(_account.id == bindparam("account"), _account.active))
 _AT_WORK: Final = frozenset({Role.DOCTOR, Role.NURSE, Role.RECEPTIONIST})
 _USUAL: Final = {purpose: Environment(purpose) for purpose in Purpose}
 
