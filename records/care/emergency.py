@@ -111,7 +111,7 @@ async def list_grants(
     clinic: Clinic, me: Me, *, limit: int, after: UUID | None = None, reviewed: bool | None = None
 ) -> tuple[Sequence[Mapping[str, Any]], UUID | None]:
     """Return the grants the caller may see (reviewers: all but their own), newest first."""
-    allowed = clinic.gate.visible(me, ResourceType.BREAK_GLASS, _COLUMNS)
+    allowed = clinic.visible(me, ResourceType.BREAK_GLASS, _COLUMNS)
     statement = _select().where(allowed).order_by(_grant.id.desc()).limit(limit + 1)
     if after:
         statement = statement.where(_grant.id < after)
