@@ -170,3 +170,14 @@ async def test_a_record_is_written_once_under_a_key(api: Api):
     elsewhere = path.replace(str(api.people.appointment_id), str(api.people.record.id))
     reused = await api.http.post(elsewhere, headers=bearer, json=body)
     assert reused.json()["code"] == "idempotency-key-reused"
+
+
+async def test_a_patient_is_registered_once_under_a_key(api: Api):
+    new = {"name": {"family": "Once", "given": "Ann"}, "birth_date": "1980-01-02", "sex": "female"}
+    bearer = await api.bearer(api.people.reception) | {"Idempotency-Key": "registration"}
+    answers = [await api.http.post("/v1/patients", json=new, headers=bearer) for _ in range(2)]
+    assert [a.status_code for a in answers] == [201, 201]
+    assert answers[1].headers["Idempotent-Replayed"] == "true"
+    ids = {a.json()["id"] for a in answers}
+    assert len(ids) == 1
+    assert answers[0].json().keys() == answers[1].json().keys()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import partial
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -12,14 +13,13 @@ from api.changes import Patch, patch_of, revised
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
+from api.once import Idempotent
 from api.paging import Listing, Page, cursor
 from api.v1.demographics import NewPatient, PatientState, PatientView, Strict, Word, view
-from core.clock import now
 from core.quota import Quota
 from records.people.amending import Revised, amend
-from records.people.details import image
 from records.people.history import list_versions, read_version
-from records.people.reading import list_patients, read_patient
+from records.people.reading import OpenPatient, as_kept, list_patients, read_patient
 from records.people.registration import register
 from records.people.searching import Wanted, search_patients
 
@@ -77,13 +77,25 @@ class VersionView(VersionHead):
 @router.post(
     "/patients", operation_id="register_patient", status_code=201, response_model=PatientView
 )
-async def post_patient(new: NewPatient, session: Transaction, clinic: Clinic, me: Me) -> Response:
+async def post_patient(
+    new: NewPatient, session: Transaction, clinic: Clinic, me: Me, once: Idempotent
+) -> Response:
     """Register a patient. Their key is made first; every word is sealed under it."""
     details, identifiers = new.details()
-    chart = await register(session, clinic, me, details, identifiers)
-    head = {"id": chart.patient_id, "version": 1, "created_at": now(), "updated_at": now()}
-    headers = {"Location": f"/v1/patients/{chart.patient_id}", "ETag": etag(1)}
-    return Json({**head, **image(details, identifiers)}, 201, headers)
+
+    async def made() -> OpenPatient:
+        chart = await register(session, clinic, me, details, identifiers)
+        return as_kept(chart.patient_id, details, identifiers)
+
+    return await once.created(
+        session,
+        clinic,
+        me,
+        made,
+        lambda patient_id: read_patient(clinic, me, patient_id),
+        at="/v1/patients",
+        shown=partial(view, whole=True),
+    )
 
 
 @router.get("/patients", operation_id="list_patients", response_model=Listing[PatientView])

@@ -1,18 +1,17 @@
 """Amending a patient: on the version the caller has read, allowed before and after, and nothing of before is lost."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
-from core.clock import now
 from core.errors import PreconditionFailed
 from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking
-from records.base import Executor, phi_columns, table_of
+from records.base import Executor, table_of
 from records.clinic import Clinic
 from records.people.checking import check
 from records.people.details import Chart, IdentifierDetails, PatientDetails, image
@@ -21,6 +20,7 @@ from records.people.reading import (
     NUMBERS,
     OF_PERSON,
     OpenPatient,
+    as_kept,
     opened_identifiers,
     patient_rows,
     resource_of,
@@ -33,7 +33,6 @@ from records.people.writing import (
 )
 
 _LOCKED: Final = patient_rows().where(OF_PERSON).with_for_update(of=table_of(Patient))
-_PHI: Final = tuple(column.name for column in phi_columns(Patient))
 
 Revised = tuple[PatientDetails, Sequence[IdentifierDetails]]
 
@@ -103,16 +102,8 @@ async def rewrite(
     known = list(before.identifiers.values())
     await add_identifiers(session, clinic, chart, [i for i in identifiers if i not in known])
     await keep_version(session, clinic, chart, details, identifiers, version)
-    return OpenPatient(
-        chart.patient_id,
-        version,
-        details.active,
-        details.preferred_doctor_id,
-        before.row["created_at"],
-        now(),
-        {name: getattr(details, name) for name in _PHI},
-        identifiers,
-    )
+    patient = as_kept(chart.patient_id, details, identifiers, version)
+    return replace(patient, created_at=before.row["created_at"])
 
 
 async def _identifiers(

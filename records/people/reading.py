@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import UUID as PGUUID
 from sqlalchemy import Select, bindparam, select
 
+from core.clock import now
 from core.crypto.envelope import Value
 from core.database import Query
 from policies.facts import Resource
@@ -17,9 +18,9 @@ from policies.vocabulary import Action, ResourceType
 from records.access.listing import BEFORE, LIMIT, Listing, page
 from records.access.me import Me
 from records.access.relations import RELATIONS, asking, ids_of, person_of, related, relations
-from records.base import table_of
+from records.base import phi_columns, table_of
 from records.clinic import Clinic
-from records.people.details import IdentifierDetails
+from records.people.details import IdentifierDetails, PatientDetails
 from records.people.models import Identifier, Patient
 from records.vault.vault import sealed_rows, still_there
 
@@ -138,6 +139,18 @@ async def disclosed(
         for row in rows
         if row["resource_id"] in permits
     ]
+
+
+def as_kept(
+    patient_id: UUID,
+    details: PatientDetails,
+    identifiers: Sequence[IdentifierDetails],
+    version: int = 1,
+) -> OpenPatient:
+    """Return a patient as they were just written, without reading them again."""
+    phi = {column.name: getattr(details, column.name) for column in phi_columns(Patient)}
+    doctor = details.preferred_doctor_id
+    return OpenPatient(patient_id, version, details.active, doctor, now(), now(), phi, identifiers)
 
 
 def opened_patient(
