@@ -95,3 +95,13 @@ def test_cpu_seconds_of_this_very_process_are_seen_and_those_of_none_are_not():
 
     assert (cpu.seconds(os.getpid()) or 0) > 0
     assert cpu.seconds(2**22 + 1) is None
+
+
+def test_the_decision_that_is_timed_is_an_allow_of_todays_rules():
+    from api.bench import decisions
+
+    snapshot = decisions.PolicySnapshot.build(1, decisions.defaults())
+    decided = snapshot.decide(
+        decisions._WHO, decisions.Action.READ, decisions._WHAT, decisions._WHY
+    )
+    assert decided.allowed

@@ -13,7 +13,9 @@ from policies.vocabulary import ROLES, Action, Purpose, ResourceType
 SIZES: Final = (0, 100, 1_000, 5_000)
 _ROUNDS: Final = 15
 _CALLS: Final = 300
-_WHO: Final = Subject(UUID(int=1), ROLES["doctor"], UUID(int=2))
+_WHO: Final = Subject(
+    UUID(int=1), ROLES["doctor"], UUID(int=2), clearances=frozenset({"N", "R", "V"})
+)
 _WHAT: Final = Resource(
     ResourceType.RECORD,
     UUID(int=3),
@@ -26,6 +28,10 @@ _WHAT: Final = Resource(
     categories=frozenset(),
     in_care_team=True,
     own_appointment=False,
+    consent_granted=False,
+    consent_denied=False,
+    break_glass=False,
+    proxied=False,
 )
 _WHY: Final = Environment(Purpose.TREATMENT)
 
