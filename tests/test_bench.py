@@ -10,10 +10,14 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.bench import cases, cpu, floor
+from api.bench.decisions import _WHAT, _WHO, _WHY
 from api.bench.fill import NOTES, PEOPLE, Filled, fill
 from api.bench.report import compared
 from api.bench.rounds import Case, Measured
 from core.settings import Settings
+from policies.enforcer import PolicySnapshot
+from policies.rules import defaults
+from policies.vocabulary import Action
 from tests.clinics import keyring, outbox
 
 
@@ -98,10 +102,5 @@ def test_cpu_seconds_of_this_very_process_are_seen_and_those_of_none_are_not():
 
 
 def test_the_decision_that_is_timed_is_an_allow_of_todays_rules():
-    from api.bench import decisions
-
-    snapshot = decisions.PolicySnapshot.build(1, decisions.defaults())
-    decided = snapshot.decide(
-        decisions._WHO, decisions.Action.READ, decisions._WHAT, decisions._WHY
-    )
-    assert decided.allowed
+    snapshot = PolicySnapshot.build(1, defaults())
+    assert snapshot.decide(_WHO, Action.READ, _WHAT, _WHY).allowed
