@@ -35,7 +35,6 @@ class StepUpRule(StrEnum):
 
 _GENEROUS = {
     "caller_limit": "1000000/minute",
-    "search_limit": "1000/minute",
     "miss_limit": "10000/minute",
     "token_limit": "100000/minute",
 }

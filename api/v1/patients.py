@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import date, datetime
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
@@ -16,7 +16,6 @@ from api.json import Json
 from api.once import Idempotent
 from api.paging import Listing, Page, cursor
 from api.v1.demographics import NewPatient, PatientState, PatientView, Strict, Word, view
-from core.quota import Quota
 from records.people.amending import Revised, amend
 from records.people.history import list_versions, read_version
 from records.people.reading import OpenPatient, as_kept, list_patients, read_patient
@@ -24,9 +23,6 @@ from records.people.registration import register
 from records.people.searching import Wanted, search_patients
 
 router = APIRouter(tags=["patients"])
-
-SEARCHES: Final = Quota("30/minute")
-"""For each account, in each process: enough for a front desk, too little to try out a telephone book."""
 
 
 class IdentifierQuery(Strict):
@@ -113,7 +109,6 @@ async def post_search(search: Search, clinic: Clinic, me: Me, page: Page) -> Res
 
     A page may be short and yet have a next one. Thirty searches a minute are everybody's share.
     """
-    SEARCHES.take(str(me.subject.id))
     found, last = await search_patients(
         clinic, me, search.wanted(), limit=page.limit, after=page.after
     )
