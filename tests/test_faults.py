@@ -13,15 +13,10 @@ from records.clinic import Clinic
 from records.clinical.reading import read_record
 from tests.clinics import People, open_clinic, populate
 from tests.pipelines import Pipeline, pipeline
-from tests.servers import open_folder, require_rabbitmq
+from tests.servers import require_rabbitmq
 
 PATIENCE = 1.0
 """Seconds a read may take, whatever has just been killed."""
-
-
-@pytest.fixture
-def home() -> Path:
-    return open_folder()
 
 
 @pytest.fixture
