@@ -264,12 +264,18 @@ async def test_what_was_created_and_what_the_report_counts_as_left_are_all_there
 
 
 async def test_a_second_run_changes_nothing(imported: Imported):
-    before = await every_row(imported.url)
+    before = await lasting_rows(imported.url)
     done = confide(imported.url, imported.home, "import", "fhir", imported.folder, "--json")
     report = json.loads(done.stdout)
     assert (done.returncode, report["created"]) == (0, {})
     assert report["already_there"]["patient"] == 24
-    assert await every_row(imported.url) == before
+    assert await lasting_rows(imported.url) == before
+
+
+async def lasting_rows(url: str) -> dict[str, list[str]]:
+    """Return every row, but for the sign of life of whichever processes are running."""
+    found = await every_row(url)
+    return {name: rows for name, rows in found.items() if name != "policy_process"}
 
 
 async def test_the_command_says_no_name_and_no_number_of_a_patient(imported: Imported):
