@@ -28,7 +28,7 @@ from records.people.coverages import read_coverages
 from records.people.reading import list_patients, read_patient
 from records.scheduling.reading import Wanted, list_appointments
 from tests.clinics import keyring, me_as, open_clinic
-from tests.servers import cloned, confide, every_row
+from tests.servers import cloned, confide, lasting_rows
 
 ZONE = "America/New_York"
 
@@ -82,7 +82,7 @@ async def test_in_production_there_is_no_demo(database_url: str, tmp_path: Path)
     keyring(tmp_path)
     done = confide(database_url, tmp_path, "seed", CONFIDE_ENVIRONMENT="production")
     assert done.returncode == 1
-    assert (await every_row(database_url))["patient"] == []
+    assert (await lasting_rows(database_url))["patient"] == []
 
 
 async def test_the_command_says_what_it_loaded(loaded: Demo):
@@ -90,10 +90,10 @@ async def test_the_command_says_what_it_loaded(loaded: Demo):
 
 
 async def test_loading_it_again_changes_nothing(loaded: Demo):
-    before = await every_row(loaded.url)
+    before = await lasting_rows(loaded.url)
     chosen = Settings(home=loaded.home, environment="development", database_url=loaded.url)
     assert "already" in await demo.load(chosen)
-    assert await every_row(loaded.url) == before
+    assert await lasting_rows(loaded.url) == before
 
 
 async def test_every_account_that_is_told_can_log_in(loaded: Demo):

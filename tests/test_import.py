@@ -23,7 +23,7 @@ from records.people.searching import Wanted, search_patients
 from records.scheduling.reading import list_patient_appointments
 from tests.bundles import SECRET, resource, save, small_bundle
 from tests.clinics import keyring, me_as, open_clinic
-from tests.servers import confide, every_row
+from tests.servers import confide, lasting_rows
 
 PHI = (SECRET, "M-77-Q", "999-12-3456", "555-010", "Doyle", "Migraine", "penicillin", "HM-5521")
 ZONE = "America/New_York"
@@ -124,20 +124,20 @@ async def test_a_bundle_whose_number_is_another_persons_changes_nothing(
     clinic: Clinic, operator: Me, database_url: str
 ):
     await imported(clinic, operator, small_bundle())
-    before = await every_row(database_url)
+    before = await lasting_rows(database_url)
     second = small_bundle()
     second["entry"].insert(0, second["entry"].pop())  # other places, the same person
     resource(second, "p1")["identifier"][0]["value"] = "M-99-OTHER"
     with pytest.raises(Rejected, match="identifier-of-another-patient"):
         await imported(clinic, operator, second)
-    assert await every_row(database_url) == before
+    assert await lasting_rows(database_url) == before
 
 
 async def test_a_second_import_changes_no_row(clinic: Clinic, operator: Me, database_url: str):
     first = await imported(clinic, operator, small_bundle())
-    before = await every_row(database_url)
+    before = await lasting_rows(database_url)
     again = await imported(clinic, operator, small_bundle())
-    assert await every_row(database_url) == before
+    assert await lasting_rows(database_url) == before
     assert not +again.created
     assert again.present["patient"] == first.created["patient"] == 1
 

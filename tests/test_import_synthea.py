@@ -24,7 +24,7 @@ from records.people.searching import Wanted, search_patients
 from records.scheduling.reading import list_patient_appointments
 from tests.clinics import PASSWORD, keyring, me_as, open_clinic
 from tests.outside import outside
-from tests.servers import cloned, confide, every_row
+from tests.servers import cloned, confide, lasting_rows
 from tests.synthea import Bundle, read_bundles
 
 ZONE = "America/New_York"
@@ -270,12 +270,6 @@ async def test_a_second_run_changes_nothing(imported: Imported):
     assert (done.returncode, report["created"]) == (0, {})
     assert report["already_there"]["patient"] == 24
     assert await lasting_rows(imported.url) == before
-
-
-async def lasting_rows(url: str) -> dict[str, list[str]]:
-    """Return every row, but for the sign of life of whichever processes are running."""
-    found = await every_row(url)
-    return {name: rows for name, rows in found.items() if name != "policy_process"}
 
 
 async def test_the_command_says_no_name_and_no_number_of_a_patient(imported: Imported):
