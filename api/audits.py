@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from core.crypto.ed25519 import keep, kept, new_seed
+from core.crypto.keyring import open_provider
 from core.database import Database
 from core.settings import settings
 from core.transparency.book import Book
@@ -47,14 +48,15 @@ def examined(path: Path | None, vkey: Path | None, witness: Path | None) -> Repo
 
 def exported(target: Path, vkey: Path | None) -> None:
     """Write the whole log as a bundle."""
-    key = _log_key(vkey)
-    count = _with_database(lambda d: inspection.export(d, key, target))
+    key, keys = _log_key(vkey), open_provider(settings().kms)
+    count = _with_database(lambda d: inspection.export(d, keys, key, target))
     console.print(f"{count} events written to {target}", soft_wrap=True)
 
 
 def pruned(before: date) -> None:
     """Remove the bodies of whole months before a day, as the database's owner."""
-    months = _with_database(lambda d: retention.prune(d, before), role=None)
+    keys = open_provider(settings().kms)
+    months = _with_database(lambda d: retention.prune(d, keys, before), role=None)
     console.print(f"pruned: {', '.join(months) or 'nothing'}", soft_wrap=True)
 
 

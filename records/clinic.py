@@ -58,7 +58,7 @@ class Clinic:
     ) -> AsyncIterator["Clinic"]:
         """Connect, load policy and keys, start the trail; on the way out, write what waits."""
         database = Database(url, role=role, size=pool)
-        policy, trail = Policy(database), Trail(database, deadline=deadline)
+        policy, trail = Policy(database), Trail(database, keys, deadline=deadline)
         try:
             await database.open()
             await policy.start()

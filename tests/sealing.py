@@ -7,12 +7,15 @@ from typing import Any
 
 import asyncpg
 
+from core.crypto.kek import KekProvider
 from core.database import Database
 from core.ids import new_id
 from core.transparency.book import Book
 from policies.vocabulary import Action, Outcome, ResourceType
 from records.audit import ledger, sealer
-from records.audit.event import Event, Origin
+from records.audit.batch import Sent
+from records.audit.event import Event, Origin, Stamp
+from records.audit.producers import Producer
 from records.audit.sealer import Sealer, open_signer
 
 ISSUER = "https://clinic.example"
@@ -32,7 +35,7 @@ def event(**changes: object) -> Event:
 
 
 @asynccontextmanager
-async def role(url: str, name: str) -> AsyncIterator[Database]:
+async def role(url: str, name: str | None) -> AsyncIterator[Database]:
     database = Database(url, role=name, size=1)
     await database.open()
     try:
@@ -44,6 +47,15 @@ async def role(url: str, name: str) -> AsyncIterator[Database]:
 async def store(url: str, *events: Event) -> None:
     async with role(url, ledger.ROLE) as database:
         await ledger.store(database, [e.body() for e in events])
+
+
+async def sealed(url: str, keys: KekProvider, *events: Event) -> list[Sent]:
+    """Return events as a producer sends them that the ledger's worker knows."""
+    producer = Producer.new(keys)
+    async with role(url, None) as database:
+        await producer.introduce(database)
+    bodies = [(e.id, e.body(Stamp(producer.boot, n))) for n, e in enumerate(events)]
+    return [Sent(i, body, producer.seal(body)) for i, body in bodies]
 
 
 async def drain(url: str) -> None:

@@ -6,11 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
-import orjson
 import pytest
 
 from core.broker import DEAD, celery_app, declare
 from core.clock import now
+from core.ids import new_id
 from core.settings import settings
 from records.audit.batch import TASK, pack
 from records.audit.event import Event, Stamp
@@ -20,7 +20,7 @@ from records.audit.numbers import Numbers, reconcile
 from records.audit.troubles import gauges
 from records.clinic import Clinic
 from tests.clinics import keyring, open_clinic, outbox
-from tests.sealing import drain, event, role
+from tests.sealing import drain, event, role, sealed
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ async def test_a_process_counts_its_events_from_zero_without_a_gap(
 
 
 async def test_a_body_that_cannot_be_made_uses_up_no_number():
-    numbers = Numbers()
+    numbers = Numbers(new_id())
     with pytest.raises(ValueError, match="too many"):
         numbers.stamped([event(), event(reason="x" * 9000)])
     assert [n for _, n, _ in numbers.stamped([event()])] == [0]
@@ -79,7 +79,7 @@ async def put(url: str, numbers: Numbers, *pairs: tuple[int, Event]) -> None:
 async def test_a_number_missing_for_a_minute_is_a_gap_until_it_turns_up(
     clinic: Clinic, database_url: str
 ):
-    numbers, old = Numbers(), now() - timedelta(seconds=70)
+    numbers, old = Numbers(new_id()), now() - timedelta(seconds=70)
     late = event(occurred_at=old)
     await put(database_url, numbers, *((n, event(occurred_at=old)) for n in (1, 2, 5)))
     await put(database_url, numbers, (7, event()))
@@ -123,11 +123,12 @@ async def test_dead_letters_are_stored_after_all(
     from core.desk import desk
     from records.audit.tasks import revive
 
-    made, keys, app = event(), keyring(tmp_path), celery_app(broker, tmp_path)
+    keys, app = keyring(tmp_path), celery_app(broker, tmp_path)
+    (made,) = await sealed(database_url, keys, event())
     for name, value in (("HOME", tmp_path), ("DATABASE_URL", database_url)):
         monkeypatch.setenv(f"CONFIDE_{name}", str(value))
     declare(app)
-    for arguments in (pack(keys, [made.body()]), (["no event"], "00")):
+    for arguments in (pack(keys, [made]), ([["no event"]], "00")):
         app.send_task(TASK, args=arguments, queue=DEAD, argsrepr="-", kwargsrepr="-")
     settings.cache_clear(), desk.cache_clear()
     app.set_default()
@@ -142,5 +143,5 @@ async def test_dead_letters_are_stored_after_all(
     stored = await connection.fetchval("SELECT body FROM audit.event")
     refused = await connection.fetchval("SELECT count(*) FROM audit.quarantine")
     await connection.close()
-    assert orjson.loads(stored)["id"] == str(made.id)
+    assert stored == made.body
     assert refused == 1

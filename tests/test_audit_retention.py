@@ -19,6 +19,7 @@ from records.audit.event import Act, Event
 from records.audit.retention import prune
 from records.audit.sealer import BOOK, VERIFIER_KEY
 from records.audit.verifier.findings import Kind, Report, Verdict
+from tests.clinics import keyring
 from tests.sealing import as_superuser, drain, event, role, seal, store
 
 
@@ -51,7 +52,7 @@ async def pruned(url: str, home: Path, before: date) -> list[str]:
     await owner.open()
     carrying = asyncio.create_task(carry())
     try:
-        return await prune(owner, before)
+        return await prune(owner, keyring(home), before)
     finally:
         carrying.cancel()
         await asyncio.gather(carrying, return_exceptions=True)
@@ -109,5 +110,5 @@ async def test_events_that_are_not_sealed_are_not_pruned(database_url: str, tmp_
     owner = Database(database_url, size=2)
     await owner.open()
     with pytest.raises(Conflict, match="not sealed"):
-        await prune(owner, date(2019, 2, 20))
+        await prune(owner, keyring(tmp_path), date(2019, 2, 20))
     await owner.close()

@@ -16,7 +16,7 @@ from records.audit.sealer import BOOK, KEY, VERIFIER_KEY
 from records.audit.verifier import bundle
 from records.audit.verifier.findings import Kind, Report, Verdict
 from records.audit.verifier.witness import Refused, cosign
-from tests.clinics import outbox
+from tests.clinics import keyring, outbox
 from tests.sealing import as_superuser, event, filled, role, seal, store
 from tests.servers import CHECKOUT
 
@@ -198,7 +198,8 @@ async def test_an_event_deleted_before_its_seal_is_found(database_url: str, tmp_
     ("statement", "kind"),
     [
         ("UPDATE audit.unsealed SET since = now() - interval '2 minutes'", Kind.UNSEALED),
-        ("INSERT INTO audit.outbox VALUES (gen_random_uuid(), '{}', now() - interval '2 minutes')",
+        ("""INSERT INTO audit.outbox (event_id, body, seal, created_at)
+         VALUES (gen_random_uuid(), '{}', sha256(''), now() - interval '2 minutes')""",
          Kind.WAITING),
     ],
 )  # fmt: skip
@@ -224,7 +225,7 @@ async def test_a_clean_log_is_never_accused(database_url: str, tmp_path: Path):
 
 async def bundled(url: str, home: Path) -> Path:
     async with role(url, inspection.ROLE) as database:
-        await inspection.export(database, log_key(home), home / "log.tar")
+        await inspection.export(database, keyring(home), log_key(home), home / "log.tar")
     return home / "log.tar"
 
 
@@ -251,6 +252,7 @@ async def test_a_file_that_is_no_bundle_is_told_so(tmp_path: Path):
 
 async def test_the_commands_tell_by_their_exit_codes(database_url: str, tmp_path: Path):
     await filled(database_url, tmp_path, 3)
+    keyring(tmp_path)
     environment = {"CONFIDE_HOME": str(tmp_path), "CONFIDE_DATABASE_URL": database_url}
 
     def confide(*argv: str, module: str = "api.cli") -> subprocess.CompletedProcess[str]:

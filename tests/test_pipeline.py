@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from hashlib import sha256
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -19,12 +21,13 @@ from core.ids import new_id
 from policies.vocabulary import Action, Outcome, ResourceType
 from records.audit import ledger
 from records.audit.batch import TASK, Forged, pack, unpack
-from records.audit.event import Event, Origin
+from records.audit.event import Event, Origin, Stamp
 from records.audit.ledger import Malformed
 from records.clinic import Clinic
 from records.clinical.reading import read_record
 from tests.clinics import keyring, open_clinic, outbox, populate
 from tests.pipelines import Pipeline, pipeline
+from tests.sealing import sealed
 
 
 def event(**changes: object) -> Event:
@@ -93,14 +96,50 @@ async def test_the_ledger_holds_the_exact_bytes(writer: Database, database_url: 
     assert row["occurred_at"] == made.occurred_at
 
 
-def test_a_forged_batch_is_refused(tmp_path: Path):
+async def test_a_forged_batch_is_refused(database_url: str, tmp_path: Path):
     keys = keyring(tmp_path)
-    texts, mac = pack(keys, [event().body()])
-    with pytest.raises(Forged):
-        unpack(keys, [event().body().decode()], mac)
-    with pytest.raises(Forged):
-        unpack(keys, texts, keys.mac(KeyPurpose.AUDIT, b"another use", b"").hex())
-    assert unpack(keys, texts, mac) == [t.encode() for t in texts]
+    batch = await sealed(database_url, keys, event(), event())
+    rows, mac = pack(keys, batch)
+    other, _ = pack(keys, await sealed(database_url, keys, event()))
+    for forged in (other, rows[:1], rows[::-1], [["x" * 70_000, "", ""]], [[1]], 7):
+        with pytest.raises(Forged):
+            unpack(keys, forged, mac)  # type: ignore[arg-type]
+    for false in (keys.mac(KeyPurpose.AUDIT, b"another use", b"").hex(), "no hex", ""):
+        with pytest.raises(Forged):
+            unpack(keys, rows, false)
+    assert unpack(keys, rows, mac) == batch
+
+
+SOMEBODY = """
+INSERT INTO audit.outbox (event_id, body, seal, created_at) VALUES ($1, $2, $3, now())
+"""
+
+
+async def test_what_is_put_into_the_outbox_by_sql_is_set_apart_and_true_events_pass(
+    clinic: Clinic, line: Pipeline, database_url: str, tmp_path: Path
+):
+    """The role of the API may write the outbox; without the key of a process it cannot make an event."""
+    true = event()
+    await clinic.trail.note(true)
+    boot = UUID((await outbox(database_url))[0]["boot"])
+    forged = [
+        (e.id, e.body(Stamp(boot, n)), sha256(e.body()).digest())
+        for n, e in enumerate([event(), event(actor=None)], 1)
+    ]
+    (tmp_path / "x").mkdir()
+    (stray,) = await sealed(database_url, keyring(tmp_path / "x"), event())
+    moved = (new_id(), *(await sealed(database_url, keyring(line.home), event()))[0][1:])
+    odd = [(new_id(), body, bytes(32)) for body in (b"{}", b"\xff\x00", b"[]")]
+    connection = await asyncpg.connect(database_url, server_settings={"role": "confide_app"})
+    await connection.executemany(SOMEBODY, [*forged, stray, moved, *odd])
+    await connection.close()
+    await line.drained(20)
+    assert await line.ledger() == [str(true.id)]
+    connection = await asyncpg.connect(database_url)
+    kept = await connection.fetch("SELECT reason, content FROM audit.quarantine ORDER BY reason")
+    await connection.close()
+    assert [row["reason"] for row in kept] == ["forged"] * 4 + ["malformed"] * 3
+    assert {forged[0][1], stray.body, b"{}"} < {row["content"] for row in kept}
 
 
 @given(
@@ -128,7 +167,7 @@ async def test_a_read_and_a_refusal_reach_the_ledger_within_seconds(
 async def test_a_forged_message_leaves_no_trace_in_the_ledger(
     clinic: Clinic, line: Pipeline, broker: str, tmp_path: Path
 ):
-    forged = [event().body().decode()]
+    forged = [[str(new_id()), event().body().decode(), "00" * 32]]
     celery_app(broker, tmp_path).send_task(TASK, args=[forged, "00" * 36], queue=TRAIL)
     true = event()
     await clinic.trail.note(true)
@@ -139,7 +178,7 @@ async def test_a_forged_message_leaves_no_trace_in_the_ledger(
     await connection.close()
     assert [(row["reason"], row["events"]) for row in kept] == [("forged", 1)]
     assert orjson.loads(kept[0]["content"])[0] == forged
-    assert orjson.loads(forged[0])["id"] not in await line.ledger()
+    assert orjson.loads(forged[0][1])["id"] not in await line.ledger()
 
 
 async def test_the_message_headers_say_nothing_of_the_arguments(
@@ -160,8 +199,8 @@ async def test_the_message_headers_say_nothing_of_the_arguments(
         message = connection.default_channel.basic_get("audit.trail", no_ack=True)
     await database.close()
     assert (message.headers["argsrepr"], message.headers["kwargsrepr"]) == ("-", "-")
-    texts, _mac = orjson.loads(message.body)[0]
-    assert [orjson.loads(text)["id"] for text in texts] == [str(noted.id)]
+    rows, _mac = orjson.loads(message.body)[0]
+    assert [event_id for event_id, _body, _seal in rows] == [str(noted.id)]
 
 
 async def count(url: str) -> int:

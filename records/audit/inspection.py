@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Final
 
+from core.crypto.kek import KekProvider
 from core.database import Database
 from core.ids import new_id
 from core.transparency.book import Book
@@ -62,9 +63,9 @@ async def inspect(
     return report
 
 
-async def export(database: Database, key: Key, target: Path) -> int:
+async def export(database: Database, keys: KekProvider, key: Key, target: Path) -> int:
     """Write the whole log as a bundle, which is an event first; return how many events are in it."""
-    await _note_export(database)
+    await _note_export(database, keys)
     count = 0
     with TemporaryFile(dir=target.parent) as lines, target.open("wb") as file:
         async with _snapshot(database) as connection:
@@ -78,7 +79,7 @@ async def export(database: Database, key: Key, target: Path) -> int:
     return count
 
 
-async def _note_export(database: Database) -> None:
+async def _note_export(database: Database, keys: KekProvider) -> None:
     event = Event(
         actor=None,
         action=Action.EXPORT,
@@ -88,7 +89,7 @@ async def _note_export(database: Database) -> None:
         resource_ids=(),
         origin=Origin("confide audit export-bundle", str(new_id())),
     )
-    trail = Trail(database)
+    trail = Trail(database, keys)
     await trail.start()
     try:
         await trail.note(event)

@@ -14,15 +14,32 @@ SCHEMA = "audit"
 
 
 class Outbox(SQLModel, table=True):
-    """An event that is durable but not in the ledger yet. The row leaves when the ledger holds it."""
+    """An event that is durable but not in the ledger yet. The row leaves when the ledger holds it; `seal` is its producer's MAC."""
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("ix_outbox_sent_at", "sent_at", "event_id"), {"schema": SCHEMA})
+    __table_args__ = (
+        CheckConstraint("octet_length(body) <= 8192 AND octet_length(seal) = 32", name="size"),
+        Index("ix_outbox_sent_at", "sent_at", "event_id"),
+        {"schema": SCHEMA},
+    )
 
     event_id: UUID = Field(primary_key=True)
     body: bytes
+    seal: bytes
     created_at: datetime = moment(default=True)
     sent_at: datetime | None = moment(nullable=True)
+
+
+class KnownProducer(SQLModel, table=True):
+    """A run of a process that makes events, and the key it seals them with, wrapped by the audit KEK."""
+
+    __tablename__ = "producer"
+    __table_args__ = ({"schema": SCHEMA},)
+
+    boot: UUID = Field(primary_key=True)
+    kek_version: int
+    wrapped: bytes
+    started_at: datetime = moment(default=True)
 
 
 class AuditEvent(SQLModel, table=True):

@@ -10,7 +10,6 @@ from typing import Final
 from uuid import UUID
 
 from core.database import Database
-from core.ids import new_id
 from policies.vocabulary import ResourceType
 from records.audit.event import Act, Event, Failure, Origin, Stamp
 
@@ -45,7 +44,7 @@ ON CONFLICT (boot, first) DO UPDATE SET last = excluded.last, closed_at = NULL
 class Numbers:
     """The numbers of this process's run."""
 
-    boot: UUID = field(default_factory=new_id)
+    boot: UUID
     void: list[int] = field(default_factory=list)
     _next: int = 0
 

@@ -21,7 +21,7 @@ from core.crypto.keyring import open_provider
 from core.database import Database
 from core.errors import Unavailable
 from core.settings import Settings
-from records.audit.batch import TASK, pack
+from records.audit.batch import TASK, Sent, pack
 
 ROLE: Final = "confide_relay"
 BATCH: Final = 200
@@ -37,7 +37,7 @@ UPDATE audit.outbox SET sent_at = now()
 WHERE event_id IN (
   SELECT event_id FROM audit.outbox WHERE sent_at IS NULL OR sent_at < now() - interval '{AGAIN}'
   ORDER BY event_id LIMIT {BATCH} FOR UPDATE SKIP LOCKED)
-RETURNING body
+RETURNING event_id, body, seal
 """  # noqa: S608 - two constants
 
 log = structlog.get_logger()
@@ -68,15 +68,15 @@ class Relay:
     async def once(self) -> int:
         """Send one batch; return how many events were in it. They stay marked only if it was confirmed."""
         async with self._database.bare() as connection, connection.transaction():
-            bodies = [row["body"] for row in await connection.fetch(_TAKE)]
-            if bodies:
-                await asyncio.to_thread(self._publish, bodies)
-        return len(bodies)
+            batch = [Sent(*row) for row in await connection.fetch(_TAKE)]
+            if batch:
+                await asyncio.to_thread(self._publish, batch)
+        return len(batch)
 
-    def _publish(self, bodies: Sequence[bytes]) -> None:
+    def _publish(self, batch: Sequence[Sent]) -> None:
         self._app.send_task(
             TASK,
-            args=pack(self._keys, bodies),
+            args=pack(self._keys, batch),
             queue=TRAIL,
             mandatory=True,
             argsrepr="-",

@@ -11,6 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from core.clock import now
+from core.crypto.kek import KekProvider
 from core.database import Database
 from core.errors import Conflict, Invalid, Locked
 from core.ids import new_id
@@ -34,7 +35,9 @@ SELECT EXISTS (SELECT FROM audit.unsealed WHERE event_id < audit.lowest_id($1))
 """
 
 
-async def prune(database: Database, before: date, at: datetime | None = None) -> list[str]:
+async def prune(
+    database: Database, keys: KekProvider, before: date, at: datetime | None = None
+) -> list[str]:
     """Remove the bodies of whole months before a day; return the months. `database` is its owner's."""
     at, cutoff = at or now(), datetime(before.year, before.month, 1, tzinfo=UTC)
     if at - cutoff < FLOOR:
@@ -43,7 +46,7 @@ async def prune(database: Database, before: date, at: datetime | None = None) ->
     if not months:
         return []
     await _let_go(database, cutoff)
-    event = await _say_so(database, before=cutoff, at=at)
+    event = await _say_so(database, keys, before=cutoff, at=at)
     await _await_seal(database, event)
     async with database.bare() as connection, connection.transaction():
         for month in months:
@@ -66,7 +69,7 @@ async def _let_go(database: Database, cutoff: datetime) -> None:
             raise Conflict("events of that time are not sealed yet", code="not-sealed")
 
 
-async def _say_so(database: Database, *, before: datetime, at: datetime) -> UUID:
+async def _say_so(database: Database, keys: KekProvider, *, before: datetime, at: datetime) -> UUID:
     event = Event(
         actor=None,
         action=Act.PRUNE,
@@ -78,7 +81,7 @@ async def _say_so(database: Database, *, before: datetime, at: datetime) -> UUID
         origin=Origin("confide audit prune", str(new_id())),
         occurred_at=at,
     )
-    trail = Trail(database)
+    trail = Trail(database, keys)
     await trail.start()
     await trail.note(event)
     await trail.stop()

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import orjson
@@ -12,9 +13,10 @@ from core.broker import DEAD
 from core.desk import Desk, desk
 from core.errors import Unavailable
 from records.audit import sealer
-from records.audit.batch import TASK, Forged, unpack
-from records.audit.ledger import ROLE, Malformed, quarantine, store
+from records.audit.batch import TASK, Forged, Sent, unpack
+from records.audit.ledger import ROLE, accept, quarantine
 from records.audit.numbers import reconcile
+from records.audit.producers import Producers
 
 PATIENCE = (0.5, 1, 2, 4, 8, 15, 30, 30, 30)
 """Seconds between tries while the database is away: two minutes, then the batch is dead-lettered."""
@@ -25,15 +27,14 @@ log = structlog.get_logger()
 
 
 @shared_task(name=TASK)  # type: ignore[untyped-decorator]
-def store_batch(texts: list[str], mac: str) -> None:
-    """Put a batch into the ledger. A forged or malformed one is kept apart: the true ones are in the outbox."""
+def store_batch(rows: list[list[str]], mac: str) -> None:
+    """Put a batch into the ledger. One that the relay did not send is kept apart: the true events are in the outbox."""
     here = desk(ROLE)
     try:
-        _store_patiently(here, unpack(here.keys, texts, mac))
-    except (Forged, Malformed, ValueError, TypeError, AttributeError) as error:
-        fault = type(error).__name__.lower()
-        log.error("batch refused", events=len(texts), error=fault)
-        here.run(quarantine(here.database, fault, len(texts), orjson.dumps([texts, mac])))
+        _store_patiently(here, unpack(here.keys, rows, mac))
+    except Forged:
+        log.error("batch refused", events=len(rows))
+        here.run(quarantine(here.database, "forged", len(rows), orjson.dumps([rows, mac])))
 
 
 @shared_task(name="audit.revive")  # type: ignore[untyped-decorator]
@@ -67,16 +68,23 @@ async def _execute(here: Desk, statement: str) -> None:
 
 def _arguments(message: Any) -> Any:
     try:
-        (texts, mac), *_ = orjson.loads(message.body)
+        (rows, mac), *_ = orjson.loads(message.body)
     except ValueError:
         return [[], ""]
-    return texts, mac
+    return rows, mac
 
 
-def _store_patiently(here: Desk, bodies: list[bytes]) -> None:
+@cache
+def _known(here: Desk) -> Producers:
+    """Return the producers that this process has met, kept from batch to batch."""
+    return Producers(here.keys)
+
+
+def _store_patiently(here: Desk, batch: list[Sent]) -> None:
+    known = _known(here)
     for pause in PATIENCE:
         with suppress(Unavailable):
-            here.run(store(here.database, bodies))
+            here.run(accept(here.database, known, batch))
             return
         time.sleep(pause)
-    here.run(store(here.database, bodies))
+    here.run(accept(here.database, known, batch))

@@ -14,11 +14,13 @@ import structlog
 from sqlalchemy import insert
 
 from core.clock import now
+from core.crypto.kek import KekProvider
 from core.database import Database, translated, when_undone
 from core.errors import Unavailable
 from records.audit.event import Event
 from records.audit.models import Outbox
 from records.audit.numbers import Numbers
+from records.audit.producers import Producer
 from records.base import table_of
 
 BATCH: Final = 200
@@ -26,7 +28,10 @@ BATCH: Final = 200
 LATER: Final = 1.0
 """Seconds until numbers that came to nothing are declared void."""
 
-_INSERT = "INSERT INTO audit.outbox (event_id, body, created_at) SELECT i, b, now() FROM unnest($1::uuid[], $2::bytea[]) AS e (i, b)"
+_INSERT: Final = """
+INSERT INTO audit.outbox (event_id, body, seal, created_at)
+SELECT i, b, s, now() FROM unnest($1::uuid[], $2::bytea[], $3::bytea[]) AS e (i, b, s)
+"""
 
 _WITHIN: Final = insert(table_of(Outbox))
 
@@ -39,16 +44,18 @@ log = structlog.get_logger()
 class Trail:
     """One writer a process. `start()` it in the event loop that reads; `stop()` writes what waits."""
 
-    def __init__(self, database: Database, *, deadline: float = 1.0) -> None:
+    def __init__(self, database: Database, keys: KekProvider, *, deadline: float = 1.0) -> None:
         self._database = database
         self._deadline = deadline
-        self._numbers = Numbers()
+        self._producer = Producer.new(keys)
+        self._numbers = Numbers(self._producer.boot)
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to write."""
+        """Begin to write, as a producer that the ledger's worker knows."""
+        await self._producer.introduce(self._database)
         self._writer = asyncio.create_task(self._write_for_ever(), name="audit trail")
 
     async def stop(self) -> None:
@@ -75,7 +82,10 @@ class Trail:
         """Write the events into the caller's own transaction."""
         entries = self._numbers.stamped(events)
         when_undone(session, lambda: self._void(entries))
-        rows = [{"event_id": i, "body": body, "created_at": now()} for i, _, body in entries]
+        rows = [
+            {"event_id": i, "body": b, "seal": self._producer.seal(b), "created_at": now()}
+            for i, _, b in entries
+        ]
         with translated():
             await session.execute(_WITHIN, rows)
 
@@ -115,9 +125,10 @@ class Trail:
 
     async def _store(self, entries: list[_Entry]) -> Unavailable | None:
         ids, bodies = [e[0] for e in entries], [e[2] for e in entries]
+        seals = [self._producer.seal(body) for body in bodies]
         try:
             async with asyncio.timeout(self._deadline), self._database.bare() as connection:
-                await connection.execute(_INSERT, ids, bodies)
+                await connection.execute(_INSERT, ids, bodies, seals)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             log.error("audit trail did not write", events=len(ids), error=type(error).__name__)
             return _silent()

@@ -6,6 +6,8 @@ from typing import Any, Final
 from sqlalchemy import Select, Table, bindparam, func, select, update
 
 from core.crypto.kek import KekProvider, KeyPurpose, Wrapped
+from records.audit.models import KnownProducer
+from records.audit.producers import producer_context
 from records.base import Executor, table_of
 from records.custody.steps import Step
 from records.vault.indexes import irk_context
@@ -13,15 +15,18 @@ from records.vault.models import IndexKey, PatientKey
 from records.vault.vault import dek_context
 
 BATCH: Final = 200
-_dek, _irk = table_of(PatientKey), table_of(IndexKey)
+TABLES: Final[Mapping[KeyPurpose, Table]] = {
+    KeyPurpose.RECORD: table_of(PatientKey),
+    KeyPurpose.INDEX: table_of(IndexKey),
+    KeyPurpose.AUDIT: table_of(KnownProducer),
+}
+"""Where the keys are that a purpose's KEK wraps."""
 
 
 async def step(session: Executor, keys: KekProvider, rotation: Mapping[str, Any]) -> Step:
     """Rewrap a batch; the last step finds none. What another transaction holds is left for the next one."""
     purpose = KeyPurpose(rotation["purpose"])
-    table = _table(purpose)
-    if table is None:
-        return Step(last=True)
+    table = TABLES[purpose]
     older = (
         _older(table, rotation["target"])
         .limit(BATCH)
@@ -35,21 +40,14 @@ async def step(session: Executor, keys: KekProvider, rotation: Mapping[str, Any]
 
 
 async def extent(session: Executor, purpose: KeyPurpose) -> int:
-    """Return how many keys a purpose's KEK wraps. The audit KEK wraps none: it makes MACs."""
-    table = _table(purpose)
-    return 0 if table is None else await _count(session, _wrapped(table))
+    """Return how many keys a purpose's KEK wraps."""
+    return await _count(session, _wrapped(TABLES[purpose]))
 
 
 async def in_use(session: Executor, purpose: KeyPurpose, version: int) -> int:
     """Return how many keys one version of a KEK still wraps."""
-    table = _table(purpose)
-    if table is None:
-        return 0
+    table = TABLES[purpose]
     return await _count(session, _wrapped(table).where(table.c.kek_version == version))
-
-
-def _table(purpose: KeyPurpose) -> Table | None:
-    return {KeyPurpose.RECORD: _dek, KeyPurpose.INDEX: _irk}.get(purpose)
 
 
 def _wrapped(table: Table) -> Select[Any]:
@@ -80,6 +78,8 @@ async def _rewrap(
 
 
 def _context(purpose: KeyPurpose, row: Mapping[str, Any]) -> bytes:
+    if purpose is KeyPurpose.AUDIT:
+        return producer_context(row["boot"])
     if purpose is KeyPurpose.INDEX:
         return irk_context(row["version"])
     return dek_context(row["patient_id"], row["key_id"], row["version"])
