@@ -1,6 +1,6 @@
 # `make` alone says what there is. Everything runs in .venv, which appears by itself.
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types contracts bench migrate docs clean run-env dev-env
+.PHONY: help run test check lint types contracts bench migrate docs site clean run-env dev-env
 export PYTHON
 
 help: ## say what there is
@@ -33,8 +33,11 @@ migrate: run-env ## bring the running stack's database, or CONFIDE_DATABASE_URL,
 docs: dev-env ## write the generated pages of docs/
 	.venv/bin/confide docs
 
+site: dev-env ## build the documentation's site into docs/_build
+	.venv/bin/sphinx-build -q -W --keep-going -b html docs docs/_build
+
 clean: ## remove the environment and caches; the data in .confide stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist docs/_build
 	find api core policies records migrations tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 run-env:

@@ -1,4 +1,4 @@
-"""The README's story, run as it is written there: its own commands, on the stack that `make run` starts."""
+"""The README's story and the quickstart, run as they are written: their own commands, on the stack that `make run` starts."""
 
 import json
 import os
@@ -18,6 +18,7 @@ from core.embedded.home import port
 from tests.servers import CHECKOUT, open_folder, require_rabbitmq
 
 README = (CHECKOUT / "README.md").read_text()
+QUICKSTART = (CHECKOUT / "docs/quickstart.md").read_text()
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,14 @@ def await_introduction(process: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.2)
 
 
+def shell(page: str) -> list[str]:
+    """The shell commands of a page, for the environment that the tests run in."""
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    return [b.replace(".venv/bin/confide", f"{sys.executable} -m api.cli") for b in blocks]
+
+
 def test_the_readmes_story_comes_true(stack: Running):
-    (script,) = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    script = script.replace(".venv/bin/confide", f"{sys.executable} -m api.cli")
+    (script,) = shell(README)
     separated = script.replace("# 200:", "; echo # 200:").replace("# 404:", "; echo # 404:")
     record, refusal, events = map(json.loads, stack.run(separated).strip().splitlines())
     assert record["content"]
@@ -86,6 +92,16 @@ def test_the_readmes_story_comes_true(stack: Running):
     seen = [(e["outcome"], e["rule"] is not None) for e in events["items"]]
     assert seen == [("deny", False), ("allow", True)]
     assert {e["resource_id"] for e in events["items"]} == {record["id"]}
+
+
+def test_the_quickstart_books_a_visit_and_shows_who_looked(stack: Running):
+    _start, book, look = shell(QUICKSTART)
+    booking = book.strip().rpartition("\n\n")[2]
+    answers = stack.run(f"{book}\necho\n{booking}\necho\n{look}").strip()
+    first, again, events = answers.splitlines()[:3]
+    assert json.loads(first)["status"] == "booked"
+    assert json.loads(again)["id"] == json.loads(first)["id"]
+    assert json.JSONDecoder().raw_decode(events)[0]["items"]
 
 
 def test_a_command_prints_its_result_and_nothing_else(stack: Running):
