@@ -1,6 +1,5 @@
 """Slots are computed from hours, beaten by exceptions, free of what is taken, and exactly what can be booked."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -358,22 +357,46 @@ async def test_a_window_of_search_is_a_month_at_most(api: Api, days: int):
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "window")
 
 
-@pytest.mark.parametrize("contest", ["doctor", "patient", "room"])
-async def test_of_two_hundred_at_once_one_gets_the_time(api: Api, contest: str):
-    room = await offer(api, "locations", name="Room")
-    everybody = await patients(api, 40)
-    bearer = await api.bearer(api.people.reception)
+async def test_a_patient_is_not_shown_times_at_which_they_are_engaged_elsewhere(api: Api):
+    await window(api)
+    me = str(api.people.patient_id)
+    await book(api, "baker", me, at(9, 15))
+    assert starts(await slots(api)) == ["10:00", "10:30"]
+    desk = api.people.reception
+    assert starts(await slots(api, desk)) == ["09:00", "09:30", "10:00", "10:30"]
+    assert starts(await slots(api, desk, patient_id=me)) == ["10:00", "10:30"]
 
-    async def one(number: int) -> int:
-        who = "baker" if contest != "doctor" and number % 2 else "adams"
-        body = {
-            "doctor_id": doctor(api, who),
-            "patient_id": everybody[0 if contest == "patient" else number % len(everybody)],
-            "start": at(9).isoformat(),
-            **({"location_id": room["id"]} if contest == "room" else {}),
-        }
-        answer = await api.http.post("/v1/appointments", headers=bearer, json=body)
-        return answer.status_code
 
-    codes = await asyncio.gather(*(one(number) for number in range(200)))
-    assert sorted(codes) == [201] + [409] * 199
+async def test_whose_visits_count_is_told_to_those_alone_who_may_book_for_them(api: Api):
+    span = {"from": at(0).isoformat(), "to": at(23).isoformat()}
+    (other,) = await patients(api, 1)
+    for who, whom, status in (
+        ("patient", other, 404),
+        ("baker", str(api.people.patient_id), 404),
+        ("reception", str(new_id()), 404),
+        ("nurse", str(api.people.patient_id), 404),
+        ("adams", str(api.people.patient_id), 200),
+        ("reception", other, 200),
+    ):
+        query = span | {"patient_id": whom}
+        answer = await api.get(getattr(api.people, who), "/v1/slots", params=query)
+        assert answer.status_code == status, who
+
+
+async def test_a_visit_that_is_to_be_moved_leaves_its_own_time_free_if_it_is_the_patients(api: Api):
+    await window(api)
+    (other,) = await patients(api, 1)
+    mine = (await book(api, "adams", str(api.people.patient_id), at(9))).json()["id"]
+    theirs = (await book(api, "adams", other, at(10))).json()["id"]
+    assert starts(await slots(api)) == ["09:30", "10:30"]
+    assert starts(await slots(api, moving=mine)) == ["09:00", "09:30", "10:30"]
+    assert starts(await slots(api, moving=theirs)) == ["09:30", "10:30"]
+
+
+async def test_the_alternatives_of_a_lost_race_are_free_for_the_patient_too(api: Api):
+    await window(api, "09:00", "12:00")
+    mine, other = await patients(api, 2)
+    await book(api, "adams", mine, at(9))
+    await book(api, "baker", other, at(9, 45))
+    lost = await book(api, "adams", other, at(9))
+    assert starts(lost.json()["alternatives"]) == ["10:30", "11:00", "11:30"]

@@ -56,15 +56,24 @@ async def get_slots(
     location_id: Annotated[
         UUID | None, Query(description="a room, or a site with its rooms")
     ] = None,
+    patient_id: Annotated[
+        UUID | None,
+        Query(description="who comes, whose own visits count too; a patient who asks, if left out"),
+    ] = None,
+    moving: Annotated[
+        UUID | None,
+        Query(description="a visit of that patient that is to be moved: its own time is free"),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="items a page")] = 20,
     cursor: Annotated[
         str | None, Query(max_length=64, description="`next_cursor` of the last page")
     ] = None,
 ) -> Response:
-    """Find free slots, soonest first: doctor, room and whatever else the service needs are all free then."""
+    """Find free slots, soonest first: doctor, patient, room and whatever the service needs are free then."""
     first = (since or now()).astimezone(UTC)
     last = until.astimezone(UTC) if until else first + USUAL
-    wanted = Wanted(first, last, tuple(doctor_id or ()), specialty, service_id, location_id)
+    asked = specialty, service_id, location_id, patient_id, moving
+    wanted = Wanted(first, last, tuple(doctor_id or ()), *asked)
     after = _decode(cursor) if cursor else None
     found, end = await find_slots(clinic, me, wanted, limit=limit, after=after)
     return Json({"items": found, "next_cursor": _encode(end) if end else None})

@@ -78,7 +78,7 @@ class Past(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """When and where a visit is wanted, and whether on purpose outside the rules."""
+    """When and where a visit is wanted, by whom, and whether on purpose outside the rules; `moving` is the one that is there."""
 
     doctor_id: UUID
     start: datetime
@@ -86,6 +86,8 @@ class Time:
     service_id: UUID | None = None
     location_id: UUID | None = None
     override: bool = False
+    patient_id: UUID | None = None
+    moving: UUID | None = None
 
 
 async def admit(

@@ -55,7 +55,7 @@ class Visit:
     def time(self) -> Time:
         """When and where it is wanted."""
         fields = self.start, self.end, self.service_id, self.location_id, self.override
-        return Time(self.doctor_id, *fields)
+        return Time(self.doctor_id, *fields, self.patient_id)
 
 
 async def book(

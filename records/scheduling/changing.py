@@ -222,7 +222,8 @@ def _time(image: Mapping[str, Any], *, override: bool = False) -> Time:
     """Return the time that an image of an appointment wants."""
     start, end = image["starts_at"], image["ends_at"]
     service_id, location_id = image["service_id"], image["location_id"]
-    return Time(image["doctor_id"], start, end, service_id, location_id, override)
+    whose = image["person_id"], image["row_id"]
+    return Time(image["doctor_id"], start, end, service_id, location_id, override, *whose)
 
 
 TAKEN: Final = frozenset(

@@ -6,18 +6,22 @@ Doctors with the same window and the same terms come as one row, so a thousand o
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
 from sqlalchemy import (
     ColumnElement,
+    Date,
+    DateTime,
     Select,
     Text,
+    any_,
+    bindparam,
     cast,
     exists,
     func,
-    literal,
     null,
     or_,
     select,
@@ -25,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from core.database import Query
 from records.base import table_of
 from records.people.models import Doctor, DoctorSpecialty
 from records.scheduling.availability import Closed, Extra, Hours, Weekly, holidays_of
@@ -60,9 +65,21 @@ CALENDARS: Final = (
 )
 
 
+_WANTED: Final[Mapping[str, ColumnElement[Any]]] = {
+    "doctors": bindparam("doctors", type_=ARRAY(PGUUID())),
+    "specialty": bindparam("specialty", type_=Text()),
+    "service_id": bindparam("service_id", type_=PGUUID()),
+    "location_id": bindparam("location_id", type_=PGUUID()),
+}
+"""What a search may be narrowed by."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Whose free time is asked for, of what and where, with starts in [since, until)."""
+    """Whose free time is asked for, of what and where, with starts in [since, until).
+
+    With a patient, who is engaged as well is not free; of their visits, `moving` is not counted: it is to be moved.
+    """
 
     since: datetime
     until: datetime
@@ -70,6 +87,20 @@ class Wanted:
     specialty: str | None = None
     service_id: UUID | None = None
     location_id: UUID | None = None
+    patient_id: UUID | None = None
+    moving: UUID | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the query of `supplies` is bound to."""
+        return {
+            "since": self.since,
+            "until": self.until,
+            # A day more on either side than in UTC, for zones differ; one more before, for windows over midnight.
+            "first": self.since.date() - timedelta(days=2),
+            "last": self.until.date() + timedelta(days=1),
+            **{name: getattr(self, name) for name in _WANTED},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +114,27 @@ class Supply:
     closed: Closed
 
 
-def supplies(wanted: Wanted) -> Select[Any]:
-    """Return the SELECT of all hours that may offer what is wanted; its rows are for `supply_of`."""
-    # A day more on either side than in UTC, for zones differ; one more before, for windows over midnight.
-    first, last = wanted.since.date() - timedelta(days=2), wanted.until.date() + timedelta(days=1)
+def supplies(wanted: Wanted) -> Query:
+    """Return the query of all hours that may offer what is wanted; its rows are for `supply_of`."""
+    return _supplies(frozenset(name for name in _WANTED if getattr(wanted, name)))
+
+
+@cache
+def _supplies(by: frozenset[str]) -> Query:
+    first, last = bindparam("first", type_=Date()), bindparam("last", type_=Date())
+    since, until = (bindparam(n, type_=DateTime(timezone=True)) for n in ("since", "until"))
     weekly = _offering(
-        wanted, Schedule, _OF_WEEKLY, [cast(null(), c.type).label(c.name) for c in _OF_EXTRA]
+        by, Schedule, _OF_WEEKLY, [cast(null(), c.type).label(c.name) for c in _OF_EXTRA]
     ).where(
         _weekly.valid_from <= last,
         or_(_weekly.valid_until.is_(None), _weekly.valid_until >= first),
     )
     extra = _offering(
-        wanted, TimeOff, _OF_EXTRA, [cast(null(), c.type).label(c.name) for c in _OF_WEEKLY]
-    ).where(
-        _off.kind == TimeOffKind.EXTRA,
-        _off.starts_at < wanted.until,
-        _off.ends_at > wanted.since,
-    )
+        by, TimeOff, _OF_EXTRA, [cast(null(), c.type).label(c.name) for c in _OF_WEEKLY]
+    ).where(_off.kind == TimeOffKind.EXTRA, _off.starts_at < until, _off.ends_at > since)
     names = [c.name for c in weekly.selected_columns]
     aligned = extra.with_only_columns(*(extra.selected_columns[name] for name in names))
-    return select(union_all(weekly, aligned).subquery(), CALENDARS)
+    return Query(select(union_all(weekly, aligned).subquery(), CALENDARS))
 
 
 def supply_of(row: Mapping[str, Any]) -> Supply:
@@ -123,41 +155,37 @@ def hours_of(row: Mapping[str, Any]) -> Hours:
 
 
 def _offering(
-    wanted: Wanted, of: type[Schedule] | type[TimeOff], own: list[Any], blank: list[Any]
+    by: frozenset[str], of: type[Schedule] | type[TimeOff], own: list[Any], blank: list[Any]
 ) -> Select[Any]:
     """Select the hours of one table of those doctors who offer what is wanted, like ones together."""
     hours = table_of(of)
-    service = func.coalesce(hours.c.service_id, literal(wanted.service_id, PGUUID()))
+    service = func.coalesce(hours.c.service_id, _WANTED["service_id"])
     key = [*own, hours.c.slot_minutes, hours.c.location_id.label("hours_location_id")]
     columns = [func.array_agg(_doctor.id).label("doctors"), *key, *blank]
     joined = table_of(Doctor).join(hours, hours.c.doctor_id == _doctor.id)
     statement = doctors_and(service, *columns, start=joined).group_by(*key, *COLUMNS)
-    return statement.where(*_filters(wanted, hours.c, service))
+    return statement.where(*_filters(by, hours.c, service))
 
 
-def _filters(wanted: Wanted, hours: Any, service: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+def _filters(
+    by: frozenset[str], hours: Any, service: ColumnElement[Any]
+) -> list[ColumnElement[bool]]:
     """Return what makes hours worth looking at: of such a doctor, for such a service, at such a place."""
     found: list[ColumnElement[bool]] = [_doctor.active, or_(service.is_(None), OFFERED)]
-    if wanted.doctors:
-        found.append(_doctor.id.in_(wanted.doctors))
-    if wanted.specialty:
-        found.append(
-            exists().where(
-                _specialty.doctor_id == _doctor.id,
-                or_(
-                    _specialty.code == wanted.specialty,
-                    func.lower(_specialty.display) == wanted.specialty.lower(),
-                ),
-            )
-        )
-    if wanted.service_id:
-        found.append(or_(hours.service_id.is_(None), hours.service_id == wanted.service_id))
-    if wanted.location_id:
-        found.append(_at(wanted.location_id, hours))
+    if "doctors" in by:
+        found.append(_doctor.id == any_(_WANTED["doctors"]))
+    if "specialty" in by:
+        named = _WANTED["specialty"]
+        same = or_(_specialty.code == named, func.lower(_specialty.display) == func.lower(named))
+        found.append(exists().where(_specialty.doctor_id == _doctor.id, same))
+    if "service_id" in by:
+        found.append(or_(hours.service_id.is_(None), hours.service_id == _WANTED["service_id"]))
+    if "location_id" in by:
+        found.append(_at(_WANTED["location_id"], hours))
     return found
 
 
-def _at(location_id: UUID, hours: Any) -> ColumnElement[bool]:
+def _at(location_id: ColumnElement[Any], hours: Any) -> ColumnElement[bool]:
     """Return whether a visit is at a place or in a room of it; one without a place is where the doctor practises."""
     inside = select(_place.id).where(or_(_place.id == location_id, _place.site_id == location_id))
     practises = exists().where(_practice.doctor_id == _doctor.id, _practice.location_id.in_(inside))

@@ -6,7 +6,7 @@ where nearly all time is taken does a larger batch follow. What is answered says
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby, islice
 from typing import Any, Final
@@ -21,6 +21,7 @@ from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.clinic import Clinic
+from records.people.reading import patient_in_sight
 from records.scheduling.hours import Supply, Wanted, supplies, supply_of
 from records.scheduling.models import BLOCKING, BUFFERED
 
@@ -35,10 +36,15 @@ Key = tuple[datetime, UUID, UUID]
 
 _HELD: Final = f"{BLOCKING} AND (held_until IS NULL OR held_until > now())"
 """A hold that ran out is free: whoever books the time lets it go."""
+_OTHER: Final = f"{_HELD} AND appointment.id IS DISTINCT FROM (SELECT id FROM moving)"  # noqa: S608
 
 _FREE: Final = Query(
     text(f"""
-WITH wanted AS (
+WITH ours AS (
+  SELECT other_id AS id FROM same_person WHERE patient_id = CAST(:patient_id AS uuid)
+), moving AS (
+  SELECT id FROM appointment WHERE id = CAST(:moving AS uuid) AND patient_id IN (SELECT id FROM ours)
+), wanted AS (
   SELECT * FROM unnest(
     CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]), CAST(:blocked_from AS timestamptz[]),
     CAST(:blocked_until AS timestamptz[]), CAST(:doctors AS uuid[]), CAST(:sessions AS uuid[]),
@@ -53,23 +59,26 @@ LEFT JOIN LATERAL (
     AND CASE WHEN w.room_kind IS NULL THEN l.id = w.location_id
         ELSE l.room_kind = w.room_kind AND (w.location_id IS NULL OR w.location_id IN (l.id, l.site_id)) END
     AND NOT EXISTS (
-      SELECT FROM appointment WHERE location_id = l.id AND exclusive AND location_id IS NOT NULL AND {_HELD}
+      SELECT FROM appointment WHERE location_id = l.id AND exclusive AND location_id IS NOT NULL AND {_OTHER}
         AND {BUFFERED} && tstzrange(w.blocked_from, w.blocked_until)
         AND coalesce(session_id, id) IS DISTINCT FROM w.session_id)
   ORDER BY l.name, l.id LIMIT 1
 ) place ON w.location_id IS NOT NULL OR w.room_kind IS NOT NULL
 WHERE NOT EXISTS (
-    SELECT FROM appointment WHERE doctor_id = w.doctor_id AND {_HELD}
+    SELECT FROM appointment WHERE doctor_id = w.doctor_id AND {_OTHER}
       AND {BUFFERED} && tstzrange(w.blocked_from, w.blocked_until)
       AND coalesce(session_id, id) IS DISTINCT FROM w.session_id)
+  AND NOT EXISTS (
+    SELECT FROM appointment WHERE patient_id IN (SELECT id FROM ours) AND {_OTHER}
+      AND tstzrange(starts_at, ends_at) && tstzrange(w.starts_at, w.ends_at))
   AND NOT EXISTS (
     SELECT FROM time_off o WHERE o.kind = 'absence' AND (o.doctor_id = w.doctor_id OR o.doctor_id IS NULL)
       AND o.starts_at < w.ends_at AND o.ends_at > w.starts_at
       AND (o.location_id IS NULL OR o.location_id IN (
         w.location_id, (SELECT site_id FROM location WHERE id = w.location_id))))
   AND (w.session_id IS NULL OR (
-    SELECT count(*) < least(w.capacity, min(a.capacity)) FROM appointment a
-    WHERE a.session_id = w.session_id AND a.session_id IS NOT NULL AND {_HELD}))
+    SELECT count(*) < least(w.capacity, min(appointment.capacity)) FROM appointment
+    WHERE session_id = w.session_id AND session_id IS NOT NULL AND {_OTHER}))
   AND (w.location_id IS NULL AND w.room_kind IS NULL OR place.id IS NOT NULL)
 ORDER BY n LIMIT :most
 """)  # noqa: S608 - the parts are constants of this package
@@ -101,14 +110,29 @@ class _Candidate:
 async def find_slots(
     clinic: Clinic, me: Me, wanted: Wanted, *, limit: int, after: Key | None = None
 ) -> tuple[Sequence[Slot], Key | None]:
-    """Return free slots, soonest first, and where the next page starts; raise Invalid for a window too long."""
+    """Return free slots, soonest first, and where the next page starts; raise Invalid for a window too long.
+
+    A patient who asks is asking for themselves. Whoever names another patient must be one who may book for them.
+    """
     if not wanted.since < wanted.until <= wanted.since + LONGEST:
         fault = FieldError("/to", "window", "the window ends after it starts, within 31 days")
         raise Invalid(errors=[fault])
     await clinic.gate.require(me, Action.SEARCH, Resource(ResourceType.SLOT))
+    wanted = replace(wanted, patient_id=await _for_whom(clinic, me, wanted.patient_id))
     slots = await free(clinic, wanted, limit=limit + 1, after=after)
     page = slots[:limit]
     return page, key_of(page[-1]) if len(slots) > limit else None
+
+
+async def _for_whom(clinic: Clinic, me: Me, patient_id: UUID | None) -> UUID | None:
+    """Return the patient whose own visits count too; raise NotFound for one out of sight."""
+    if patient_id in (None, me.subject.patient_id):
+        return me.subject.patient_id
+    whom = await patient_in_sight(clinic, me, patient_id)
+    await clinic.gate.require(
+        me, Action.BOOK, replace(whom, type=ResourceType.APPOINTMENT, id=None)
+    )
+    return patient_id
 
 
 def key_of(slot: Slot) -> Key:
@@ -120,12 +144,12 @@ async def free(
     clinic: Clinic, wanted: Wanted, *, limit: int, after: Key | None = None
 ) -> Sequence[Slot]:
     """Return the first free slots, whoever asks."""
-    rows = await clinic.database.select(supplies(wanted))
+    rows = await clinic.database.all(supplies(wanted), **wanted.parameters)
     candidates = _candidates([supply_of(row) for row in rows], wanted, after)
     found: list[Slot] = []
     size = limit * BATCH
     while len(found) < limit and (batch := list(islice(candidates, size))):
-        found += await _untaken(clinic, batch, limit - len(found))
+        found += await _untaken(clinic, wanted, batch, limit - len(found))
         size *= 4
     return found
 
@@ -155,7 +179,9 @@ def _starts(supply: Supply, wanted: Wanted, at: datetime) -> Iterator[tuple[date
         yield start, supply
 
 
-async def _untaken(clinic: Clinic, batch: Sequence[_Candidate], most: int) -> list[Slot]:
+async def _untaken(
+    clinic: Clinic, wanted: Wanted, batch: Sequence[_Candidate], most: int
+) -> list[Slot]:
     slots = [(c.start, c.start + c.supply.terms.duration) for c in batch]
     blocked = [
         c.supply.terms.blocked(start, end) for c, (start, end) in zip(batch, slots, strict=True)
@@ -171,6 +197,8 @@ async def _untaken(clinic: Clinic, batch: Sequence[_Candidate], most: int) -> li
         capacities=[c.supply.terms.capacity for c in batch],
         locations=[c.supply.location_id for c in batch],
         room_kinds=[c.supply.terms.room_kind for c in batch],
+        patient_id=wanted.patient_id,
+        moving=wanted.moving,
         most=most,
     )
     return [_slot(batch[row["n"]], slots[row["n"]][1], row) for row in rows]

@@ -25,7 +25,14 @@ class SlotTaken(Conflict):
 
 
 async def alternatives(clinic: Clinic, wanted: Time) -> Sequence[Slot]:
-    """Return the next free times of the same doctor for the same service, from the wanted time on."""
+    """Return the next times, from the wanted one on, when the same doctor is free for the same service, and the patient too."""
     start = wanted.start
-    span = Wanted(start, start + AHEAD, (wanted.doctor_id,), service_id=wanted.service_id)
+    span = Wanted(
+        start,
+        start + AHEAD,
+        (wanted.doctor_id,),
+        service_id=wanted.service_id,
+        patient_id=wanted.patient_id,
+        moving=wanted.moving,
+    )
     return await free(clinic, span, limit=ALTERNATIVES)
