@@ -49,11 +49,11 @@ def destroy(purpose: Purpose, version: int) -> None:
 
 @app.command("init")
 def init() -> None:
-    """Make the keyring and the signing keys, unless they are there."""
+    """Make the key-encryption keys, where CONFIDE_KMS says, and the signing keys, unless they are there."""
     from api.provision import make_keys
 
-    for path in make_keys(settings()):
-        console.print(f"made {path}")
+    for name in make_keys(settings()):
+        console.print(f"made {name}")
 
 
 @app.command("rotate-signing")

@@ -7,7 +7,7 @@ from alembic import command
 from alembic.config import Config
 
 import migrations
-from core.crypto.keyring import FileKeyring
+from core.crypto.keyring import create_keys
 from core.crypto.signing import SigningKeys
 from core.database import Database
 from core.settings import Settings
@@ -24,15 +24,14 @@ def provision(chosen: Settings) -> None:
     asyncio.run(_complete(chosen))
 
 
-def make_keys(chosen: Settings) -> list[Path]:
-    """Make what is missing of the keyring and the signing keys; return what was made."""
-    keyring, signing = Path(chosen.kms.removeprefix("file:")), chosen.home / KEYS
+def make_keys(chosen: Settings) -> list[str]:
+    """Make what is missing of the key-encryption keys and the signing keys; return what was made."""
     chosen.home.mkdir(parents=True, exist_ok=True)
-    makers = {keyring: FileKeyring.create, signing: SigningKeys.open_or_create}
-    missing = [path for path in makers if not path.exists()]
-    for path in missing:
-        makers[path](path)
-    return missing
+    made, signing = create_keys(chosen.kms), chosen.home / KEYS
+    if not signing.exists():
+        SigningKeys.open_or_create(signing)
+        made.append(str(signing))
+    return made
 
 
 async def _complete(chosen: Settings) -> None:

@@ -53,7 +53,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=1, le=65535)
     database_url: SecretStr = SecretStr("")
     broker_url: SecretStr = SecretStr("")
-    kms: str = Field(default="", description="where KEKs live; file:PATH")
+    kms: str = Field(
+        default="", description="where KEKs live; file:PATH, vault:https://…, aws-kms:REGION"
+    )
     issuer: str = Field(default="", description="this service's address as clients see it")
     time_zone: str = Field(default="America/New_York", description="the clinic's IANA zone")
     phone_region: str = Field(

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from sqlalchemy import ColumnElement, and_
 
-from core.crypto.envelope import DecryptCode, DecryptError, Value
+from core.crypto.envelope import DataKey, DecryptCode, DecryptError, Value
 from core.crypto.kek import KekProvider
 from core.database import Database
 from core.errors import DomainError, Unavailable
@@ -76,20 +76,33 @@ class Clinic:
         """Return the WHERE of a list of sealed rows: what single reads would allow and could open."""
         return and_(still_there(), self.gate.visible(me, kind, columns))
 
+    async def key(self, row: Mapping[str, Any]) -> DataKey:
+        """Return the key of a fetched row, to seal more of its patient's under. Refusals are those of `reveal`."""
+        try:
+            return await self.vault.fetch(row)
+        except DecryptError as error:
+            log.error("a data key does not open", code=error.code)
+            raise _refusal(error.code) from None
+
     async def reveal(
         self, me: Me, permit: Permit, kind: type[Protected], row: Mapping[str, Any]
     ) -> dict[str, Value | None]:
         """Open a row's PHI. What does not open is an event of its own, and an error without a clue."""
         try:
+            await self.vault.fetch(row)
             return self.vault.open(permit, kind, row)
         except DecryptError as error:
             log.error(
                 "sealed data does not open", code=error.code, audit_event=str(permit.event_id)
             )
             await self.gate.failed(me, permit, error.code)
-            if error.code == DecryptCode.KEY_DESTROYED:
-                raise Erased("this patient's data was erased for good") from None
-            raise Unreadable("sealed data does not open") from None
+            raise _refusal(error.code) from None
         except Unavailable as error:
             await self.gate.failed(me, permit, error.code)
             raise
+
+
+def _refusal(code: DecryptCode) -> DomainError:
+    if code == DecryptCode.KEY_DESTROYED:
+        return Erased("this patient's data was erased for good")
+    return Unreadable("sealed data does not open")

@@ -3,7 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
+
+from core.errors import Unavailable
 
 
 class KeyPurpose(StrEnum):
@@ -22,14 +24,22 @@ class Wrapped:
     blob: bytes = field(repr=False)
 
 
+def out_of_reach(**members: Any) -> Unavailable:
+    """Return the refusal for a KEK that may exist, and cannot be had now."""
+    return Unavailable("A key is out of reach.", code="key-unavailable", **members)
+
+
 class KekProvider(Protocol):
     """Holder of versioned KEKs, which never leave it.
 
     `context` names what is wrapped (patient, purpose, key id, version); the same bytes are needed
     to unwrap. Whatever needs a KEK raises `core.errors.Unavailable` if it is out of reach
     (`key-unavailable`), and DecryptError if the blob is forged or under another context (`auth`)
-    or its KEK was destroyed (`key_destroyed`).
+    or its KEK was destroyed (`key_destroyed`). `remote` ones are asked through the network, which takes
+    milliseconds: not from an event loop.
     """
+
+    remote: bool
 
     def wrap(self, purpose: KeyPurpose, secret: bytes, context: bytes) -> Wrapped:
         """Wrap under the current version."""

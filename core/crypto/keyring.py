@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from hmac import compare_digest
 from pathlib import Path
-from typing import Self
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from core.crypto import cobblestone, keyfile, keyset
 from core.crypto.kek import KekProvider, KeyPurpose, Wrapped
@@ -13,16 +13,53 @@ from core.crypto.primitives import KEY_BYTES, expand, lp, mac
 from core.crypto.refusal import DecryptCode, DecryptError, Unpicklable
 from core.errors import Conflict, Unavailable
 
+if TYPE_CHECKING:
+    from core.crypto.aws import AwsKms
+    from core.crypto.transit import VaultTransit
+
+_OPTIONS: Final = {
+    "vault": {"token-file", "prefix", "namespace", "ca-file"},
+    "aws-kms": {"prefix", "endpoint"},
+}
+_SUPPORTED: Final = (
+    "use file:/path, vault:https://host:port/mount?token-file=/path or aws-kms:region"
+)
+
+
+def create_keys(url: str) -> list[str]:
+    """Make what is missing of the KEKs in the place `url` names; return what was made."""
+    path = Path(unquote(urlsplit(url).path))
+    if urlsplit(url).scheme != "file":
+        return _remote(url).create()
+    if path.exists():
+        return []
+    FileKeyring.create(path)
+    return [str(path)]
+
 
 def open_provider(url: str) -> KekProvider:
-    """Return the provider `url` names, of which there is one so far: `file:/path`.
+    """Return the provider `url` names: `file:/path`, `vault:https://host:port/mount?token-file=/path` or `aws-kms:region`.
 
-    Raises ValueError, which names the scheme only: the rest of such a URL can hold a token.
+    Raises ValueError, which names the scheme only: the rest of such a URL tells where keys are.
     """
     parts = urlsplit(url)
-    if parts.scheme != "file" or parts.netloc or not parts.path:
-        raise ValueError(f"key provider '{parts.scheme}' is not supported; use file:/path")
-    return FileKeyring(Path(unquote(parts.path)))
+    if parts.scheme == "file" and parts.path and not parts.netloc:
+        return FileKeyring(Path(unquote(parts.path)))
+    return _remote(url)
+
+
+def _remote(url: str) -> "VaultTransit | AwsKms":
+    """Open a key-management service. What speaks to it is imported here: most clinics need neither."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    if parts.scheme not in _OPTIONS or parts.netloc or not options.keys() <= _OPTIONS[parts.scheme]:
+        raise ValueError(f"key provider '{parts.scheme}' is not supported; {_SUPPORTED}")
+    try:
+        from core.crypto.aws import AwsKms
+        from core.crypto.transit import VaultTransit
+    except ModuleNotFoundError:
+        raise ValueError(f"'{parts.scheme}' needs more: pip install 'confide[kms]'") from None
+    return (VaultTransit if parts.scheme == "vault" else AwsKms)(parts.path, options)
 
 
 class FileKeyring(Unpicklable):
@@ -30,6 +67,8 @@ class FileKeyring(Unpicklable):
 
     The file holds the purposes its reader is granted; the others are `key-unavailable` to it.
     """
+
+    remote = False
 
     def __init__(self, path: Path) -> None:
         self._path = path

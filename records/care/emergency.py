@@ -87,7 +87,7 @@ async def break_glass(
         ResourceType.BREAK_GLASS, id=grant_id, patient_id=patient_id, author_id=me.subject.id
     )
     permit = await clinic.gate.write(session, me, Action.CREATE, resource)
-    key = clinic.vault.key(row)
+    key = await clinic.key(row)
     cells = clinic.vault.seal(permit, BreakGlass, key, grant_id, explanation=explanation)
     grant = BreakGlass(
         id=grant_id,
@@ -164,7 +164,7 @@ async def review(
         "reviewed_by": me.subject.id,
         "reviewed_at": now(),
     }
-    cells = clinic.vault.seal(permit, BreakGlass, clinic.vault.key(row), grant_id, remark=remark)
+    cells = clinic.vault.seal(permit, BreakGlass, await clinic.key(row), grant_id, remark=remark)
     reviewing = update(_table).where(_grant.id == grant_id, _grant.reviewed_at.is_(None))
     values = verdict | {"remark": cells["remark"]}
     if (await session.execute(reviewing.values(values).returning(_grant.id))).first() is None:

@@ -49,7 +49,7 @@ async def addend(
     mine = replace(resource_of(held.row), id=new_id(), author_id=me.subject.id, kind=draft.kind)
     permit = await clinic.gate.write(session, me, Action.ADDEND, mine)
     await write_on(session, clinic, held, RecordAct.ADDEND, same_words(held))
-    key, visit_id = clinic.vault.key(held.row), held.row["appointment_id"]
+    key, visit_id = await clinic.key(held.row), held.row["appointment_id"]
     (row_id,) = permit.row_ids
     record, version = rows_of(clinic, permit, key, row_id, visit_id, draft)
     await add(session, record, version)

@@ -69,7 +69,7 @@ async def attach(
         await clinic.gate.require(me, Action.READ, before)
         raise refused
     await clinic.gate.require(me, Action.UPDATE, before)
-    intake = Intake(blobs, clinic.vault.key(row), row["patient_id"], name)
+    intake = Intake(blobs, await clinic.key(row), row["patient_id"], name)
     try:
         async for piece in pieces:
             await to_thread(intake.take, piece)

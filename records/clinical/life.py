@@ -156,7 +156,7 @@ async def write_on(
     kept = {name: row[name] for name in (*names, "created_at")}
     head = {**held.head, "status": _AFTER.get(act, held.head["status"])}
     record = Record(**kept, **head, locked=lock, version=row["number"] + 1)
-    key = clinic.vault.key(row)
+    key = await clinic.key(row)
     version = RecordVersion(
         id=new_id(),
         patient_id=record.patient_id,

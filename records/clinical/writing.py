@@ -90,7 +90,7 @@ async def write_record(
     )
     within = resource_of(visit)
     permit = await clinic.gate.write(session, me, Action.CREATE, resource, within=within)
-    key = clinic.vault.key(visit)
+    key = await clinic.key(visit)
     record, version = rows_of(clinic, permit, key, record_id, appointment_id, draft)
     await add(session, record, version)
     return as_written(record, version, draft.words)

@@ -78,7 +78,7 @@ async def disclose(
     sealed = await clinic.database.one(_KEY, patient_id=patient_id)
     if sealed is None:
         raise Conflict("the patient's data was destroyed", code="conflict")
-    key = clinic.vault.key(sealed)
+    key = await clinic.key(sealed)
     words: dict[str, Any] = {
         "recipient": dict(given.recipient),
         "description": given.description,

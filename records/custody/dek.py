@@ -31,7 +31,7 @@ async def step(session: Executor, keys: KekProvider, rotation: Mapping[str, Any]
     vault = Vault(keys)
     if old is None:
         return await _move_stragglers(session, vault)
-    row, fresh = vault.new_key(old["patient_id"], old["version"] + 1)
+    row, fresh = await vault.new_key(old["patient_id"], old["version"] + 1)
     retired = update(_key).where(_key.c.key_id == old["key_id"])
     await session.execute(retired.values(state=KeyState.DECRYPT_ONLY))
     await add(session, row)

@@ -1,5 +1,6 @@
 """The versions of the key-encryption keys: what is there, what each still wraps, and the end of one."""
 
+from asyncio import to_thread
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,16 +17,16 @@ from records.custody.kek import in_use
 async def list_versions(session: Executor, clinic: Clinic, me: Me) -> Sequence[Mapping[str, Any]]:
     """Return every version of every purpose that still unwraps, and how many keys it wraps. Never a key."""
     await clinic.gate.read(me, Action.SEARCH, Resource(ResourceType.KEY))
-    keys = clinic.vault.provider
     return [
         {
             "purpose": purpose,
             "version": version,
-            "current": version == keys.current_version(purpose),
+            "current": version == found[-1],
             "wraps": await in_use(session, purpose, version),
         }
         for purpose in KeyPurpose
-        for version in sorted(keys.versions(purpose))
+        for found in [sorted(await to_thread(clinic.vault.provider.versions, purpose))]
+        for version in found
     ]
 
 

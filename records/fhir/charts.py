@@ -7,14 +7,14 @@ from uuid import UUID
 from sqlalchemy import select, tuple_
 
 from core.clock import now
-from core.crypto.envelope import DataKey, DecryptError
+from core.crypto.envelope import DataKey
 from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.models import CareTeam
 from records.base import Executor, add, table_of
-from records.clinic import Clinic
+from records.clinic import Clinic, Erased, Unreadable
 from records.fhir.found import FoundPatient
 from records.fhir.node import Broken
 from records.fhir.tally import Member, Tally
@@ -151,6 +151,6 @@ async def _again(desk: Desk, found: FoundPatient, numbers: Numbers, patient_id: 
 async def _key(desk: Desk, found: FoundPatient, patient_id: UUID) -> DataKey:
     row = await desk.session.execute(sealed_rows(Patient).where(_patient.id == patient_id))
     try:
-        return desk.clinic.vault.key(row.mappings().one())
-    except DecryptError:
+        return await desk.clinic.key(row.mappings().one())
+    except (Erased, Unreadable):
         raise Broken(found.pointer, "patient-was-erased") from None

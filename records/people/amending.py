@@ -57,7 +57,7 @@ async def stand(session: Executor, clinic: Clinic, me: Me, patient_id: UUID) -> 
     await clinic.gate.require(me, Action.READ, stored)
     permit = await clinic.gate.write(session, me, Action.UPDATE, stored)
     phi = await clinic.reveal(me, permit, Patient, row)
-    chart = Chart(row["patient_id"], permit, clinic.vault.key(row))
+    chart = Chart(row["patient_id"], permit, await clinic.key(row))
     numbers = await _identifiers(session, clinic, me, stored, permit)
     return Standing(chart, row, PatientDetails.of({**row, **phi}), numbers)
 

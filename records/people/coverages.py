@@ -70,7 +70,7 @@ async def create_coverage(
     permit = await clinic.gate.write(
         session, me, Action.CREATE, _of(whose, row_id), within=resource_of(whose)
     )
-    chart = Chart(whose["patient_id"], permit, clinic.vault.key(whose))
+    chart = Chart(whose["patient_id"], permit, await clinic.key(whose))
     row = await add_coverage(session, clinic, chart, details, row_id=row_id)
     return {
         **{c.name: getattr(row, c.name) for c in _HEAD},
@@ -103,7 +103,7 @@ async def amend_coverage(
         raise PreconditionFailed("another version is in force")
     before = await _opened(clinic, me, permit, row)
     details = revise({name: before[name] for name in CoverageDetails.__slots__})
-    chart = Chart(row["patient_id"], permit, clinic.vault.key(row))
+    chart = Chart(row["patient_id"], permit, await clinic.key(row))
     head = {"version": row["version"] + 1, "eligibility_checked_at": _checked(before, details)}
     values = {**_values(clinic, chart, coverage_id, details), **head}
     await _write(session, update(Coverage).where(_coverage.id == coverage_id).values(**values))

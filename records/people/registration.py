@@ -38,7 +38,7 @@ async def register(
     patient_id = new_id()
     resource = Resource(ResourceType.PATIENT, id=patient_id, patient_id=patient_id)
     permit = await clinic.gate.write(session, me, action, resource)
-    key_row, key = clinic.vault.new_key(patient_id)
+    key_row, key = await clinic.vault.new_key(patient_id)
     chart = Chart(patient_id, permit, key)
     await add(session, key_row)
     await insert_patient(session, clinic, chart, details)

@@ -85,7 +85,7 @@ async def book(
     )
     permit = await clinic.gate.write(session, me, Action.BOOK, resource, within=resource_of(whom))
     terms = await admit(session, clinic, me, resource, visit.time)
-    row = _sealed(clinic, permit, whom, visit, terms)
+    row = await _sealed(clinic, permit, whom, visit, terms)
     seat = await _seated(session, terms, row)
     if seat is None and await lapse(session, clinic):
         seat = await _seated(session, terms, row)
@@ -102,11 +102,11 @@ async def _seated(session: Executor, terms: Terms, row: Appointment) -> Seat | N
     return None
 
 
-def _sealed(
+async def _sealed(
     clinic: Clinic, permit: Permit, whom: Mapping[str, Any], visit: Visit, terms: Terms
 ) -> Appointment:
     (appointment_id,) = permit.row_ids
-    key = clinic.vault.key(whom)
+    key = await clinic.key(whom)
     cells = clinic.vault.seal(permit, Appointment, key, appointment_id, reason=visit.reason)
     end = visit.end or visit.start + terms.duration
     blocked_from, blocked_until = terms.blocked(visit.start, end)

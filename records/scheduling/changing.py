@@ -152,20 +152,20 @@ async def changed(
     if act in (Act.RESCHEDULE, Act.UNDO):
         await _queue(session, row)
         await lapse(session, clinic)
-    cells = _sealed(clinic, permit, row, reason)
+    cells = await _sealed(clinic, permit, row, reason)
     await _store(session, image, {**new, **cells, "version": image["version"]})
     await write_down(session, clinic, permit, act, row, image, why.note)
     await _pass_on(session, clinic, me, act, row, image)
     return opened(image, await clinic.reveal(me, permit, Appointment, {**row, **cells}))
 
 
-def _sealed(
+async def _sealed(
     clinic: Clinic, permit: Permit, row: Mapping[str, Any], reason: str | None
 ) -> dict[str, Any]:
     """Return the new words of a visit, sealed; nothing where there are none."""
     if reason is None:
         return {}
-    key = clinic.vault.key(row)
+    key = await clinic.key(row)
     return clinic.vault.seal(permit, Appointment, key, row["row_id"], reason=reason)
 
 

@@ -76,7 +76,7 @@ async def write_down(
     """Add a step: the images of the row before and after it, and a sealed word about why."""
     change_id, cells = new_id(), dict[str, Any]()
     if note:
-        key = clinic.vault.key(before)
+        key = await clinic.key(before)
         cells = clinic.vault.seal(permit, AppointmentChange, key, change_id, note=note)
     step = AppointmentChange(
         id=change_id,

@@ -114,7 +114,7 @@ async def enter(
     permit = await clinic.gate.write(session, me, Action.CREATE, resource, within=patient_of(whom))
     if wish.priority != ROUTINE:
         await clinic.gate.require(me, Action.UPDATE, resource)
-    (entry_id,), key = permit.row_ids, clinic.vault.key(whom)
+    (entry_id,), key = permit.row_ids, await clinic.key(whom)
     cells = clinic.vault.seal(permit, WaitlistEntry, key, entry_id, reason=reason)
     plain = {name: getattr(wish, name) for name in Wish.__dataclass_fields__}
     plain |= {"doctor_ids": list(wish.doctor_ids), "weekdays": list(wish.weekdays)}

@@ -5,7 +5,9 @@ alive is asked of the database each time, never of the cache, so that a shredded
 """
 
 import secrets
+from asyncio import to_thread
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -59,11 +61,12 @@ class Vault:
         self.provider = provider
         self._cache = KeyCache()
 
-    def new_key(self, patient_id: UUID, version: int = 1) -> tuple[PatientKey, DataKey]:
+    async def new_key(self, patient_id: UUID, version: int = 1) -> tuple[PatientKey, DataKey]:
         """Return a fresh DEK for a patient, as the row to store and as the key to seal with."""
         key_id, secret = secrets.randbits(62), secrets.token_bytes(32)
         context = dek_context(patient_id, key_id, version)
-        wrapped = self.provider.wrap(KeyPurpose.RECORD, secret, context)
+        wrap = partial(self.provider.wrap, KeyPurpose.RECORD, secret, context)
+        wrapped = await to_thread(wrap) if self.provider.remote else wrap()
         row = PatientKey(
             key_id=key_id,
             patient_id=patient_id,
@@ -79,6 +82,13 @@ class Vault:
             raise DecryptError(DecryptCode.KEY_DESTROYED)
         key_id: int = row["key_id"]
         return self._cache.get(key_id) or self._cache.put(key_id, self._unwrap(row))
+
+    async def fetch(self, row: Mapping[str, Any]) -> DataKey:
+        """Return what `key` does; a KEK that answers through the network is not waited for in the event loop."""
+        missing = self.provider.remote and row["wrapped"] and not self._cache.get(row["key_id"])
+        if missing:
+            self._cache.put(row["key_id"], await to_thread(self._unwrap, row))
+        return self.key(row)
 
     def seal(
         self,
