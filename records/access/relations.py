@@ -53,9 +53,11 @@ ROLES: Final[ColumnElement[Any]] = bindparam("me_roles", type_=ARRAY(Text))
 PURPOSE: Final[ColumnElement[str]] = bindparam("me_purpose", type_=Text())
 
 _UNREAL: Final = ("proposed", "pending", "waitlist", "cancelled", "entered-in-error")
-_care_team = table_of(CareTeam)
-_consent, _proxy, _grant = table_of(Consent).c, table_of(Proxy).c, table_of(BreakGlass).c
-_same = table_of(SamePerson).c
+# Each under a name of its own: a table of the same name in the statement around would hide, or be hidden.
+_member, _consent, _proxy, _grant, _same = (
+    table_of(kind).alias(f"r_{table_of(kind).name}").c
+    for kind in (CareTeam, Consent, Proxy, BreakGlass, SamePerson)
+)
 # Tables of layers above this one; a relation needs these columns and no more.
 _patient = table("patient", column("id", PGUUID()), column("replaced_by", PGUUID()))
 _appointment = table(
@@ -64,7 +66,7 @@ _appointment = table(
     column("doctor_id", PGUUID()),
     column("status", Text()),
     column("starts_at", DateTime(timezone=True)),
-)
+).alias("r_appointment")
 
 
 def asking(me: Me) -> Mapping[str, Any]:
@@ -108,12 +110,11 @@ def ids_of(patient: Any) -> Select[tuple[UUID]]:
 
 def in_care_team(patient: Any) -> ColumnElement[bool]:
     """The caller is named in the patient's care team today."""
-    member = _care_team.c
     return exists().where(
         _same.patient_id == patient,
-        member.patient_id == _same.other_id,
-        or_(member.doctor_id == DOCTOR, member.account_id == ACCOUNT),
-        *_current(member),
+        _member.patient_id == _same.other_id,
+        or_(_member.doctor_id == DOCTOR, _member.account_id == ACCOUNT),
+        *_current(_member),
     )
 
 
