@@ -32,6 +32,7 @@ from api.v1 import (
     me,
     merging,
     mfa,
+    passkeys,
     patients,
     policies,
     policy_checks,
@@ -61,6 +62,7 @@ V1 = "/v1"
 MODULES = (
     me,
     mfa,
+    passkeys,
     accounts,
     clients,
     patients,

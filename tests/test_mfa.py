@@ -86,7 +86,7 @@ async def test_a_seed_counts_once_a_code_of_it_was_shown(api: Api):
     again = await api.post(nurse, "/v1/me/mfa/totp", {})
     assert (again.status_code, again.json()["code"]) == (409, "factor-exists")
     state = (await api.get(nurse, "/v1/me/mfa")).json()
-    assert state == {"totp": True, "recovery_codes_left": 10, "acr": "aal1"}
+    assert state == {"totp": True, "passkeys": 0, "recovery_codes_left": 10, "acr": "aal1"}
 
 
 async def test_a_login_with_a_second_factor_needs_both_and_says_so(api: Api):

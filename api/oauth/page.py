@@ -45,6 +45,6 @@ def _policy(redirect_uri: str) -> str:
     parts = urlsplit(redirect_uri)
     origin = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
     return (
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
         f"form-action 'self'{origin}"
     )

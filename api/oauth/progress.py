@@ -42,9 +42,9 @@ class Progress:
         """Whether a second factor was shown."""
         return MULTIPLE in self.amr
 
-    def second(self) -> "Progress":
-        """Return it with a second factor."""
-        return replace(self, amr=(*self.amr, "otp", MULTIPLE))
+    def second(self, method: str) -> "Progress":
+        """Return it with a second factor, named as RFC 8176 does."""
+        return replace(self, amr=(*self.amr, method, MULTIPLE))
 
 
 def written(tokens: Tokens, progress: Progress, carried: Mapping[str, str]) -> str:
@@ -53,7 +53,7 @@ def written(tokens: Tokens, progress: Progress, carried: Mapping[str, str]) -> s
         "sub": str(progress.account),
         "auth_time": progress.auth_time.timestamp(),
         "amr": progress.amr,
-        "req": _digest(carried),
+        "req": digest(carried),
         "exp": now().timestamp() + LIFE,
     }
     return tokens.keys.sign(_TYPE, claims)
@@ -65,12 +65,13 @@ def read(tokens: Tokens, text: str, carried: Mapping[str, str]) -> Progress | No
         said: dict[str, Any] = tokens.keys.verify(text, _TYPE)
     except BadToken:
         return None
-    if said["req"] != _digest(carried) or said["exp"] <= now().timestamp():
+    if said["req"] != digest(carried) or said["exp"] <= now().timestamp():
         return None
     at = datetime.fromtimestamp(said["auth_time"], UTC)
     return Progress(UUID(said["sub"]), at, tuple(said["amr"]))
 
 
-def _digest(carried: Mapping[str, str]) -> str:
+def digest(carried: Mapping[str, str]) -> str:
+    """Return what tells one request from another."""
     parts = "\0".join(carried.get(name, "") for name in _BOUND)
     return sha256(parts.encode()).hexdigest()

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from api import deps, limits
-from api.oauth import device, login, logout, metadata, par, passwords
+from api.oauth import account, device, login, logout, metadata, par, passwords
 from api.oauth.endpoints import describe
 from api.oauth.request import WebRequest, parameters, setting
 from api.oauth.server import NO_STORE, Server
@@ -21,6 +21,7 @@ from records.identity.tokens import AccessToken
 router = APIRouter(tags=["oauth"], include_in_schema=False)
 router.include_router(metadata.router)
 router.include_router(login.router)
+router.include_router(account.router)
 router.include_router(passwords.router)
 router.include_router(device.router)
 router.include_router(logout.router)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from fastapi import Request, Response
 
 from api.oauth.page import foreign, ours, page
+from api.oauth.passkey import Offer, any_passkey, passkey_of, proven
 from api.oauth.progress import Progress, read, written
 from api.oauth.request import Setting, WebRequest
 from core.clock import now
@@ -19,9 +20,10 @@ from records.identity import factors
 from records.identity.accounts import authenticate, refused, welcome
 from records.identity.attempts import attempts
 from records.identity.models import Account
+from records.identity.tokens import MULTIPLE
 
-TYPED: Final = ("username", "password", "code", "login", "consent")
-"""What people type, and what a page carries for itself: no parameter of a request."""
+TYPED: Final = ("username", "password", "code", "passkey", "login", "consent", "challenge")
+"""What people type, what a page's script fills in, what a page carries for itself: no parameter of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +55,16 @@ async def _go_on(visit: Visit) -> Response:
     progress = await _identified(visit)
     account = await welcome(here.clinic, progress.account) if progress else None
     if progress is None or account is None:
-        answer = show("login.html", visit, 401, "expired" if typed["login"] else "credentials")
+        answer = show("login.html", visit, 401, _problem(typed))
         answer.headers["WWW-Authenticate"] = 'Form realm="Confide"'
         return answer
     if not progress.strong and await factors.enrolled(here.clinic, account.id):
-        if not typed["code"]:
-            return show("second.html", visit, progress=progress)
-        if not await _second(here, account, typed["code"]):
-            return show("second.html", visit, 401, "code", progress)
-        progress = progress.second()
+        tried = "passkey" if typed["passkey"] else "code" if typed["code"] else ""
+        method = await _second(visit, account) if tried else None
+        if method is None:
+            offer = await passkey_of(here, visit.carried, account.id)
+            return show("second.html", visit, 401 if tried else 200, tried, progress, offer)
+        progress = progress.second(method)
     if visit.consent and not typed["consent"]:
         return show("consent.html", visit, progress=progress)
     return await visit.end(progress, account, typed["consent"] != "no")
@@ -72,11 +75,23 @@ async def _identified(visit: Visit) -> Progress | None:
     here, typed = visit.asked.setting, visit.typed
     if typed["login"]:
         return read(here.tokens, typed["login"], visit.carried)
+    if typed["passkey"]:
+        proof = await proven(here, visit.carried, typed)
+        return Progress(proof.account, now(), (proof.kind, MULTIPLE)) if proof else None
     found = await authenticate(here.clinic, typed["username"], typed["password"], here.origin)
     return Progress(found.id, now()) if found else None
 
 
-async def _second(here: Setting, account: Account, code: str) -> bool:
+async def _second(visit: Visit, account: Account) -> str | None:
+    """Return by what the account's second factor was shown (`otp`, or a passkey's kind); None if it was not."""
+    here, typed = visit.asked.setting, visit.typed
+    if typed["passkey"]:
+        proof = await proven(here, visit.carried, typed, account.id)
+        return proof.kind if proof else None
+    return "otp" if await _coded(here, account, typed["code"]) else None
+
+
+async def _coded(here: Setting, account: Account, code: str) -> bool:
     """Tell whether a code is the account's second factor; tries are counted, and one that fails is kept."""
     counter = b"second factor" + account.id.bytes
     attempts.count(counter, here.origin.network)
@@ -89,10 +104,21 @@ async def _second(here: Setting, account: Account, code: str) -> bool:
     return True
 
 
+def _problem(typed: Mapping[str, str]) -> str:
+    """Return what kept somebody from being known: an old page, a passkey, a name and a password."""
+    return "expired" if typed["login"] else "passkey" if typed["passkey"] else "credentials"
+
+
 def show(
-    name: str, visit: Visit, status: int = 200, problem: str = "", progress: Progress | None = None
+    name: str,
+    visit: Visit,
+    status: int = 200,
+    problem: str = "",
+    progress: Progress | None = None,
+    offer: Offer | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Return a page of the login."""
+    """Return a page of the login. The first one offers any passkey, the second those of the account."""
     asked, carried = visit.asked, dict(visit.carried)
     if progress:
         carried["login"] = written(asked.setting.tokens, progress, visit.carried)
@@ -102,5 +128,7 @@ def show(
         "client": asked.client.row.name,
         "scope": asked.client.get_allowed_scope(asked.payload.scope) or "",
         "hidden": carried,
+        "offer": offer if progress else any_passkey(asked.setting, visit.carried),
+        **(more or {}),
     }
     return page(name, status, redirect_uri=asked.payload.redirect_uri or "", **values)

@@ -16,6 +16,7 @@ class FactorsView(BaseModel):
     """What second factors one has, and how one has logged in."""
 
     totp: bool = Field(description="an authenticator app is enrolled")
+    passkeys: int = Field(description="how many are enrolled")
     recovery_codes_left: int
     acr: str = Field(description="how strong this login is: `aal1`, or `aal2`", examples=["aal2"])
 

@@ -37,14 +37,18 @@ async def proven(
         return None
     if not _says_so(claims, client.id, audiences):
         return None
+    return (
+        client if await first_use(session, f"{client.id} {claims['jti']}", claims["exp"]) else None
+    )
+
+
+async def first_use(session: AsyncSession, name: str, ends: float) -> bool:
+    """Tell whether what has this name, and is good until then (seconds since 1970), is used for the first time."""
     await session.execute(delete(OAuthAssertion).where(_assertion.c.expires_at < now()))
-    row = {
-        "assertion_hash": hashed(f"{client.id} {claims['jti']}"),
-        "expires_at": datetime.fromtimestamp(claims["exp"], UTC),
-    }
+    row = {"assertion_hash": hashed(name), "expires_at": datetime.fromtimestamp(ends, UTC)}
     fresh = insert(_assertion).values(row).on_conflict_do_nothing()
     made = await session.execute(fresh.returning(_assertion.c.assertion_hash))
-    return client if made.first() else None
+    return made.first() is not None
 
 
 def _says_so(claims: dict[str, Any], client_id: str, audiences: tuple[str, ...]) -> bool:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, event, exists, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, event, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.database import Database, Query
@@ -19,23 +19,29 @@ from policies.clearance import cleared
 from policies.facts import Environment, Subject
 from policies.vocabulary import CLAIMS, Purpose, Role
 from records.base import table_of
-from records.identity.models import Account, AccountTotp, OAuthSession
+from records.identity.models import Account, AccountPasskey, AccountTotp, OAuthSession
 
 FRESH: Final = 0.8
 """Seconds an answer is good for, counted from before it was asked."""
 KEPT: Final = 10_000
 
 _account, _session = table_of(Account).c, table_of(OAuthSession).c
-_totp = table_of(AccountTotp).c
+_totp, _passkey = table_of(AccountTotp).c, table_of(AccountPasskey).c
 _alive = and_(_account.active, _session.revoked_at.is_(None), _session.expires_at > func.now())
+
+
+def has_factor() -> ColumnElement[bool]:
+    """Return whether the account of a row has a second factor: an app that has shown a code, or a passkey."""
+    app = _totp.account_id == _account.id, _totp.confirmed_at.is_not(None)
+    return or_(exists().where(*app), exists().where(_passkey.account_id == _account.id))
+
+
 _CLAIMS: Final = (
     _account.roles,
     _account.doctor_id,
     _account.patient_id,
     _account.clearances,
-    exists()
-    .where(_totp.account_id == _account.id, _totp.confirmed_at.is_not(None))
-    .label("two_factors"),
+    has_factor().label("two_factors"),
 )
 _CALLER = Query(
     select(*_CLAIMS)

@@ -1,6 +1,6 @@
-"""Second factors: an authenticator app (TOTP, RFC 6238) and recovery codes on paper, each code good once.
+"""Second factors: an authenticator app (TOTP, RFC 6238), passkeys (`passkeys.py`), and recovery codes on paper.
 
-The seed is sealed for its account; of recovery codes, which are random, the SHA-256 is kept.
+Each code is good once. The seed is sealed for its account; of recovery codes, which are random, the SHA-256 is kept.
 """
 
 import secrets
@@ -25,8 +25,8 @@ from records.access.me import Me
 from records.audit.event import Act, Event
 from records.base import add, table_of
 from records.clinic import Clinic
-from records.identity.callers import forget
-from records.identity.models import AccountRecoveryCode, AccountTotp
+from records.identity.callers import forget, has_factor
+from records.identity.models import Account, AccountPasskey, AccountRecoveryCode, AccountTotp
 from records.identity.sessions import affected, hashed
 
 CODES: Final = 10
@@ -37,7 +37,9 @@ _SEED: Final = 20
 _DIGITS: Final = 6
 
 _totp, _code = table_of(AccountTotp), table_of(AccountRecoveryCode).c
-_ENROLLED = Query(
+_account, _passkey = table_of(Account).c, table_of(AccountPasskey).c
+_ENROLLED = Query(select(_account.id).where(_account.id == bindparam("id"), has_factor()))
+_APP = Query(
     select(_totp.c.account_id).where(
         _totp.c.account_id == bindparam("id"), _totp.c.confirmed_at.is_not(None)
     )
@@ -60,17 +62,23 @@ async def enrolled(clinic: Clinic, account_id: UUID) -> bool:
 async def state(clinic: Clinic, account_id: UUID) -> Mapping[str, Any]:
     """Return what second factors an account has."""
     unused = select(func.count()).where(_code.account_id == account_id, _code.used_at.is_(None))
-    left = (await clinic.database.select(unused))[0]
-    return {
-        "totp": await enrolled(clinic, account_id),
-        "recovery_codes_left": next(iter(left.values())),
-    }
+    keys = select(func.count()).where(_passkey.account_id == account_id)
+    counts = select(
+        unused.scalar_subquery().label("recovery_codes_left"),
+        keys.scalar_subquery().label("passkeys"),
+    )
+    return {"totp": await has_app(clinic, account_id), **(await clinic.database.select(counts))[0]}
+
+
+async def has_app(clinic: Clinic, account_id: UUID) -> bool:
+    """Tell whether an authenticator app is enrolled."""
+    return await clinic.database.one(_APP, id=account_id) is not None
 
 
 async def begin(session: AsyncSession, clinic: Clinic, me: Me, issuer: str) -> Seed:
     """Return a seed for the caller's app. It counts once a code of it has been shown; Conflict if one does already."""
-    if await enrolled(clinic, me.subject.id):
-        raise Conflict("there is a second factor already", code="factor-exists")
+    if await has_app(clinic, me.subject.id):
+        raise Conflict("there is an authenticator app already", code="factor-exists")
     secret = b32encode(secrets.token_bytes(_SEED)).decode()
     row = {
         "account_id": me.subject.id,
@@ -96,14 +104,15 @@ async def confirm(session: AsyncSession, clinic: Clinic, me: Me, code: str) -> S
         raise Invalid(errors=[FieldError("/code", "wrong", "this is not the app's present code")])
     at = _totp.c.account_id == me.subject.id
     await session.execute(update(AccountTotp).where(at).values(confirmed_at=now()))
-    await _note(session, clinic, me, me.subject.id, "enrolled")
+    await note(session, clinic, me, me.subject.id, "enrolled")
     forget(session)
     return await fresh_codes(session, clinic, me)
 
 
 async def fresh_codes(session: AsyncSession, clinic: Clinic, me: Me) -> Sequence[str]:
     """Return new recovery codes; those before are worth nothing any more."""
-    if not await _has_totp(session, me.subject.id):
+    enrolled_now = select(_account.id).where(_account.id == me.subject.id, has_factor())
+    if (await session.execute(enrolled_now)).first() is None:
         raise Conflict("there is no second factor", code="no-factor")
     await session.execute(delete(AccountRecoveryCode).where(_code.account_id == me.subject.id))
     codes = [_spelled(b32encode(secrets.token_bytes(10)).decode()) for _ in range(CODES)]
@@ -111,7 +120,7 @@ async def fresh_codes(session: AsyncSession, clinic: Clinic, me: Me) -> Sequence
         session,
         *(AccountRecoveryCode(code_hash=_hash(c), account_id=me.subject.id) for c in codes),
     )
-    await _note(session, clinic, me, me.subject.id, "recovery-codes")
+    await note(session, clinic, me, me.subject.id, "recovery-codes")
     return codes
 
 
@@ -119,10 +128,11 @@ async def remove(session: AsyncSession, clinic: Clinic, me: Me, account_id: UUID
     """Take an account's second factors away: its own owner's, or an administrator's whom the gate let through."""
     for table, column in (
         (AccountTotp, _totp.c.account_id),
+        (AccountPasskey, _passkey.account_id),
         (AccountRecoveryCode, _code.account_id),
     ):
         await session.execute(delete(table).where(column == account_id))
-    await _note(session, clinic, me, account_id, "removed")
+    await note(session, clinic, me, account_id, "removed")
     forget(session)
 
 
@@ -159,14 +169,10 @@ def _step_of(seed: str, code: str, at: datetime) -> int | None:
     return None
 
 
-async def _has_totp(session: AsyncSession, account_id: UUID) -> bool:
-    row = await session.get(AccountTotp, account_id, populate_existing=True)
-    return row is not None and row.confirmed_at is not None
-
-
-async def _note(
+async def note(
     session: AsyncSession, clinic: Clinic, me: Me, account_id: UUID, reason: str
 ) -> None:
+    """Keep what became of an account's factors, and who did it."""
     event = Event(
         actor=me.subject.id,
         roles=tuple(me.subject.roles),

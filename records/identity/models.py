@@ -101,6 +101,22 @@ class AccountRecoveryCode(SQLModel, table=True):
     used_at: datetime | None = moment(nullable=True)
 
 
+class AccountPasskey(Row, table=True):
+    """The public half of a passkey (WebAuthn). `name` is its owner's, sealed; `synced` ones live in more than one device."""
+
+    __tablename__ = "account_passkey"
+
+    account_id: UUID = Field(foreign_key="account.id", index=True)
+    credential_id: bytes = Field(unique=True)
+    public_key: bytes
+    sign_count: int = Field(default=0, sa_type=BigInteger)
+    synced: bool = False
+    name: bytes
+    version: int = 1
+    created_at: datetime = moment(default=True)
+    used_at: datetime | None = moment(nullable=True)
+
+
 class OAuthClient(SQLModel, table=True):
     """A registered client. PKCE protects public ones, a secret or a key of their own the others.
 
@@ -127,7 +143,7 @@ class OAuthClient(SQLModel, table=True):
 
 
 class OAuthAssertion(SQLModel, table=True):
-    """An assertion by which a client proved itself: kept until it ends, so that it proves nothing twice."""
+    """What proved a client, or answered a challenge to a passkey: kept until it ends, so that it proves nothing twice."""
 
     __tablename__ = "oauth_assertion"
     __table_args__ = (CheckConstraint("octet_length(assertion_hash) = 32", name="hashed"),)
