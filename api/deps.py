@@ -12,10 +12,10 @@ from time import time
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import limits
 from api.middleware import template
+from core.database import Session
 from core.errors import BadRequest, FieldError, StepUp, Unauthenticated
 from core.settings import Settings, StepUpRule
 from policies.vocabulary import Purpose
@@ -157,7 +157,7 @@ async def _for(request: Request, usual: access.Me, purpose: str) -> access.Me:
     return replace(usual, environment=claimed)
 
 
-async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
+async def transaction(request: Request) -> AsyncIterator[Session]:
     """Yield the request's transaction: committed before the answer leaves, rolled back by any error."""
     async with request.app.state.clinic.database.transaction() as session:
         yield session
@@ -169,4 +169,4 @@ async def _clinic(request: Request) -> OneClinic:
 
 Clinic = Annotated[OneClinic, Depends(_clinic)]
 Me = Annotated[access.Me, Depends(me)]
-Transaction = Annotated[AsyncSession, Depends(transaction, scope="function")]
+Transaction = Annotated[Session, Depends(transaction, scope="function")]

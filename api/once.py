@@ -1,15 +1,16 @@
 """`Idempotency-Key` on what creates: the first request makes the thing, the same one again gets the same answer."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Header, Request
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.etags import etag
 from api.json import Json
+from core.database import Store
 from records.access.me import Me
 from records.clinic import Clinic
 from records.once import claim, keep
@@ -41,9 +42,13 @@ class Once:
     request: Request
     key: str | None
 
+    def store(self, clinic: Clinic) -> AbstractAsyncContextManager[Store]:
+        """Return where a thing is made that takes one statement: with a key in a transaction, as key and thing belong together."""
+        return clinic.database.transaction() if self.key else nullcontext(clinic.database)
+
     async def created(
         self,
-        session: AsyncSession,
+        store: Store,
         clinic: Clinic,
         me: Me,
         make: Callable[[], Awaitable[T]],
@@ -54,15 +59,15 @@ class Once:
     ) -> Json:
         """Answer 201 with what `make` makes, or with what `read` shows of what it made before.
 
-        `at` is the folder of its Location. `make` runs in `session`, as does the keeping of the key.
+        `at` is the folder of its Location. `make` runs in `store`, as does the keeping of the key.
         """
         if self.key is None:
             return _answer(await make(), at, shown)
-        claimed = await claim(session, clinic, me, self.key, await _whole(self.request))
+        claimed = await claim(store, clinic, me, self.key, await _whole(self.request))
         if claimed.made:
             return _answer(await read(claimed.made), at, shown, {REPLAYED: "true"})
         made = await make()
-        await keep(session, claimed, made.id)
+        await keep(store, claimed, made.id)
         return _answer(made, at, shown)
 
 

@@ -2,24 +2,23 @@
 
 Two ways in, because they cost differently. `transaction()` is SQLAlchemy's session: BEGIN, work, COMMIT. A
 `Query` is a SELECT compiled once to SQL text and run on a bare asyncpg connection outside any transaction:
-one round trip, no ORM. Errors of the driver never leave here as they are: PostgreSQL's DETAIL prints values.
+one round trip, no ORM.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
 
 import asyncpg
 from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.elements import ClauseElement
 
-from core.errors import Conflict, Invalid, Unavailable
+from core.crypto.sealed import Sealed
+from core.database_errors import translated
 
 _dialect: Any = dialect
 TIMEOUT = 5.0
@@ -39,10 +38,49 @@ class Query:
         assert "POSTCOMPILE" not in self.sql, "a Query cannot hold an IN list: use ANY(array)"
         self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
         self._fixed = {k: v for k, v in compiled.params.items() if v is not None}
+        self._sealed = {k: b.type for k, b in compiled.binds.items() if isinstance(b.type, Sealed)}
 
     def arguments(self, given: dict[str, Any]) -> list[Any]:
-        """Return the positional arguments; a missing name is a KeyError, not a NULL."""
+        """Return the positional arguments; a missing name is a KeyError, not a NULL, and plain text is no Cell."""
+        for name, kind in self._sealed.items():
+            kind.process_bind_param(given[name], _dialect)
         return [given[n] if n in given else self._fixed[n] for n in self._names]
+
+
+class Store(Protocol):
+    """Where a query runs: the `Database`, each in a transaction of its own, or a `Session`, all in one."""
+
+    async def one(self, query: Query, **given: Any) -> Any | None:
+        """Return the first row, or None."""
+        ...
+
+    async def all(self, query: Query, **given: Any) -> Sequence[Any]:
+        """Return every row."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager["Session"]:
+        """Return what several statements run in together."""
+        ...
+
+
+class Session(AsyncSession):
+    """A transaction: SQLAlchemy's session, in which a Query runs too."""
+
+    async def one(self, query: Query, **given: Any) -> Any | None:
+        """Return the first row of a query, or None."""
+        return next(iter(await self.all(query, **given)), None)
+
+    async def all(self, query: Query, **given: Any) -> Sequence[Any]:
+        """Return every row of a query."""
+        with translated():
+            connection = await self.connection()
+            found = await connection.exec_driver_sql(query.sql, tuple(query.arguments(given)))
+            return found.mappings().all()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Session"]:
+        """Yield this very transaction: what is done in it stands or falls with the rest."""
+        yield self
 
 
 class Database:
@@ -86,10 +124,10 @@ class Database:
         await self.engine.dispose()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
+    async def transaction(self) -> AsyncIterator[Session]:
         """Yield a session; commit when the block ends well, roll back when it raises."""
         with translated():
-            async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            async with Session(self.engine, expire_on_commit=False) as session:
                 try:
                     yield session
                     await session.commit()
@@ -152,69 +190,3 @@ def when_undone(session: Any, undo: Callable[[], None]) -> None:
 
 async def _leave_as_is(_connection: object) -> None:
     """Skip asyncpg's reset on release: it is a round trip, and a `Query` leaves no state behind."""
-
-
-class translated:  # noqa: N801 - reads as a statement: `with translated():`
-    """Turn the driver's errors into ours. A broken constraint becomes a Conflict coded by its name."""
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        """Raise ours in place of the driver's; let everything else pass."""
-        if isinstance(error, IntegrityError):
-            constraint = getattr(getattr(error.orig, "__cause__", None), "constraint_name", None)
-            raise Conflict(code=str(constraint or "constraint").replace("_", "-")) from None
-        if isinstance(error, DBAPIError) and _deadlock(error):
-            raise Conflict(
-                "two changes met; try again", code="contention", retryable=True
-            ) from None
-        if error is not None and _unfit(error):
-            raise Invalid("a value cannot be stored as it is", code="value-not-storable") from None
-        if error is not None and _lost(error):
-            raise Unavailable("the database does not answer", code="database-unavailable") from None
-        if isinstance(error, DBAPIError | asyncpg.PostgresError):
-            raise DatabaseError(type(getattr(error, "orig", error)).__name__) from None
-
-
-class DatabaseError(Exception):
-    """A statement the server refused: our bug. Only the kind is told, never the text."""
-
-
-_LOST = (
-    PoolTimeout,
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection cut in mid-answer trips asyncpg's own state machine
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.ObjectNotInPrerequisiteStateError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-)
-
-
-def _deadlock(error: DBAPIError) -> bool:
-    return isinstance(_cause(error), asyncpg.DeadlockDetectedError)
-
-
-def _unfit(error: BaseException) -> bool:
-    """Tell whether a value does not fit (a NUL in a text, a number beyond its column).
-
-    The server says so, or the driver, which looks first, with a ValueError.
-    """
-    cause = _cause(error)
-    early = isinstance(cause, asyncpg.InterfaceError) and isinstance(cause, ValueError)
-    return early or isinstance(cause, asyncpg.DataError)
-
-
-def _lost(error: BaseException) -> bool:
-    return isinstance(_cause(error), _LOST)
-
-
-def _cause(error: BaseException) -> BaseException:
-    """Return the driver's error behind SQLAlchemy's."""
-    wrapped = getattr(error, "orig", None) or error
-    return getattr(wrapped, "__cause__", None) or wrapped

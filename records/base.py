@@ -32,7 +32,7 @@ from sqlmodel import Field, SQLModel
 
 from core.clock import now
 from core.crypto.sealed import Sealed
-from core.database import translated
+from core.database_errors import translated
 from core.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed
 from core.ids import new_id
 

@@ -4,17 +4,18 @@ The key is kept in the transaction that makes the thing, so neither exists witho
 made is read again, through the gate, when the request comes again (docs/adr/0008-idempotency.md).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, and_, delete, func, literal, select
+from sqlalchemy import BigInteger, CheckConstraint, and_, bindparam, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, SQLModel
 
 from core.clock import now
+from core.database import Query, Store
 from core.errors import Conflict, FieldError, Invalid
 from records.access.me import Me
 from records.base import Executor, moment, table_of, word
@@ -54,9 +55,38 @@ class Claim:
 
 _table: Final = table_of(IdempotencyKey)
 _kept: Final = _table.c
+_NEW: Final = {
+    name: bindparam(name, type_=_kept[name].type)
+    for name in ("account_id", "route", "token", "body", "made", "created_at")
+}
+_SINCE: Final = bindparam("since", type_=_kept.created_at.type)
+_LOCK: Final = func.pg_try_advisory_xact_lock(bindparam("number", type_=BigInteger()))
+_CLAIM: Final = Query(
+    select(_LOCK.label("mine"), _kept.body, _kept.made).select_from(
+        select(literal(1))
+        .subquery()
+        .outerjoin(
+            _table,
+            and_(
+                *(_kept[name] == _NEW[name] for name in ("account_id", "route", "token")),
+                _kept.created_at > _SINCE,
+            ),
+        )
+    )
+)
+_KEEP: Final = Query(
+    insert(_table)
+    .values(_NEW)
+    .on_conflict_do_update(
+        index_elements=["account_id", "route", "token"],
+        set_={name: _NEW[name] for name in ("body", "made", "created_at")},
+        where=_kept.created_at <= _SINCE,
+    )
+    .returning(_kept.made)
+)
 
 
-async def claim(session: Executor, clinic: Clinic, me: Me, key: str, request: bytes) -> Claim:
+async def claim(store: Store, clinic: Clinic, me: Me, key: str, request: bytes) -> Claim:
     """Take a key for the length of the transaction, and find what it made before.
 
     Raises Conflict(`idempotency-in-progress`) while an equal request runs, and
@@ -65,42 +95,26 @@ async def claim(session: Executor, clinic: Clinic, me: Me, key: str, request: by
     token = clinic.indexes.request(f"key {key}")
     body = clinic.indexes.request(f"body {sha256(request).hexdigest()}")
     wanted = Claim(me.subject.id, me.origin.endpoint, token, body)
-    named = and_(
-        _kept.account_id == wanted.account_id,
-        _kept.route == wanted.route,
-        _kept.token == token,
-        _kept.created_at > now() - KEPT,
-    )
-    mine = func.pg_try_advisory_xact_lock(_number(wanted)).label("mine")
-    one = select(literal(1)).subquery()
-    looking = select(mine, _kept.body, _kept.made).select_from(one.outerjoin(_table, named))
-    found = (await session.execute(looking)).one()
-    if not found.mine:
+    found = await store.one(_CLAIM, number=_number(wanted), **_named(wanted))
+    assert found is not None
+    if not found["mine"]:
         raise _running()
-    if found.made and found.body != body:
+    if found["made"] and found["body"] != body:
         fault = FieldError("Idempotency-Key", "reused", "this key came with another request before")
         raise Invalid(code="idempotency-key-reused", errors=[fault])
-    return Claim(wanted.account_id, wanted.route, token, body, found.made)
+    return replace(wanted, made=found["made"])
 
 
-async def keep(session: Executor, claimed: Claim, made: UUID) -> None:
+async def keep(store: Store, claimed: Claim, made: UUID) -> None:
     """Keep what the request made, in its own transaction; a key past its time is a new one."""
-    values = {
-        "account_id": claimed.account_id,
-        "route": claimed.route,
-        "token": claimed.token,
-        "body": claimed.body,
-        "made": made,
-        "created_at": now(),
-    }
-    keeping = insert(_table).values(values)
-    keeping = keeping.on_conflict_do_update(
-        index_elements=["account_id", "route", "token"],
-        set_={"body": claimed.body, "made": made, "created_at": values["created_at"]},
-        where=_kept.created_at <= now() - KEPT,
-    )
-    if (await session.execute(keeping.returning(_kept.made))).first() is None:
+    values = {"body": claimed.body, "made": made, "created_at": now()}
+    if await store.one(_KEEP, **_named(claimed), **values) is None:
         raise _running()  # somebody kept it between our look and our lock: they were first
+
+
+def _named(wanted: Claim) -> dict[str, Any]:
+    key = {"account_id": wanted.account_id, "route": wanted.route, "token": wanted.token}
+    return {**key, "since": now() - KEPT}
 
 
 async def forget(session: Executor) -> None:

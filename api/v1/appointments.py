@@ -7,11 +7,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from api.deps import Clinic, Me, Transaction
+from api.deps import Clinic, Me
 from api.etags import etag
 from api.json import Json
 from api.once import Idempotent
 from api.paging import Listing, Page, cursor
+from core.database import Store
 from records.scheduling.booking import book
 from records.scheduling.holding import book_held
 from records.scheduling.models import AppointmentStatus, CancellationReason
@@ -78,27 +79,27 @@ class NewAppointment(BaseModel):
     response_model=AppointmentView,
 )
 async def post_appointment(
-    new: NewAppointment, session: Transaction, clinic: Clinic, me: Me, once: Idempotent
+    new: NewAppointment, clinic: Clinic, me: Me, once: Idempotent
 ) -> Response:
     """Book a visit. When doctor, patient or room is engaged, the answer is 409 `slot-taken`."""
-    return await once.created(
-        session,
-        clinic,
-        me,
-        lambda: _book(session, clinic, me, new),
-        lambda made: read_appointment(clinic, me, made),
-        at="/v1/appointments",
-    )
+    async with once.store(clinic) as store:
+        return await once.created(
+            store,
+            clinic,
+            me,
+            lambda: _book(store, clinic, me, new),
+            lambda made: read_appointment(clinic, me, made),
+            at="/v1/appointments",
+        )
 
 
-async def _book(
-    session: Transaction, clinic: Clinic, me: Me, new: NewAppointment
-) -> OpenAppointment:
+async def _book(store: Store, clinic: Clinic, me: Me, new: NewAppointment) -> OpenAppointment:
     visit = new.model_dump(exclude={"hold_id"})
     if new.hold_id is None:
-        return await book(session, clinic, me, **visit)
+        return await book(store, clinic, me, **visit)
     agreed = {name: visit[name] for name in ("patient_id", "doctor_id", "start", "reason")}
-    return await book_held(session, clinic, me, new.hold_id, **agreed)
+    async with store.transaction() as session:
+        return await book_held(session, clinic, me, new.hold_id, **agreed)
 
 
 @router.get(

@@ -53,20 +53,19 @@ class HoldView(BaseModel):
 
 
 @router.post("", operation_id="hold_slot", status_code=201, response_model=HoldView)
-async def post_hold(
-    new: NewHold, session: Transaction, clinic: Clinic, me: Me, once: Idempotent
-) -> Response:
+async def post_hold(new: NewHold, clinic: Clinic, me: Me, once: Idempotent) -> Response:
     """Hold a slot. It is refused, and refuses others, exactly as a booking: 409 `slot-taken`."""
     length = timedelta(minutes=new.minutes)
-    return await once.created(
-        session,
-        clinic,
-        me,
-        lambda: hold(session, clinic, me, length, **new.model_dump(exclude={"minutes"})),
-        lambda made: read_hold(clinic, me, made),
-        at="/v1/holds",
-        shown=_view,
-    )
+    async with once.store(clinic) as store:
+        return await once.created(
+            store,
+            clinic,
+            me,
+            lambda: hold(store, clinic, me, length, **new.model_dump(exclude={"minutes"})),
+            lambda made: read_hold(clinic, me, made),
+            at="/v1/holds",
+            shown=_view,
+        )
 
 
 @router.get("", operation_id="list_holds", response_model=Listing[HoldView])

@@ -5,14 +5,14 @@ only against one. So "decrypted but not allowed" and "allowed but not noted" hav
 A refusal is on disk too before it is answered. What one may not see answers like what does not exist.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Never
 from uuid import UUID
 
 from sqlalchemy import and_, false
 from sqlalchemy.sql.elements import ColumnElement
 
-from core.database import Query
+from core.database import Query, Store
 from core.errors import Forbidden, NotFound
 from policies.enforcer import Decision
 from policies.facts import Resource
@@ -20,6 +20,7 @@ from policies.issue import issue
 from policies.permit import Permit
 from policies.scopes import Reach
 from policies.vocabulary import Action, Outcome, ResourceType
+from records.access.events import event_of
 from records.access.listing import Listing, compiled
 from records.access.me import Me
 from records.access.policy import Policy
@@ -42,18 +43,19 @@ class Gate:
 
     async def read(self, me: Me, action: Action, resource: Resource) -> Permit:
         """Let one thing be read: decide, wait until the event is durable, return the Permit."""
-        decision = self._decide(me, action, resource)
-        if not decision.allowed:
-            await self._refuse(me, action, resource, decision)
-        event = _event(me, action, [resource], decision)
+        decision = await self.require(me, action, resource)
+        event = event_of(me, action, [resource], decision)
         await self._trail.note(event)
         return _permit(me, action, [resource], decision, event)
 
-    async def require(self, me: Me, action: Action, resource: Resource) -> None:
-        """Refuse, on the trail, what may not be; for a check that shows nothing itself."""
+    async def require(
+        self, me: Me, action: Action, resource: Resource, within: Resource | None = None
+    ) -> Decision:
+        """Refuse, on the trail, what may not be; for a check that shows nothing itself. `within`: see `write`."""
         decision = self._decide(me, action, resource)
         if not decision.allowed:
-            await self._refuse(me, action, resource, decision)
+            await self._refuse(me, action, resource, decision, within)
+        return decision
 
     def may(self, me: Me, action: Action, resource: Resource) -> bool:
         """Tell whether the policy would allow this: for a choice inside an act that is decided and noted itself."""
@@ -63,14 +65,14 @@ class Gate:
         """Refuse, on the trail, a purpose of use that no role of the caller may claim."""
         nothing = Decision(allowed=False, rule_id=None, version=self._policy.snapshot.version)
         own = Resource(ResourceType.ACCOUNT, id=me.subject.id)
-        await self._trail.note(_event(me, Action.READ, [own], nothing, Outcome.DENY, "purpose"))
+        await self._trail.note(event_of(me, Action.READ, [own], nothing, Outcome.DENY, "purpose"))
         raise Forbidden("no role of yours may claim this purpose", code="purpose-not-yours")
 
     async def absent(self, me: Me, action: Action, kind: ResourceType, row_id: UUID) -> Never:
         """Refuse what does not exist, at the cost and with the answer of what may not be seen."""
         nothing = Decision(allowed=False, rule_id=None, version=self._policy.snapshot.version)
         absent = Resource(kind, id=row_id)
-        await self._trail.note(_event(me, action, [absent], nothing, Outcome.DENY, "absent"))
+        await self._trail.note(event_of(me, action, [absent], nothing, Outcome.DENY, "absent"))
         raise NotFound(HIDDEN)
 
     async def disclose(
@@ -90,10 +92,10 @@ class Gate:
                 groups.setdefault(whose, []).append(resource)
         if not groups:
             empty = Resource(kind)
-            await self._trail.note(_event(me, Action.SEARCH, [empty], self._nothing()))
+            await self._trail.note(event_of(me, Action.SEARCH, [empty], self._nothing()))
             return {}
         noted = [
-            (rows, decisions[rule], _event(me, Action.SEARCH, rows, decisions[rule]))
+            (rows, decisions[rule], event_of(me, Action.SEARCH, rows, decisions[rule]))
             for (_, _, rule), rows in groups.items()
         ]
         await self._trail.note(*(event for _, _, event in noted))
@@ -114,7 +116,9 @@ class Gate:
         """
         decided = [(row, self._decide(me, Action.READ, row)) for row in found]
         named = [Resource(kind, id=row.id) for row, decision in decided if decision.allowed]
-        event = _event(me, Action.SEARCH, named or [Resource(kind)], self._nothing(), reason=reason)
+        event = event_of(
+            me, Action.SEARCH, named or [Resource(kind)], self._nothing(), reason=reason
+        )
         await self._trail.note(event)
         return {
             row.id: _permit(me, Action.SEARCH, [row], decision, event)
@@ -135,12 +139,25 @@ class Gate:
         `within` is what a new row hangs on: if the caller may not see that, the answer is NotFound.
         """
         for resource in resources:
-            decision = self._decide(me, action, resource)
-            if not decision.allowed:
-                await self._refuse(me, action, resource, decision, within)
-        event = _event(me, action, resources, decision)
+            decision = await self.require(me, action, resource, within)
+        event = event_of(me, action, resources, decision)
         await self._trail.note_within(session, event)
         return _permit(me, action, resources, decision, event)
+
+    async def make(
+        self,
+        store: Store,
+        me: Me,
+        action: Action,
+        resource: Resource,
+        making: Query,
+        values: Callable[[Permit], Mapping[str, Any]],
+    ) -> Any | None:
+        """Let one statement write a row and its event (`trail.noting`); return what it returns, None for no row."""
+        decision = await self.require(me, action, resource)
+        event = event_of(me, action, [resource], decision)
+        permit = _permit(me, action, [resource], decision, event)
+        return await self._trail.note_by(store, event, making, **values(permit))
 
     async def failed(self, me: Me, permit: Permit, reason: str) -> None:
         """Note that what was allowed could not be done: a cell that does not open, above all."""
@@ -149,7 +166,7 @@ class Gate:
             for i in permit.row_ids
         ]
         decision = Decision(True, permit.rule_id, permit.policy_version)
-        event = _event(me, permit.action, resources, decision, Failure.ERROR, reason)
+        event = event_of(me, permit.action, resources, decision, Failure.ERROR, reason)
         await self._trail.note(event)
 
     def listed(self, me: Me, listing: Listing) -> Query:
@@ -188,7 +205,7 @@ class Gate:
         decision: Decision,
         within: Resource | None = None,
     ) -> Never:
-        await self._trail.note(_event(me, action, [resource], decision, Outcome.DENY))
+        await self._trail.note(event_of(me, action, [resource], decision, Outcome.DENY))
         if self._may_know(me, action, resource, within):
             if decision.rule_id == OUT_OF_SCOPE:
                 raise Forbidden("the token is not for this", code="insufficient-scope")
@@ -205,32 +222,6 @@ class Gate:
         if within is None and action is Action.READ:
             return False
         return self._decide(me, Action.READ, shown).allowed
-
-
-def _event(
-    me: Me,
-    action: Action,
-    resources: Sequence[Resource],
-    decision: Decision,
-    outcome: Outcome | Failure = Outcome.ALLOW,
-    reason: str | None = None,
-) -> Event:
-    return Event(
-        actor=me.subject.id,
-        roles=tuple(me.subject.roles),
-        session=me.session,
-        origin=me.origin,
-        action=action,
-        outcome=outcome,
-        reason=reason,
-        purpose=me.environment.purpose,
-        patient=resources[0].patient_id,
-        resource_type=resources[0].type,
-        resource_ids=tuple(dict.fromkeys(r.id for r in resources if r.id)),
-        rule=decision.rule_id,
-        policy_version=decision.version,
-        break_glass=decision.emergency,
-    )
 
 
 def _permit(

@@ -12,7 +12,8 @@ from sqlalchemy import UUID as PGUUID
 from sqlalchemy import Integer, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
-from core.database import Database, DatabaseError, Query
+from core.database import Database, Query
+from core.database_errors import DatabaseError
 from core.errors import DomainError, Unavailable
 from core.ids import new_id
 from policies.enforcer import PolicySnapshot

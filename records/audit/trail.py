@@ -11,11 +11,13 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy import insert
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import Insert, LargeBinary, bindparam, func, insert, select
 
 from core.clock import now
 from core.crypto.kek import KekProvider
-from core.database import Database, translated, when_undone
+from core.database import Database, Query, Store, when_undone
+from core.database_errors import translated
 from core.errors import Unavailable
 from records.audit.event import Event
 from records.audit.models import Outbox
@@ -35,10 +37,25 @@ SELECT i, b, s, now() FROM unnest($1::uuid[], $2::bytea[], $3::bytea[]) AS e (i,
 
 _WITHIN: Final = insert(table_of(Outbox))
 
+_EVENT: Final = select(
+    bindparam("event_id", type_=PGUUID()),
+    bindparam("event_body", type_=LargeBinary()),
+    bindparam("event_seal", type_=LargeBinary()),
+    func.now(),
+)
+
 _Entry = tuple[UUID, int, bytes]
 _Waiting = tuple[list[_Entry], asyncio.Future[None]]
 
 log = structlog.get_logger()
+
+
+def noting(making: Insert) -> Query:
+    """Return an INSERT ... RETURNING of one row, which puts an event on the trail if it makes the row."""
+    made = making.cte("made")
+    kept = ["event_id", "body", "seal", "created_at"]
+    noted = insert(table_of(Outbox)).from_select(kept, _EVENT.select_from(made)).cte("noted")
+    return Query(select(made).add_cte(noted))
 
 
 class Trail:
@@ -88,6 +105,21 @@ class Trail:
         ]
         with translated():
             await session.execute(_WITHIN, rows)
+
+    async def note_by(self, store: Store, event: Event, making: Query, **given: Any) -> Any | None:
+        """Run a `noting` statement and return its row: row and event are both durable, or neither is there."""
+        entries = self._numbers.stamped([event])
+        ((event_id, _, body),) = entries
+        row, seal = None, self._producer.seal(body)
+        try:
+            row = await store.one(
+                making, event_id=event_id, event_body=body, event_seal=seal, **given
+            )
+        finally:
+            if row is None:
+                self._void(entries)
+        when_undone(store, lambda: self._void(entries))
+        return row
 
     def _enqueue(self, *events: Event) -> asyncio.Future[None]:
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()

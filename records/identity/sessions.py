@@ -16,7 +16,8 @@ from sqlalchemy import ColumnElement, Update, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import now
-from core.database import Database, translated
+from core.database import Database
+from core.database_errors import translated
 from core.errors import NotFound
 from records.base import Executor, add, table_of
 from records.identity.callers import forget

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -11,7 +11,8 @@ from sqlalchemy import UUID as PGUUID
 from sqlalchemy import ScalarSelect, bindparam, or_, select, update
 
 from core.clock import now
-from core.database import Query, translated
+from core.database import Query
+from core.database_errors import translated
 from core.errors import Conflict, NotFound, PreconditionFailed
 from core.ids import new_id
 from core.settings import settings
@@ -135,9 +136,13 @@ async def add_coverage(
     return row
 
 
-def insured(patient_id: Any, at: datetime) -> ScalarSelect[UUID]:
-    """Return, as SQL, which insurance of a patient comes first on the clinic's day of a moment; NULL for none."""
-    day = at.astimezone(ZoneInfo(settings().time_zone)).date()
+def day_of(at: datetime) -> date:
+    """Return the clinic's day of a moment."""
+    return at.astimezone(ZoneInfo(settings().time_zone)).date()
+
+
+def insured(patient_id: Any, day: Any) -> ScalarSelect[UUID]:
+    """Return, as SQL, which insurance of a patient comes first on a day; NULL for none."""
     return (
         select(_coverage.id)
         .where(

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import delete, update
 
 from core.clock import now
-from core.database import translated
+from core.database_errors import translated
 from core.errors import Conflict
 from core.ids import new_id
 from records.base import Executor, add, fitting, phi_columns, table_of

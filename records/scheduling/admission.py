@@ -10,15 +10,17 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import bindparam, text
+from sqlalchemy import and_, bindparam, text
 
 from core.clock import now
+from core.database import Query, Store
 from core.errors import FieldError, Invalid, NotFound
 from policies.facts import Resource
 from policies.vocabulary import Action
 from records.access.me import Me
-from records.base import Executor, table_of
+from records.base import table_of
 from records.clinic import Clinic
 from records.people.models import Doctor
 from records.scheduling.availability import Extra, Hours, Weekly, holidays_of
@@ -27,13 +29,15 @@ from records.scheduling.terms import OFFERED, Terms, doctors_and, terms_of
 
 _doctor = table_of(Doctor).c
 _INSTANT: Final = timedelta(microseconds=1)
-_RULES: Final = doctors_and(
-    bindparam("service_id", type_=PGUUID()),
+WITHIN: Final = and_(_doctor.id == bindparam("doctor_id", type_=PGUUID()), _doctor.active)
+"""Which doctor is asked."""
+SERVICE: Final = bindparam("service_id", type_=PGUUID())
+RULES: Final = (
     OFFERED.label("offered"),
     CALENDARS,
-    text("(SELECT json_agg(s) FROM schedule s WHERE s.doctor_id = doctor.id) AS windows"),
+    text("(SELECT json_agg(s) FROM schedule s WHERE s.doctor_id = doctor.id)::text AS windows"),
     text(
-        "(SELECT json_agg(o) FROM time_off o WHERE o.doctor_id = doctor.id AND o.kind = 'extra')"
+        "(SELECT json_agg(o) FROM time_off o WHERE o.doctor_id = doctor.id AND o.kind = 'extra')::text"
         " AS extras"
     ),
     text(
@@ -49,7 +53,9 @@ _RULES: Final = doctors_and(
         " AND (o.location_id IS NULL"
         " OR o.location_id = coalesce(service.location_id, CAST(:location_id AS uuid)))) AS away"
     ),
-).where(_doctor.id == bindparam("doctor_id", type_=PGUUID()), _doctor.active)
+)
+"""What the rules about a time look at, for `doctors_and`."""
+_OF_DOCTOR: Final = Query(doctors_and(SERVICE, _doctor.id.label("doctor_id"), *RULES).where(WITHIN))
 
 
 class OutsideAvailability(Invalid):
@@ -90,16 +96,31 @@ class Time:
     moving: UUID | None = None
 
 
-async def admit(
-    session: Executor, clinic: Clinic, me: Me, resource: Resource, wanted: Time
+async def admit(store: Store, clinic: Clinic, me: Me, resource: Resource, wanted: Time) -> Terms:
+    """Return the terms on which a time may be booked, or raise as `admitted` does."""
+    row = await store.one(_OF_DOCTOR, **asked(wanted))
+    return await admitted(clinic, me, resource, wanted, row)
+
+
+def asked(wanted: Time) -> Mapping[str, Any]:
+    """Return the parameters of RULES and WITHIN."""
+    return {
+        "doctor_id": wanted.doctor_id,
+        "service_id": wanted.service_id,
+        "location_id": wanted.location_id,
+        "since": wanted.start,
+        "until": wanted.end,
+    }
+
+
+async def admitted(
+    clinic: Clinic, me: Me, resource: Resource, wanted: Time, found: Mapping[str, Any] | None
 ) -> Terms:
-    """Return the terms on which a time may be booked; `location_id` among them says where.
+    """Judge a time by what RULES found; return the terms on which it may be booked, and where.
 
     Raises NotFound for a doctor who is not there, and Invalid with the rule's name for a time that is not offered.
     """
-    if wanted.start <= now():
-        raise _refusal(Past, "this time has passed")
-    row = await _rules(session, wanted)
+    row = _found(wanted, found)
     terms, windows = terms_of(row), list(_windows(row))
     place = terms.location_id or wanted.location_id
     length = wanted.end - wanted.start if wanted.end else terms.duration
@@ -136,16 +157,11 @@ def _refusal(kind: type[Invalid], message: str) -> Invalid:
     return kind(message, errors=[FieldError("/start", kind.code, message)])
 
 
-async def _rules(session: Executor, wanted: Time) -> Mapping[str, Any]:
-    parameters = {
-        "doctor_id": wanted.doctor_id,
-        "service_id": wanted.service_id,
-        "location_id": wanted.location_id,
-        "since": wanted.start,
-        "until": wanted.end,
-    }
-    row: Mapping[str, Any] | None = (await session.execute(_RULES, parameters)).mappings().first()
-    if row is None:
+def _found(wanted: Time, row: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return what was found, unless the time, the doctor or the service cannot be at all."""
+    if wanted.start <= now():
+        raise _refusal(Past, "this time has passed")
+    if row is None or row["doctor_id"] is None:
         raise NotFound("there is no such doctor")
     if wanted.service_id and not row["offered"]:
         fault = FieldError("/service_id", "not-offered", "this doctor does not offer this service")
@@ -160,9 +176,9 @@ def _offers(hours: Hours, start: datetime, length: timedelta, calendars: list[st
 
 def _windows(row: Mapping[str, Any]) -> Iterator[tuple[UUID | None, UUID | None, Hours]]:
     """Yield all hours of a doctor, each with the service and the place it is bound to."""
-    for found in row["windows"] or ():
+    for found in orjson.loads(row["windows"] or "[]"):
         yield *_bound(found), _weekly(found)
-    for found in row["extras"] or ():
+    for found in orjson.loads(row["extras"] or "[]"):
         start, end = (
             datetime.fromisoformat(found[n]).astimezone(UTC) for n in ("starts_at", "ends_at")
         )

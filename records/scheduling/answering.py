@@ -6,11 +6,12 @@ from uuid import UUID
 
 from sqlalchemy import update
 
+from core.database import Session
 from core.errors import Conflict, PreconditionFailed
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking
-from records.base import Executor, table_of
+from records.base import table_of
 from records.clinic import Clinic
 from records.scheduling.changing import Why, changed, locked
 from records.scheduling.models import Act, AppointmentStatus, CancellationReason
@@ -23,7 +24,7 @@ _entry: Final = _table.c
 
 
 async def accept(
-    session: Executor, clinic: Clinic, me: Me, entry_id: UUID, why: Why
+    session: Session, clinic: Clinic, me: Me, entry_id: UUID, why: Why
 ) -> OpenAppointment:
     """Book what is offered; the later visit the entry names is given up in the same transaction."""
     entry = await _seen(session, clinic, me, Action.READ, entry_id, why)
@@ -39,20 +40,20 @@ async def accept(
     )  # fmt: skip
 
 
-async def decline(session: Executor, clinic: Clinic, me: Me, entry_id: UUID, why: Why) -> None:
+async def decline(session: Session, clinic: Clinic, me: Me, entry_id: UUID, why: Why) -> None:
     """Refuse what is offered; it goes to the next who waits."""
     entry = await _seen(session, clinic, me, Action.CANCEL, entry_id, why)
     await _let_go(session, clinic, me, _offered(entry), why)
 
 
-async def resume(session: Executor, clinic: Clinic, me: Me, entry_id: UUID, why: Why) -> None:
+async def resume(session: Session, clinic: Clinic, me: Me, entry_id: UUID, why: Why) -> None:
     """Wait again, at the old place in the line, after an offer was declined or ran out."""
     entry = await _seen(session, clinic, me, Action.CREATE, entry_id, why)
     back = (EntryStatus.DECLINED, EntryStatus.EXPIRED)
     await _turn(session, entry, back, status=EntryStatus.WAITING, offer_id=None)
 
 
-async def leave(session: Executor, clinic: Clinic, me: Me, entry_id: UUID, why: Why) -> None:
+async def leave(session: Session, clinic: Clinic, me: Me, entry_id: UUID, why: Why) -> None:
     """Leave the list; what is offered goes to the next."""
     entry = await _seen(session, clinic, me, Action.CANCEL, entry_id, why)
     if entry["status"] == EntryStatus.OFFERED:
@@ -62,7 +63,7 @@ async def leave(session: Executor, clinic: Clinic, me: Me, entry_id: UUID, why: 
 
 
 async def _seen(
-    session: Executor, clinic: Clinic, me: Me, action: Action, entry_id: UUID, why: Why
+    session: Session, clinic: Clinic, me: Me, action: Action, entry_id: UUID, why: Why
 ) -> Mapping[str, Any]:
     """Return the entry as it is, if the caller may see it and do this to it and saw this version."""
     found = await session.execute(ONE, {"entry_id": entry_id, **asking(me)})
@@ -78,7 +79,7 @@ async def _seen(
     return entry
 
 
-async def _let_go(session: Executor, clinic: Clinic, me: Me, hold_id: UUID, why: Why) -> None:
+async def _let_go(session: Session, clinic: Clinic, me: Me, hold_id: UUID, why: Why) -> None:
     row = await locked(session, clinic, me, Act.CANCEL, hold_id)
     _refuse_gone(row)
     reason = CancellationReason.PATIENT
@@ -87,7 +88,7 @@ async def _let_go(session: Executor, clinic: Clinic, me: Me, hold_id: UUID, why:
 
 
 async def _turn(
-    session: Executor, entry: Mapping[str, Any], before: Collection[EntryStatus], **values: Any
+    session: Session, entry: Mapping[str, Any], before: Collection[EntryStatus], **values: Any
 ) -> None:
     """Change an entry that stands in one of these statuses; whoever was faster wins."""
     turning = update(_table).where(_entry.id == entry["row_id"], _entry.status.in_(before))

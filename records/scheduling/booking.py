@@ -10,6 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import func, select
+
+from core.clock import now
+from core.database import Query, Store
 from core.errors import FieldError, Invalid
 from core.ids import new_id
 from policies.facts import Resource
@@ -17,24 +21,36 @@ from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking, related
-from records.base import Executor, table_of
+from records.base import table_of
 from records.clinic import Clinic
-from records.people.models import Patient
+from records.people.models import Doctor, Patient
 from records.people.reading import FACTS, OF_PERSON, resource_of
-from records.scheduling.admission import Time, admit
+from records.scheduling.admission import RULES, SERVICE, WITHIN, Time, admitted, asked
 from records.scheduling.clockwork import lapse
 from records.scheduling.models import Appointment, AppointmentStatus
 from records.scheduling.reading import OpenAppointment
-from records.scheduling.seating import Seat, seats
+from records.scheduling.seating import seats
 from records.scheduling.taken import SlotTaken
 from records.scheduling.taking import take
-from records.scheduling.terms import Terms
-from records.vault.vault import sealed_rows
+from records.scheduling.terms import Terms, doctors_and
+from records.vault.vault import key_columns, with_key
 
 LONGEST: Final = timedelta(hours=12)
 
-_patient = table_of(Patient).c
-_WHOM: Final = sealed_rows(Patient, *FACTS).where(OF_PERSON, _patient.active)
+_patient, _doctor = table_of(Patient).c, table_of(Doctor).c
+_LATE: Final = table_of(Appointment).alias("late").c.held_until
+_PLAN: Final = Query(
+    doctors_and(
+        SERVICE,
+        *key_columns(Patient),
+        *FACTS,
+        _doctor.id.label("doctor_id"),
+        *RULES,
+        select(func.min(_LATE)).scalar_subquery().label("first_hold_until"),
+        start=with_key(Patient).outerjoin(table_of(Doctor), WITHIN),
+    ).where(OF_PERSON, _patient.active)
+)
+"""All that a booking is judged by, in one look: patient, key and relations, doctor, terms, hours, holds that ran out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +75,7 @@ class Visit:
 
 
 async def book(
-    session: Executor,
+    store: Store,
     clinic: Clinic,
     me: Me,
     *,
@@ -68,82 +84,104 @@ async def book(
     start: datetime,
     **details: Any,
 ) -> OpenAppointment:
-    """Book a visit (`details`: what else a Visit has) and return it.
+    """Book a visit (`details`: what else a Visit has) and return it: one look, and one statement that takes the time.
 
     Raises Invalid for a time or a service that cannot be, NotFound for a patient the caller may not book for
     or a doctor who is not there, and SlotTaken when doctor, patient or room is engaged then.
     """
     visit = Visit(patient_id, doctor_id, start, **details)
     refuse_impossible(start, visit.end)
-    whom = await whom_for(session, clinic, me, patient_id)
+    plan = await _looked_up(store, clinic, me, visit)
     resource = Resource(
         ResourceType.APPOINTMENT,
         id=new_id(),
-        patient_id=whom["patient_id"],
+        patient_id=plan["patient_id"],
         doctor_id=doctor_id,
-        **related(whom),
+        **related(plan),
     )
-    permit = await clinic.gate.write(session, me, Action.BOOK, resource, within=resource_of(whom))
-    terms = await admit(session, clinic, me, resource, visit.time)
-    row = await _sealed(clinic, permit, whom, visit, terms)
-    seat = await _seated(session, terms, row)
-    if seat is None and await lapse(session, clinic):
-        seat = await _seated(session, terms, row)
-    if seat is None:
+    await clinic.gate.require(me, Action.BOOK, resource, within=resource_of(plan))
+    terms = await admitted(clinic, me, resource, visit.time, plan)
+    row = await _taken(store, clinic, me, resource, terms, visit, plan)
+    if row is None and _run_out(plan["first_hold_until"]):
+        async with store.transaction() as session:
+            await lapse(session, clinic)
+        row = await _taken(store, clinic, me, resource, terms, visit, plan)
+    if row is None:
         raise SlotTaken(visit.time)
-    return _as_booked(row, seat, visit.reason)
+    return _as_booked(row, visit.reason)
 
 
-async def _seated(session: Executor, terms: Terms, row: Appointment) -> Seat | None:
+def _run_out(until: datetime | None) -> bool:
+    return until is not None and until <= now()
+
+
+async def _looked_up(store: Store, clinic: Clinic, me: Me, visit: Visit) -> Mapping[str, Any]:
+    """Return what the booking is judged by; raise NotFound for a patient who is not there."""
+    wanted = {"patient_id": visit.patient_id, **asked(visit.time), **asking(me)}
+    plan: Mapping[str, Any] | None = await store.one(_PLAN, **wanted)
+    if plan is None:
+        await clinic.gate.absent(me, Action.BOOK, ResourceType.PATIENT, visit.patient_id)
+    return plan
+
+
+async def _taken(
+    store: Store,
+    clinic: Clinic,
+    me: Me,
+    resource: Resource,
+    terms: Terms,
+    visit: Visit,
+    plan: Mapping[str, Any],
+) -> Mapping[str, Any] | None:
     """Take the first seat that is free, if one is."""
-    for seat in await seats(session, terms, row.session_id):
-        if await take(session, row, seat):
-            return seat
-    return None
+    row, key = _row(resource, terms, visit, plan, me), await clinic.key(plan)
+
+    def cells(permit: Permit) -> Mapping[str, Any]:
+        return clinic.vault.seal(permit, Appointment, key, row["id"], reason=visit.reason)
+
+    places = await seats(store, terms, row["session_id"])
+    return await take(store, clinic, me, resource, places, row, cells)
 
 
-async def _sealed(
-    clinic: Clinic, permit: Permit, whom: Mapping[str, Any], visit: Visit, terms: Terms
-) -> Appointment:
-    (appointment_id,) = permit.row_ids
-    key = await clinic.key(whom)
-    cells = clinic.vault.seal(permit, Appointment, key, appointment_id, reason=visit.reason)
+def _row(
+    resource: Resource, terms: Terms, visit: Visit, plan: Mapping[str, Any], me: Me
+) -> dict[str, Any]:
     end = visit.end or visit.start + terms.duration
     blocked_from, blocked_until = terms.blocked(visit.start, end)
-    return Appointment(
-        id=appointment_id,
-        patient_id=whom["patient_id"],
-        key_id=key.key_id,
-        doctor_id=visit.doctor_id,
-        service_id=terms.service_id,
-        status=AppointmentStatus.PENDING if visit.held_until else AppointmentStatus.BOOKED,
-        held_until=visit.held_until,
-        starts_at=visit.start,
-        ends_at=end,
-        blocked_from=blocked_from,
-        blocked_until=blocked_until,
-        session_id=terms.session(visit.doctor_id, visit.start),
-        capacity=terms.capacity,
-        created_by=permit.subject_id,
-        **cells,
-    )
+    return {
+        "id": resource.id,
+        "patient_id": plan["patient_id"],
+        "key_id": plan["key_id"],
+        "doctor_id": visit.doctor_id,
+        "service_id": terms.service_id,
+        "status": AppointmentStatus.PENDING if visit.held_until else AppointmentStatus.BOOKED,
+        "held_until": visit.held_until,
+        "starts_at": visit.start,
+        "ends_at": end,
+        "blocked_from": blocked_from,
+        "blocked_until": blocked_until,
+        "session_id": terms.session(visit.doctor_id, visit.start),
+        "capacity": terms.capacity,
+        "created_by": me.subject.id,
+        "created_at": now(),
+    }
 
 
-def _as_booked(row: Appointment, seat: Seat, reason: str | None) -> OpenAppointment:
+def _as_booked(row: Mapping[str, Any], reason: str | None) -> OpenAppointment:
     return OpenAppointment(
-        id=row.id,
-        patient_id=row.patient_id,
-        doctor_id=row.doctor_id,
-        service_id=row.service_id,
-        location_id=seat.location_id,
-        coverage_id=row.coverage_id,
-        status=row.status,
-        start=row.starts_at.astimezone(UTC),
-        end=row.ends_at.astimezone(UTC),
-        version=row.version,
-        created_at=row.created_at,
+        id=row["id"],
+        patient_id=row["patient_id"],
+        doctor_id=row["doctor_id"],
+        service_id=row["service_id"],
+        location_id=row["location_id"],
+        coverage_id=row["coverage_id"],
+        status=row["status"],
+        start=row["starts_at"].astimezone(UTC),
+        end=row["ends_at"].astimezone(UTC),
+        version=1,
+        created_at=row["created_at"],
         reason=reason,
-        held_until=row.held_until,
+        held_until=row["held_until"],
     )
 
 
@@ -155,14 +193,3 @@ def refuse_impossible(start: datetime, end: datetime | None) -> None:
         raise Invalid(
             errors=[FieldError("/end", "order", "a visit ends after it starts, within 12 h")]
         )
-
-
-async def whom_for(
-    session: Executor, clinic: Clinic, me: Me, patient_id: UUID
-) -> Mapping[str, Any]:
-    """Return an active patient with key and facts, for a new row of theirs; raise NotFound."""
-    found = await session.execute(_WHOM, {"patient_id": patient_id, **asking(me)})
-    row: Mapping[str, Any] | None = found.mappings().first()
-    if row is None:
-        await clinic.gate.absent(me, Action.BOOK, ResourceType.PATIENT, patient_id)
-    return row

@@ -13,13 +13,14 @@ from sqlalchemy import UUID as PGUUID
 from sqlalchemy import bindparam, func, select, update
 
 from core.clock import now
-from core.database import translated
+from core.database import Query, Session
+from core.database_errors import translated
 from core.errors import Conflict, FieldError, Invalid, PreconditionFailed
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking
-from records.base import Executor, table_of
+from records.base import table_of
 from records.clinic import Clinic
 from records.scheduling.admission import Time, admit
 from records.scheduling.booking import refuse_impossible
@@ -44,7 +45,7 @@ _HELD: Final = [
     _visit.c[n] for n in ("blocked_from", "blocked_until", "session_id", "lane", "capacity")
 ]
 _LOCKED: Final = selected(*_HELD).where(_visit.c.id == _ID).with_for_update(of=_visit)
-_LAST: Final = (
+_LAST: Final = Query(
     select(*_change).where(_change.appointment_id == _ID).order_by(_change.number.desc()).limit(1)
 )
 
@@ -59,7 +60,7 @@ class Why:
 
 
 async def change(
-    session: Executor, clinic: Clinic, me: Me, appointment_id: UUID, act: Act, why: Why
+    session: Session, clinic: Clinic, me: Me, appointment_id: UUID, act: Act, why: Why
 ) -> OpenAppointment:
     """Do one act of the table, and return the appointment as it is then.
 
@@ -76,7 +77,7 @@ async def change(
 
 
 async def reschedule(
-    session: Executor,
+    session: Session,
     clinic: Clinic,
     me: Me,
     appointment_id: UUID,
@@ -97,11 +98,11 @@ async def reschedule(
 
 
 async def undo(
-    session: Executor, clinic: Clinic, me: Me, appointment_id: UUID, why: Why
+    session: Session, clinic: Clinic, me: Me, appointment_id: UUID, why: Why
 ) -> OpenAppointment:
     """Take the last change back; who may do it may undo it. An undo itself is not undone."""
     row = await locked(session, clinic, me, Act.UNDO, appointment_id)
-    last = (await session.execute(_LAST, {"appointment_id": appointment_id})).mappings().first()
+    last = await session.one(_LAST, appointment_id=appointment_id)
     if last is None or last["act"] in FINAL or _let_go(last):
         raise Conflict("there is no change to take back", code="nothing-to-undo")
     new = {
@@ -114,7 +115,7 @@ async def undo(
 
 
 async def locked(
-    session: Executor, clinic: Clinic, me: Me, act: Act, appointment_id: UUID
+    session: Session, clinic: Clinic, me: Me, act: Act, appointment_id: UUID
 ) -> Mapping[str, Any]:
     """Return the row, locked until the transaction ends, if the caller may see it at all."""
     found = await session.execute(_LOCKED, {"appointment_id": appointment_id, **asking(me)})
@@ -127,7 +128,7 @@ async def locked(
 
 
 async def changed(
-    session: Executor,
+    session: Session,
     clinic: Clinic,
     me: Me,
     act: Act,
@@ -170,7 +171,7 @@ async def _sealed(
 
 
 async def _pass_on(
-    session: Executor,
+    session: Session,
     clinic: Clinic,
     me: Me,
     act: Act,
@@ -187,7 +188,7 @@ async def _pass_on(
         await offer(session, clinic, row)
 
 
-async def _give_up(session: Executor, clinic: Clinic, me: Me, later: UUID) -> None:
+async def _give_up(session: Session, clinic: Clinic, me: Me, later: UUID) -> None:
     """Cancel the visit that an earlier one from the waitlist replaces, if it still stands."""
     row = await locked(session, clinic, me, Act.CANCEL, later)
     if row["status"] in HOLDING:
@@ -200,13 +201,13 @@ async def _give_up(session: Executor, clinic: Clinic, me: Me, later: UUID) -> No
         await changed(session, clinic, me, Act.CANCEL, Action.CANCEL, row, new, Why())
 
 
-async def _queue(session: Executor, row: Mapping[str, Any]) -> None:
+async def _queue(session: Session, row: Mapping[str, Any]) -> None:
     """Let those who move visits of one doctor or one patient pass one by one, in one order: no deadlock."""
     turns = (func.hashtextextended(f"{who} {row[who]}", 0) for who in ("doctor_id", "patient_id"))
     await session.execute(select(*(func.pg_advisory_xact_lock(turn) for turn in turns)))
 
 
-async def _store(session: Executor, image: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+async def _store(session: Session, image: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     try:
         with translated():
             await session.execute(

@@ -11,10 +11,11 @@ from typing import Any, Final
 from sqlalchemy import Select, exists, select, update
 
 from core.clock import now
+from core.database import Session
 from policies.facts import Resource
 from policies.vocabulary import ResourceType
 from records.access.me import clockwork
-from records.base import Executor, table_of
+from records.base import table_of
 from records.clinic import Clinic
 from records.scheduling.history import write_down
 from records.scheduling.life import GRACE, LIFE
@@ -36,7 +37,7 @@ _table, _change = table_of(Appointment), table_of(AppointmentChange).c
 _visit = _table.c
 
 
-async def lapse(session: Executor, clinic: Clinic) -> Sequence[Mapping[str, Any]]:
+async def lapse(session: Session, clinic: Clinic) -> Sequence[Mapping[str, Any]]:
     """Let go of holds that ran out, offer their times on, and return them."""
     due = _due(AppointmentStatus.PENDING, _visit.held_until <= now())
     rows = (await session.execute(due)).mappings().all()
@@ -47,7 +48,7 @@ async def lapse(session: Executor, clinic: Clinic) -> Sequence[Mapping[str, Any]
     return list(rows)
 
 
-async def mark_missed(session: Executor, clinic: Clinic) -> int:
+async def mark_missed(session: Session, clinic: Clinic) -> int:
     """Mark visits that are over and that nobody came to; one that was unmarked by hand stays so."""
     unmarked = exists().where(_change.appointment_id == _visit.id, _change.act == Act.NO_SHOW)
     over = (_visit.ends_at <= now() - GRACE, _visit.ends_at > now() - LOOKBACK, ~unmarked)
@@ -64,7 +65,7 @@ def _due(status: AppointmentStatus, *conditions: Any) -> Select[Any]:
 
 
 async def _step(
-    session: Executor,
+    session: Session,
     clinic: Clinic,
     row: Mapping[str, Any],
     act: Act,

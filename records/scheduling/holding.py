@@ -5,10 +5,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from core.clock import now
+from core.database import Session, Store
 from core.errors import FieldError, Invalid
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.base import Executor
 from records.clinic import Clinic
 from records.scheduling.booking import book
 from records.scheduling.changing import Why, changed, locked
@@ -19,14 +19,14 @@ LONGEST: Final = timedelta(minutes=30)
 
 
 async def hold(
-    session: Executor, clinic: Clinic, me: Me, length: timedelta, **visit: Any
+    store: Store, clinic: Clinic, me: Me, length: timedelta, **visit: Any
 ) -> OpenAppointment:
     """Hold a slot for a patient, who is the caller unless told; raises as `book` does."""
     patient_id = visit.pop("patient_id", None) or me.subject.patient_id
     if patient_id is None:
         raise Invalid(errors=[FieldError("/patient_id", "missing", "for whom is it?")])
     until = now() + min(length, LONGEST)
-    return await book(session, clinic, me, patient_id=patient_id, held_until=until, **visit)
+    return await book(store, clinic, me, patient_id=patient_id, held_until=until, **visit)
 
 
 async def read_hold(clinic: Clinic, me: Me, hold_id: UUID) -> OpenAppointment:
@@ -37,7 +37,7 @@ async def read_hold(clinic: Clinic, me: Me, hold_id: UUID) -> OpenAppointment:
     return found
 
 
-async def release(session: Executor, clinic: Clinic, me: Me, hold_id: UUID, why: Why) -> None:
+async def release(session: Session, clinic: Clinic, me: Me, hold_id: UUID, why: Why) -> None:
     """Give a hold up before its time."""
     row = await _held(session, clinic, me, Act.CANCEL, hold_id)
     new = {
@@ -49,7 +49,7 @@ async def release(session: Executor, clinic: Clinic, me: Me, hold_id: UUID, why:
 
 
 async def book_held(
-    session: Executor,
+    session: Session,
     clinic: Clinic,
     me: Me,
     hold_id: UUID,
@@ -70,7 +70,7 @@ async def book_held(
     )
 
 
-async def _held(session: Executor, clinic: Clinic, me: Me, act: Act, hold_id: UUID) -> Any:
+async def _held(session: Session, clinic: Clinic, me: Me, act: Act, hold_id: UUID) -> Any:
     row = await locked(session, clinic, me, act, hold_id)
     if row["held_until"] is None:
         await clinic.gate.absent(me, Action.READ, ResourceType.APPOINTMENT, hold_id)

@@ -14,12 +14,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Select, any_, exists, func, or_, select, update
 
 from core.clock import now
+from core.database import Session
 from core.errors import DomainError
 from core.ids import new_id
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me, clockwork
-from records.base import Executor, table_of
+from records.base import table_of
 from records.clinic import Clinic
 from records.scheduling.models import Act, Appointment, AppointmentStatus
 from records.scheduling.seating import seats
@@ -46,7 +47,7 @@ _table = table_of(WaitlistEntry)
 _entry, _visit = _table.c, table_of(Appointment).c
 
 
-async def settle(session: Executor, hold_id: UUID, act: Act) -> UUID | None:
+async def settle(session: Session, hold_id: UUID, act: Act) -> UUID | None:
     """Close the entry a hold was an offer to, if it was one; return the later visit it gives up when booked."""
     closing = update(_table).where(_entry.offer_id == hold_id, _entry.status == EntryStatus.OFFERED)
     closing = closing.values(status=ENDS[act], version=_entry.version + 1)
@@ -54,7 +55,7 @@ async def settle(session: Executor, hold_id: UUID, act: Act) -> UUID | None:
     return later if act is Act.CONFIRM else None
 
 
-async def offer(session: Executor, clinic: Clinic, freed: Mapping[str, Any]) -> UUID | None:
+async def offer(session: Session, clinic: Clinic, freed: Mapping[str, Any]) -> UUID | None:
     """Offer the time of a visit that gave it up; return the entry it is offered to.
 
     Nothing here may spoil what freed the time: a policy that forbids offers means that none is made.
@@ -100,7 +101,7 @@ def _suits(entry: Mapping[str, Any], start: datetime) -> bool:
 
 
 async def _keep(
-    session: Executor, clinic: Clinic, entry: Mapping[str, Any], freed: Mapping[str, Any]
+    session: Session, clinic: Clinic, entry: Mapping[str, Any], freed: Mapping[str, Any]
 ) -> bool:
     """Hold the time for an entry; tell whether it fitted."""
     wanted = {"doctor_id": freed["doctor_id"], "service_id": entry["service_id"]}
@@ -110,50 +111,50 @@ async def _keep(
     terms = terms_of(found)
     row = _hold(entry, freed, terms)
     resource = _resource(row)
-    if row.ends_at > freed["ends_at"] or not await _allowed(clinic, resource):
+    if row["ends_at"] > freed["ends_at"] or not await _allowed(clinic, resource):
         return False
     there = replace(terms, location_id=terms.location_id or freed["location_id"])
-    for seat in await seats(session, there, row.session_id):
-        if await take(session, row, seat):
-            await clinic.gate.write(session, _me(), Action.BOOK, resource)
-            await _tell(session, entry["id"], row.id)
-            return True
-    return False
+    places = await seats(session, there, row["session_id"])
+    kept = await take(session, clinic, _me(), resource, places, row)
+    if kept:
+        await _tell(session, entry["id"], kept["id"])
+    return kept is not None
 
 
-def _hold(entry: Mapping[str, Any], freed: Mapping[str, Any], terms: Terms) -> Appointment:
+def _hold(entry: Mapping[str, Any], freed: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
     start = freed["starts_at"]
     length = timedelta(minutes=entry["minutes"]) if entry["minutes"] else terms.duration
     blocked_from, blocked_until = terms.blocked(start, start + length)
-    return Appointment(
-        id=new_id(),
-        patient_id=entry["patient_id"],
-        key_id=entry["key_id"],
-        doctor_id=freed["doctor_id"],
-        service_id=terms.service_id,
-        status=AppointmentStatus.PENDING,
-        held_until=min(now() + STANDS, start),
-        starts_at=start,
-        ends_at=start + length,
-        blocked_from=blocked_from,
-        blocked_until=blocked_until,
-        session_id=terms.session(freed["doctor_id"], start),
-        capacity=terms.capacity,
-        created_by=entry["created_by"],
-    )
+    return {
+        "id": new_id(),
+        "patient_id": entry["patient_id"],
+        "key_id": entry["key_id"],
+        "doctor_id": freed["doctor_id"],
+        "service_id": terms.service_id,
+        "status": AppointmentStatus.PENDING,
+        "held_until": min(now() + STANDS, start),
+        "starts_at": start,
+        "ends_at": start + length,
+        "blocked_from": blocked_from,
+        "blocked_until": blocked_until,
+        "session_id": terms.session(freed["doctor_id"], start),
+        "capacity": terms.capacity,
+        "created_by": entry["created_by"],
+        "created_at": now(),
+    }
 
 
 def _me() -> Me:
     return clockwork("offer")
 
 
-def _resource(row: Appointment) -> Resource:
+def _resource(row: Mapping[str, Any]) -> Resource:
     return Resource(
         ResourceType.APPOINTMENT,
-        id=row.id,
-        patient_id=row.patient_id,
-        doctor_id=row.doctor_id,
-        status=row.status,
+        id=row["id"],
+        patient_id=row["patient_id"],
+        doctor_id=row["doctor_id"],
+        status=row["status"],
     )
 
 
@@ -165,6 +166,6 @@ async def _allowed(clinic: Clinic, resource: Resource) -> bool:
     return True
 
 
-async def _tell(session: Executor, entry_id: UUID, hold_id: UUID) -> None:
+async def _tell(session: Session, entry_id: UUID, hold_id: UUID) -> None:
     offered = {"status": EntryStatus.OFFERED, "offer_id": hold_id, "version": _entry.version + 1}
     await session.execute(update(_table).where(_entry.id == entry_id).values(**offered))

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import SQLModel
 
 from core.clock import now
-from core.database import translated
+from core.database_errors import translated
 from core.errors import Conflict, PreconditionFailed
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType

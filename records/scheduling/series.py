@@ -8,8 +8,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import update
-from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.database import Session
 from core.errors import Conflict, FieldError, Invalid, NotFound
 from core.ids import new_id
 from records.access.me import Me
@@ -55,7 +55,7 @@ class Series:
 
 
 async def book_series(
-    session: AsyncSession, clinic: Clinic, me: Me, rhythm: Rhythm, **visit: Any
+    session: Session, clinic: Clinic, me: Me, rhythm: Rhythm, **visit: Any
 ) -> Series:
     """Book a series; raise what `book` raises, with the `number` of the visit, if one cannot be and all must."""
     made, left = list[OpenAppointment](), list[Left]()
@@ -103,7 +103,7 @@ async def read_series(clinic: Clinic, me: Me, series_id: UUID) -> Series:
 
 
 async def _together(
-    session: AsyncSession, made: Sequence[OpenAppointment], left: Sequence[Left]
+    session: Session, made: Sequence[OpenAppointment], left: Sequence[Left]
 ) -> Series:
     series_id, ids = new_id(), [visit.id for visit in made]
     await session.execute(update(_table).where(_table.c.id.in_(ids)).values(series_id=series_id))

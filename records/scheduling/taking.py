@@ -1,27 +1,69 @@
 """The one INSERT that takes a time. The exclusion constraints decide, whoever else is trying."""
 
-from dataclasses import asdict
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
 
+from sqlalchemy import Date, bindparam, literal
 from sqlalchemy.dialects.postgresql import insert
 
-from core.database import translated
-from records.base import Executor, table_of
-from records.people.coverages import insured
+from core.database import Store
+from policies.facts import Resource
+from policies.permit import Permit
+from policies.vocabulary import Action
+from records.access.me import Me
+from records.audit.trail import noting
+from records.base import table_of
+from records.clinic import Clinic
+from records.people.coverages import day_of, insured
 from records.scheduling.models import Appointment
 from records.scheduling.seating import Seat
 
-_appointment: Final = table_of(Appointment)
-_COLUMNS: Final = tuple(c.name for c in _appointment.columns if c.name != "coverage_id")
-_TAKE: Final = insert(_appointment).on_conflict_do_nothing().returning(_appointment.c.coverage_id)
+_table: Final = table_of(Appointment)
+_GIVEN: Final = {
+    name: bindparam(name, type_=_table.c[name].type)
+    for name in (
+        "id", "patient_id", "key_id", "doctor_id", "service_id", "status", "held_until", "starts_at", "ends_at",
+        "blocked_from", "blocked_until", "session_id", "capacity", "lane", "location_id", "exclusive", "reason",
+        "created_by", "created_at",
+    )
+}  # fmt: skip
+_TAKE: Final = noting(
+    insert(_table)
+    .values(
+        **_GIVEN,
+        coverage_id=insured(_GIVEN["patient_id"], bindparam("day", type_=Date())),
+        version=literal(1),
+        moves=literal(0),
+    )
+    .on_conflict_do_nothing()
+    .returning(_table.c.coverage_id)
+)
 
 
-async def take(session: Executor, row: Appointment, seat: Seat) -> bool:
-    """Try a seat; it is ours if a row comes back, with the insurance that holds on that day."""
-    values = {column: getattr(row, column) for column in _COLUMNS} | asdict(seat)
-    taking = _TAKE.values(coverage_id=insured(row.patient_id, row.starts_at))
-    with translated():
-        result = await session.execute(taking, values)
-    taken = result.first()
-    row.coverage_id = taken[0] if taken else None
-    return taken is not None
+async def take(
+    store: Store,
+    clinic: Clinic,
+    me: Me,
+    resource: Resource,
+    seats: Sequence[Seat],
+    row: Mapping[str, Any],
+    cells: Callable[[Permit], Mapping[str, Any]] = lambda _: {"reason": None},
+) -> Mapping[str, Any] | None:
+    """Try seats in turn; return the row as it stands in the first that is free, or None.
+
+    Each try is one statement. It writes the event of the booking too, and finds the insurance of the day.
+    """
+    for seat in seats:
+        there = {**row, **seat.columns, "day": day_of(row["starts_at"])}
+        filled = partial(_filled, there, cells)
+        taken = await clinic.gate.make(store, me, Action.BOOK, resource, _TAKE, filled)
+        if taken:
+            return {**there, **taken}
+    return None
+
+
+def _filled(
+    row: Mapping[str, Any], cells: Callable[[Permit], Mapping[str, Any]], permit: Permit
+) -> Mapping[str, Any]:
+    return {**row, **cells(permit)}

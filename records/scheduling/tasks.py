@@ -5,16 +5,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from celery import shared_task
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.crypto.keyring import open_provider
+from core.database import Session
 from core.settings import settings
 from records import once
 from records.clinic import Clinic
 from records.scheduling.clockwork import lapse, mark_missed
 from records.scheduling.reminding import notifier, remind
 
-Chore = Callable[[AsyncSession, Clinic], Awaitable[Any]]
+Chore = Callable[[Session, Clinic], Awaitable[Any]]
 
 
 @shared_task(name="scheduling.lapse")  # type: ignore[untyped-decorator]

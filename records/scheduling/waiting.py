@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import and_, bindparam
+from sqlalchemy import and_, bindparam, select
 
 from core.crypto.envelope import Value
 from core.database import Query
@@ -19,11 +19,12 @@ from records.access.me import Me
 from records.access.relations import RELATIONS, asking, related, relations
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
+from records.people.models import Patient
+from records.people.reading import FACTS, OF_PERSON
 from records.people.reading import resource_of as patient_of
-from records.scheduling.booking import whom_for
 from records.scheduling.models import Appointment
 from records.scheduling.waitlist import EntryStatus, WaitlistEntry
-from records.vault.vault import sealed_rows
+from records.vault.vault import key_columns, sealed_rows, with_key
 
 ROUTINE: Final = 3
 
@@ -51,6 +52,11 @@ _SELECT: Final = sealed_rows(
 )
 ONE: Final = _SELECT.where(_entry.id == bindparam("entry_id", type_=PGUUID()))
 _READ: Final = Query(ONE)
+_WHOM: Final = (
+    select(*key_columns(Patient), *FACTS)
+    .select_from(with_key(Patient))
+    .where(OF_PERSON, table_of(Patient).c.active)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ async def enter(
     patient_id = patient_id or me.subject.patient_id
     if patient_id is None:
         raise Invalid(errors=[FieldError("/patient_id", "missing", "who waits?")])
-    whom = await whom_for(session, clinic, me, patient_id)
+    whom = await _whom(session, clinic, me, patient_id)
     resource = replace(
         patient_of(whom, ResourceType.WAITLIST), id=new_id(), status=EntryStatus.WAITING
     )
@@ -128,6 +134,15 @@ async def enter(
     )
     await _listed(session, row)
     return OpenEntry(entry_id, patient_id, row.status, wish, 1, row.created_at, reason)
+
+
+async def _whom(session: Executor, clinic: Clinic, me: Me, patient_id: UUID) -> Mapping[str, Any]:
+    """Return an active patient with key and facts, for a new row of theirs; raise NotFound."""
+    found = await session.execute(_WHOM, {"patient_id": patient_id, **asking(me)})
+    row: Mapping[str, Any] | None = found.mappings().first()
+    if row is None:
+        await clinic.gate.absent(me, Action.BOOK, ResourceType.PATIENT, patient_id)
+    return row
 
 
 async def _listed(session: Executor, row: WaitlistEntry) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Join, Select, select
 
 from core.crypto.envelope import DataKey, DecryptCode, DecryptError, Place, Value
 from core.crypto.kek import KekProvider, KeyPurpose, Wrapped
@@ -27,6 +27,11 @@ _NOT_ITSELF: Final = "a permit for another row was shown to the vault"
 
 def sealed_columns(kind: type[Protected]) -> list[ColumnElement[Any]]:
     """Return what a SELECT must fetch of a table (and its key) for the vault to open its rows."""
+    return [*key_columns(kind), *phi_columns(kind)]
+
+
+def key_columns(kind: type[Protected]) -> list[ColumnElement[Any]]:
+    """Return what a SELECT must fetch of a table and its key for the vault to seal another row with that key."""
     row = table_of(kind).c
     return [
         row.id.label("row_id"),
@@ -37,16 +42,18 @@ def sealed_columns(kind: type[Protected]) -> list[ColumnElement[Any]]:
         _KEY.state.label("key_state"),
         _KEY.kek_version,
         _KEY.wrapped,
-        *phi_columns(kind),
     ]
 
 
 def sealed_rows(kind: type[Protected], *others: Any) -> Select[Any]:
     """Return a SELECT of a table's sealed rows, each with its key and with the `others` asked for."""
+    return select(*sealed_columns(kind), *others).select_from(with_key(kind))
+
+
+def with_key(kind: type[Protected]) -> Join:
+    """Return a table of sealed rows, each with the row of its key."""
     row = table_of(kind)
-    return select(*sealed_columns(kind), *others).join_from(
-        row, PatientKey, _KEY.key_id == row.c.key_id
-    )
+    return row.join(table_of(PatientKey), _KEY.key_id == row.c.key_id)
 
 
 def still_there() -> ColumnElement[bool]:
