@@ -8,6 +8,7 @@ import records.audit.tasks
 import records.clinical.tasks
 import records.compliance.tasks
 import records.custody.tasks
+import records.governance.tasks
 import records.identity.tasks
 import records.scheduling.tasks  # noqa: F401 - the imports register the tasks
 from core.broker import celery_app, every
@@ -19,6 +20,7 @@ app.conf.beat_schedule = {
     "key rotations": every(2, "keys.rotate"),
     "missing numbers": every(30, "audit.reconcile"),
     "dead letters": every(60, "audit.revive"),
+    "simulations": every(2, "governance.simulate"),
     "exports": every(3, "compliance.gather"),
     "alerts": every(60, "compliance.look"),
     "coming months": every(86_400, "audit.months"),

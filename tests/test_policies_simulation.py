@@ -63,10 +63,19 @@ async def decided(clinic: Clinic) -> Seen:
 
 
 async def simulated(desk: Desk, draft: dict) -> dict:
+    path = await asked(desk, draft)
+    await simulating.work(desk.api.clinic.database, 60)
+    state = (await desk.send(desk.first, "GET", path)).json()
+    assert state["status"] == "done"
+    return state["result"]
+
+
+async def asked(desk: Desk, draft: dict) -> str:
+    """Ask for a simulation; return where it is."""
     answer = await desk.send(desk.first, "POST", f"/drafts/{draft['id']}/simulate", {})
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["status"] == "done"
-    return answer.json()["result"]
+    assert answer.status_code == 202, answer.text
+    assert (answer.json()["status"], answer.json()["result"]) == ("queued", None)
+    return answer.headers["location"].removeprefix("/v1/policies")
 
 
 async def test_what_was_predicted_is_what_is_measured_after_publication(desk: Desk):
@@ -127,6 +136,18 @@ async def test_recent_acts_are_decided_again(desk: Desk, database_url: str):
     } in replay["flips"]  # fmt: skip
 
 
+async def test_an_act_is_decided_again_for_the_purpose_it_was_for(desk: Desk, database_url: str):
+    people, tried = desk.api.people, f"/v1/records/{desk.api.people.record.id}"
+    for purpose in ("TREAT", "HOPERAT"):
+        headers = await desk.api.bearer(people.adams) | {"X-Purpose-Of-Use": purpose}
+        assert (await desk.api.http.get(tried, headers=headers)).status_code == 200
+    await to_ledger(database_url)
+    only = {**NO_NOTES, "condition": "r.env.purpose == 'HOPERAT'"}
+    flips = (await simulated(desk, await desk.draft(only)))["replay"]["flips"]
+    reads = [f for f in flips if f["resource_id"] == str(people.record.id) and f["action"] == "read"]
+    assert len(reads) == 1
+
+
 async def to_ledger(url: str) -> None:
     from core.database import Database
     from records.audit.ledger import ROLE, store
@@ -155,36 +176,62 @@ async def test_a_simulation_is_for_those_who_read_rules_and_its_result_too(desk:
     ).status_code == 404
 
 
-async def test_a_large_clinic_is_told_where_the_answer_will_be(
+async def test_progress_is_told_and_work_goes_on_where_it_was_interrupted(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(simulating, "AT_ONCE", 0)
-    await _account(desk.api.clinic, "another.nurse", Role.NURSE)
-    draft = await desk.draft(NURSES)
-    answer = await desk.send(desk.first, "POST", f"/drafts/{draft['id']}/simulate", {})
-    assert answer.status_code == 202
-    path = answer.headers["location"].removeprefix("/v1/policies")
-    assert answer.json()["result"] is None
-    for _ in range(200):
+    """Whatever ends a process in the middle, nobody is counted twice and nobody is left out."""
+    for n in range(3):
+        await _account(desk.api.clinic, f"nurse.{n}", Role.NURSE)
+    draft, database = await desk.draft(NURSES), desk.api.clinic.database
+    whole = await simulated(desk, draft)
+    monkeypatch.setattr(simulating, "AT_ONCE", 1)
+    path, plain, seen = await asked(desk, draft), simulating.measure, []
+
+    async def killed(*given: object) -> list:
+        if len(seen) in (1, 4):
+            seen.append(None)
+            raise asyncio.CancelledError
+        seen.append(given)
+        return await plain(*given)
+
+    monkeypatch.setattr(simulating, "measure", killed)
+    for done in (1, 3):
+        with pytest.raises(asyncio.CancelledError):
+            await simulating.work(database, 60)
         state = (await desk.send(desk.first, "GET", path)).json()
-        if state["status"] != "running":
-            break
-        await asyncio.sleep(0.02)
-    assert (state["status"], state["done"], state["total"]) == ("done", 2, 2)
-    assert state["result"]["people"] == 2
+        assert (state["status"], state["done"], state["total"]) == ("running", done, 4)
+    await simulating.work(database, 60)
+    state = (await desk.send(desk.first, "GET", path)).json()
+    assert (state["status"], state["done"]) == ("done", 4)
+    assert state["result"]["effects"] == whole["effects"]
 
 
-async def test_a_simulation_whose_process_ended_has_failed(desk: Desk, database_url: str):
+async def test_what_is_not_done_in_its_time_is_left_to_the_next_wake_up(desk: Desk):
+    path, database = await asked(desk, await desk.draft(NURSES)), desk.api.clinic.database
+    await simulating.work(database, -1)
+    assert (await desk.send(desk.first, "GET", path)).json()["status"] == "running"
+    await simulating.work(database, 60)
+    assert (await desk.send(desk.first, "GET", path)).json()["status"] == "done"
+
+
+async def test_a_simulation_is_of_the_draft_as_it_was_when_it_was_asked_for(desk: Desk):
     draft = await desk.draft(NURSES)
-    path = f"/drafts/{draft['id']}/simulate"
-    done = (await desk.send(desk.first, "POST", path, {})).json()
-    connection = await asyncpg.connect(database_url)
-    await connection.execute(
-        "UPDATE policy_simulation SET status = 'running', updated_at = now() - interval '2 minutes'"
-    )
-    await connection.close()
-    state = await desk.send(desk.first, "GET", f"/simulations/{done['id']}")
-    assert state.json()["status"] == "failed"
+    path = await asked(desk, draft)
+    body = {"remove": [NURSES["id"]]}
+    await desk.send(desk.first, "PATCH", f"/drafts/{draft['id']}", body, match=1)
+    await simulating.work(desk.api.clinic.database, 60)
+    state = (await desk.send(desk.first, "GET", path)).json()
+    assert (state["draft_version"], state["result"]["people"]) == (1, 1)
+
+
+async def test_one_that_cannot_be_done_has_failed(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    async def broken(*_given: object) -> list:
+        raise ZeroDivisionError
+
+    path = await asked(desk, await desk.draft(NURSES))
+    monkeypatch.setattr(simulating, "measure", broken)
+    await simulating.work(desk.api.clinic.database, 60)
+    assert (await desk.send(desk.first, "GET", path)).json()["status"] == "failed"
 
 
 def test_the_kinds_counted_are_all_that_belong_to_patients():

@@ -43,8 +43,8 @@ class SimulationView(BaseModel):
 @router.post(
     "/drafts/{draft_id}/simulate",
     operation_id="simulate_policy_draft",
+    status_code=202,
     response_model=SimulationView,
-    responses={202: {"model": SimulationView, "description": "it goes on: see Location"}},
 )
 async def post_simulate(
     draft_id: UUID,
@@ -53,13 +53,14 @@ async def post_simulate(
     me: Me,
     order: SimulationOrder | None = None,
 ) -> Response:
-    """Say who would gain and who would lose what, which recent acts would go otherwise, and what no data show."""
+    """Ask who would gain and who would lose what, which recent acts would go otherwise, and what no data show.
+
+    It is done outside this process; `Location` says how far it is, and what came of it.
+    """
     days = (order or SimulationOrder()).days
-    found = await simulating.simulate(session, clinic, me, draft_id, days)
-    if found["status"] != SimulationStatus.RUNNING:
-        return _simulation(found)
-    path = f"/v1/policies/simulations/{found['id']}"
-    return _simulation(found, 202, {"Location": path, "Retry-After": "1"})
+    asked = await simulating.ask(session, clinic, me, draft_id, days)
+    path = f"/v1/policies/simulations/{asked['id']}"
+    return _simulation(asked, 202, {"Location": path, "Retry-After": "2"})
 
 
 @router.get(

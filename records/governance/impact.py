@@ -1,8 +1,8 @@
 """What a change of the rules would do to whom: counted by the very predicates that lists use, so exact."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -34,29 +34,28 @@ class Effect:
     after: str | None
     rows: int
 
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> "Effect":
+        """Return an effect that was kept as JSON."""
+        typed: Mapping[str, Callable[[Any], Any]] = {"account_id": UUID, "kind": ResourceType, "action": Action}
+        return cls(**{name: typed.get(name, _same)(value) for name, value in kept.items()})
 
-@dataclass(slots=True)
-class Impact:
-    """Every effect of a change, and how many people it was counted for."""
 
-    people: int = 0
-    effects: list[Effect] = field(default_factory=list)
-
-    def totals(self) -> list[dict[str, Any]]:
-        """Return the effects summed over people: by kind, action and label."""
-        gained: Counter[tuple[Any, ...]] = Counter()
-        lost: Counter[tuple[Any, ...]] = Counter()
-        who: dict[tuple[Any, ...], set[UUID]] = {}
-        for effect in self.effects:
-            key = effect.kind, effect.action, effect.label
-            (gained if effect.gained else lost)[key] += effect.rows
-            who.setdefault(key, set()).add(effect.account_id)
-        names = ("kind", "action", "label")
-        return [
-            dict(zip(names, key, strict=True))
-            | {"gained": gained[key], "lost": lost[key], "people": len(people)}
-            for key, people in sorted(who.items(), key=lambda item: str(item[0]))
-        ]
+def totals(effects: Iterable[Effect]) -> list[dict[str, Any]]:
+    """Return the effects summed over people: by kind, action and label."""
+    gained: Counter[tuple[Any, ...]] = Counter()
+    lost: Counter[tuple[Any, ...]] = Counter()
+    who: dict[tuple[Any, ...], set[UUID]] = {}
+    for effect in effects:
+        key = effect.kind, effect.action, effect.label
+        (gained if effect.gained else lost)[key] += effect.rows
+        who.setdefault(key, set()).add(effect.account_id)
+    names = ("kind", "action", "label")
+    return [
+        dict(zip(names, key, strict=True))
+        | {"gained": gained[key], "lost": lost[key], "people": len(people)}
+        for key, people in sorted(who.items(), key=lambda item: str(item[0]))
+    ]
 
 
 def changed(old: PolicySnapshot, new: PolicySnapshot) -> dict[Target, frozenset[Role]]:
@@ -112,6 +111,10 @@ def _difference(
         .group_by("label", "gained", "before", "after")
         .order_by("label", "gained", "before", "after")
     )
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _said(line: Line) -> tuple[frozenset[Role], int, str, str]:

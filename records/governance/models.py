@@ -37,13 +37,17 @@ class PolicyDraft(Row, table=True):
 class SimulationStatus(StrEnum):
     """How far a simulation is."""
 
+    QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
 
 
 class PolicySimulation(Row, table=True):
-    """What a draft, as it was written then, would change of the rules `base`: ids and counts, never PHI."""
+    """What a draft, as it was written then, would change of the rules `base`: ids and counts, never PHI.
+
+    `effects` are those of the people up to `last`, in the order of their ids: there the work goes on.
+    """
 
     __tablename__ = "policy_simulation"
     __table_args__ = (one_of("status", SimulationStatus),)
@@ -51,9 +55,13 @@ class PolicySimulation(Row, table=True):
     draft_id: UUID
     draft_version: int
     base: int = Field(foreign_key="policy_version.version")
-    status: SimulationStatus = word(SimulationStatus.RUNNING)
+    rules: list[dict[str, Any]] = Field(sa_type=JSONB, nullable=False)
+    days: int
+    status: SimulationStatus = word(SimulationStatus.QUEUED)
     done: int = 0
-    total: int
+    total: int = 0
+    last: UUID | None = None
+    effects: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSONB, nullable=False)
     result: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
     created_at: datetime = moment(default=True)
     updated_at: datetime = moment(default=True)

@@ -1,9 +1,10 @@
 """Would it have been decided otherwise? Recent decisions of the ledger, decided again by two versions of the rules."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,7 +12,8 @@ from sqlalchemy import func, select
 
 from core.database import Database
 from policies.enforcer import PolicySnapshot
-from policies.vocabulary import Action, Outcome, ResourceType
+from policies.facts import Environment
+from policies.vocabulary import Action, Outcome, Purpose, ResourceType
 from records.access.me import Me
 from records.audit.models import AuditEvent
 from records.base import table_of
@@ -55,11 +57,13 @@ async def replay(
     """Decide again, on the facts of today, what was tried in the last days."""
     found, known = Replay(days), {me.subject.id: me for me in people}
     acts = await database.select(_acts(days))
-    for (actor, kind), group in groupby(acts, key=lambda act: (act["actor"], act["kind"])):
-        tried, me = list(group), known.get(actor)
-        if me is None:
+    alike = itemgetter("actor", "kind", "purpose")
+    for (actor, kind, purpose), group in groupby(acts, key=alike):
+        tried, known_as = list(group), known.get(actor)
+        if known_as is None:
             found.skipped += len(tried)
             continue
+        me = replace(known_as, environment=Environment(Purpose(purpose)))
         await _again(database, me, ResourceType(kind), tried, old, new, found)
     return found
 
@@ -92,18 +96,19 @@ async def _again(
 
 
 def _acts(days: int) -> Any:
-    """Select who tried what with which row: each once, by person and kind."""
+    """Select who tried what with which row, and why: each once, by person, kind and purpose."""
     row = func.unnest(_event.resource_ids).label("resource_id")
     lately = (
-        select(_event.actor, _event.action, _event.resource_type.label("kind"), row)
+        select(_event.actor, _event.action, _event.purpose, _event.resource_type.label("kind"), row)
         .where(
             _event.occurred_at > func.now() - timedelta(days=days),
             _event.actor.is_not(None),
             _event.resource_type.in_(list(sight.PROTECTED)),
             _event.action.in_(list(Action)),
+            _event.purpose.in_(list(Purpose)),
         )
         .order_by(_event.id.desc())
         .limit(MOST)
         .subquery()
     )
-    return select(lately).distinct().order_by(lately.c.actor, lately.c.kind)
+    return select(lately).distinct().order_by(lately.c.actor, lately.c.kind, lately.c.purpose)
