@@ -144,7 +144,9 @@ async def test_an_act_is_decided_again_for_the_purpose_it_was_for(desk: Desk, da
     await to_ledger(database_url)
     only = {**NO_NOTES, "condition": "r.env.purpose == 'HOPERAT'"}
     flips = (await simulated(desk, await desk.draft(only)))["replay"]["flips"]
-    reads = [f for f in flips if f["resource_id"] == str(people.record.id) and f["action"] == "read"]
+    reads = [
+        f for f in flips if f["resource_id"] == str(people.record.id) and f["action"] == "read"
+    ]
     assert len(reads) == 1
 
 

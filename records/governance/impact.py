@@ -37,7 +37,11 @@ class Effect:
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> "Effect":
         """Return an effect that was kept as JSON."""
-        typed: Mapping[str, Callable[[Any], Any]] = {"account_id": UUID, "kind": ResourceType, "action": Action}
+        typed: Mapping[str, Callable[[Any], Any]] = {
+            "account_id": UUID,
+            "kind": ResourceType,
+            "action": Action,
+        }
         return cls(**{name: typed.get(name, _same)(value) for name, value in kept.items()})
 
 
