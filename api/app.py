@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import docs, errors, health, openapi, problems
+from api import docs, errors, health, metrics, openapi, problems
 from api.middleware import Envelope
 from api.oauth import routes as oauth
 from api.switchboard import Switchboard
@@ -129,7 +129,14 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
     app.add_middleware(Envelope)
     errors.install(app)
     routes = Switchboard(app)
-    for router in (oauth.router, docs.router, problems.router, health.router, calendars.public):
+    for router in (
+        oauth.router,
+        docs.router,
+        problems.router,
+        health.router,
+        metrics.router,
+        calendars.public,
+    ):
         routes.include(app, router)
     for module in MODULES:
         routes.include(app, module.router, prefix=V1, responses=errors.RESPONSES)

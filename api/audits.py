@@ -22,6 +22,7 @@ from core.transparency.book import Book
 from core.transparency.notes import Key, Signer, write_secret
 from records.audit import inspection, retention, tree
 from records.audit.sealer import BOOK, VERIFIER_KEY
+from records.audit.troubles import keep_verification
 from records.audit.verifier import bundle
 from records.audit.verifier.findings import Report
 from records.audit.verifier.witness import Refused, cosign
@@ -43,7 +44,13 @@ def examined(path: Path | None, vkey: Path | None, witness: Path | None) -> Repo
         key = Key.parse(vkey.read_text()) if vkey else None
         return bundle.verify(path, key, Book(seen) if witness else (), cosigner)
     key, book = _log_key(vkey), Book(settings().home / BOOK)
-    return _with_database(lambda d: inspection.inspect(d, key, book, Book(seen), cosigner))
+
+    async def inspected(database: Database) -> Report:
+        report = await inspection.inspect(database, key, book, Book(seen), cosigner)
+        await keep_verification(database, report.verdict, report.size)
+        return report
+
+    return _with_database(inspected)
 
 
 def exported(target: Path, vkey: Path | None) -> None:

@@ -1,11 +1,9 @@
-"""Liveness, readiness and metrics: for machines, without a login and without a word about anybody."""
+"""Liveness and readiness: for machines, without a login and without a word about anybody."""
 
 import asyncio
-from contextlib import suppress
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from sqlalchemy import literal, select
 from starlette.datastructures import URL
 
@@ -13,16 +11,10 @@ from api.json import Json
 from core.database import Query
 from core.errors import DomainError
 from core.settings import Settings
-from records.audit.troubles import GAUGES, gauges
-from records.care.emergency import waiting
 from records.clinic import Clinic
 
 router = APIRouter(tags=["operations"])
 
-_GAUGES: Final = {name: Gauge(f"confide_audit_{name}", told) for name, told in GAUGES.items()}
-_UNREVIEWED: Final = Gauge(
-    "confide_break_glass_unreviewed", "Emergency grants without a review", ["state"]
-)
 _PING: Final = Query(select(literal(1)))
 
 
@@ -45,20 +37,6 @@ async def readyz(request: Request) -> Response:
     ready = parts["database"] == parts["policy"] == "ok"
     body = {"status": "ok" if ready else "unavailable", "parts": parts}
     return Json(body, 200 if ready else 503)
-
-
-@router.get("/metrics", operation_id="metrics", response_class=Response)
-async def metrics(request: Request) -> Response:
-    """Return Prometheus metrics. Labels are routes, methods and codes only."""
-    with suppress(DomainError, TimeoutError):
-        async with asyncio.timeout(1):
-            found = await gauges(request.app.state.clinic.database)
-            unreviewed = await waiting(request.app.state.clinic.database)
-        for name, value in found.items():
-            _GAUGES[name].set(value)
-        for state, number in unreviewed.items():
-            _UNREVIEWED.labels(state).set(number)
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 async def _database(clinic: Clinic) -> str:

@@ -6,7 +6,8 @@ PostgreSQL has flushed it (group commit): thirty concurrent reads share one roun
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -69,6 +70,8 @@ class Trail:
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
+        self.told: Counter[tuple[str, str]] = Counter()
+        """Events of this process by action and outcome, since it began."""
 
     async def start(self) -> None:
         """Begin to write, as a producer that the ledger's worker knows."""
@@ -97,7 +100,7 @@ class Trail:
 
     async def note_within(self, session: Any, *events: Event) -> None:
         """Write the events into the caller's own transaction."""
-        entries = self._numbers.stamped(events)
+        entries = self._stamped(events)
         when_undone(session, lambda: self._void(entries))
         rows = [
             {"event_id": i, "body": b, "seal": self._producer.seal(b), "created_at": now()}
@@ -124,8 +127,13 @@ class Trail:
     def _enqueue(self, *events: Event) -> asyncio.Future[None]:
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if events:
-            self._waiting.append((self._numbers.stamped(events), written))
+            self._waiting.append((self._stamped(events), written))
         return written
+
+    def _stamped(self, events: Sequence[Event]) -> list[_Entry]:
+        entries = self._numbers.stamped(events)
+        self.told.update((event.action, event.outcome) for event in events)
+        return entries
 
     async def _write_for_ever(self) -> None:
         while True:

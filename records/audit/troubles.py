@@ -1,4 +1,4 @@
-"""What the way to the ledger met: batches that were refused, and numbers of producers that are missing."""
+"""What the way to the ledger met (refused batches, missing numbers), and when the log was last verified."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,7 +10,7 @@ from sqlmodel import Field, SQLModel
 
 from core.database import Database, Query
 from records.audit.models import SCHEMA
-from records.base import Row, moment, word
+from records.base import Row, add, moment, word
 
 
 class Quarantine(Row, table=True):
@@ -41,6 +41,17 @@ class Gap(SQLModel, table=True):
     closed_at: datetime | None = moment(nullable=True)
 
 
+class Verification(Row, table=True):
+    """The live log was verified: what came of it (`Verdict`), and how many events it had."""
+
+    __tablename__ = "verification"
+    __table_args__ = ({"schema": SCHEMA},)
+
+    verdict: int
+    size: int = Field(sa_type=BigInteger)
+    done_at: datetime = moment(default=True)
+
+
 # A view of the owner's: it counts what its reader may not read.
 GAUGES: Final = {
     "outbox": "Events that are durable and not in the ledger yet",
@@ -48,8 +59,16 @@ GAUGES: Final = {
     "seal_seconds": "Age of the oldest event of the ledger that is not sealed",
     "quarantined": "Batches that were refused",
     "missing": "Numbers of producers that are missing",
+    "verified_seconds": "Age of the last verification of the live log that found it good",
 }
 _GAUGES: Final = Query(select(*map(column, GAUGES)).select_from(table("gauge", schema=SCHEMA)))
+
+
+async def keep_verification(database: Database, verdict: int, size: int) -> None:
+    """Remember that the live log was verified, and what came of it."""
+    found = Verification(verdict=verdict, size=size)
+    async with database.transaction() as session:
+        await add(session, found)
 
 
 async def gauges(database: Database) -> Mapping[str, float]:
