@@ -23,12 +23,13 @@ from core.clock import now
 from core.errors import Conflict
 from records.clinic import Clinic
 from records.people.registration import register
-from records.scheduling import answering, changing, waiting
+from records.scheduling import answering, changing, moving, waiting
 from records.scheduling.booking import book
 from records.scheduling.changing import Why
 from records.scheduling.clockwork import lapse
 from records.scheduling.holding import hold
 from records.scheduling.models import Act
+from records.scheduling.moving import Move
 from records.scheduling.waiting import Wish
 from tests.clinics import DETAILS, People, keyring, populate
 
@@ -197,7 +198,7 @@ class Calendar(RuleBasedStateMachine):
     def move(self, data: st.DataObject, slot: int) -> None:
         visit_id = self.some(data, self.visits())
         visit = self.model.visits[visit_id]
-        answer = self.act(changing.reschedule, visit_id, BASE + slot * SLOT, None, Why())
+        answer = self.act(moving.reschedule, visit_id, Move(BASE + slot * SLOT), Why())
         if visit.stale:
             self.expect(answer, "hold-expired")
             return
@@ -220,7 +221,7 @@ class Calendar(RuleBasedStateMachine):
     def undo(self, data: st.DataObject) -> None:
         visit_id = self.some(data, self.visits())
         visit = self.model.visits[visit_id]
-        answer = self.act(changing.undo, visit_id, Why())
+        answer = self.act(moving.undo, visit_id, Why())
         last = visit.last
         if last is None or last[0] in ("undo", "expire") or (last[1] == "pending" != visit.status):
             self.expect(answer, "nothing-to-undo")

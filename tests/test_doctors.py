@@ -130,6 +130,45 @@ async def test_visits_of_a_doctor_who_left_are_on_the_work_list_until_they_are_s
     assert (await api.get(api.people.reception, "/v1/worklist")).json()["items"] == []
 
 
+async def test_a_visit_whose_doctor_left_stays_the_same_visit_with_another(api: Api):
+    adams, baker = (str(getattr(api.people, who).subject.doctor_id) for who in ("adams", "baker"))
+    await change(api, adams, "?move_to_worklist=true", active=False)
+    path, desk = f"/v1/appointments/{api.people.appointment_id}", api.people.reception
+    before = (await api.get(desk, path)).json()
+    for move, status, code in (
+        ({}, 409, "doctor-left"),
+        ({"doctor_id": adams}, 422, "invalid"),
+        ({"doctor_id": str(new_id())}, 422, "invalid"),
+    ):
+        answer = await api.post(desk, f"{path}/reschedule", {"start": before["start"], **move})
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+    move = {"start": before["start"], "doctor_id": baker}
+    moved = await api.post(desk, f"{path}/reschedule", move)
+    assert moved.json() == before | {"doctor_id": baker, "moves": 1, "version": 2}
+    assert (await api.get(desk, "/v1/worklist")).json()["items"] == []
+    steps = (await api.get(desk, f"{path}/history")).json()["items"]
+    assert [step["doctor_id"] for step in steps] == [adams, baker]
+    assert (await api.get(api.people.baker, path)).status_code == 200
+
+
+async def test_a_visit_is_not_moved_to_a_doctor_who_is_engaged_and_an_undo_brings_the_doctor_back(
+    api: Api,
+):
+    adams, baker = (str(getattr(api.people, who).subject.doctor_id) for who in ("adams", "baker"))
+    mine, other = await patients(api, 2)
+    visit = (await book(api, "adams", mine, NINE)).json()
+    await book(api, "baker", other, NINE)
+    path, desk = f"/v1/appointments/{visit['id']}", api.people.reception
+    move = {"start": visit["start"], "doctor_id": baker}
+    taken = await api.post(desk, f"{path}/reschedule", move)
+    assert (taken.status_code, taken.json()["code"]) == (409, "slot-taken")
+    assert (await api.get(desk, path)).json()["doctor_id"] == adams
+    move["start"] = (NINE + timedelta(hours=1)).isoformat()
+    assert (await api.post(desk, f"{path}/reschedule", move)).json()["doctor_id"] == baker
+    back = (await api.post(desk, f"{path}/undo", {})).json()
+    assert (back["doctor_id"], back["start"]) == (adams, visit["start"])
+
+
 async def test_a_doctor_without_visits_stops_and_is_listed_no_more(api: Api):
     doctor = await add(api)
     hours = {"weekday": (now() + timedelta(days=1)).isoweekday(), "start": "00:00", "end": "00:00"}

@@ -191,7 +191,7 @@ LATER = "starts_at + interval '10 min', ends_at + interval '10 min', NULL, 1, 1"
     ("change", "whose", "refusal"),
     [
         (LATER, "<>", "doctor_taken"),
-        ("starts_at, ends_at, gen_random_uuid(), 2, 2", "<>", "doctor_taken"),
+        ("starts_at, ends_at, gen_random_uuid(), 2, 2", "<>", "ck_appointment_session_name"),
         ("starts_at, ends_at, NULL, 2, 1", "<>", "ck_appointment_lane"),
         ("starts_at, ends_at, NULL, 2, 2", "<>", "ck_appointment_session"),
         (LATER.replace("10", "29"), "=", "patient_taken"),
@@ -208,6 +208,53 @@ async def test_the_database_refuses_an_overlap_whoever_inserts(
         await connection.execute(COPY.format(change, whose))
     assert error.value.constraint_name == refusal
     await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ("starts_at = starts_at + interval '10 min'", "ck_appointment_session_name"),
+        (
+            "doctor_id = (SELECT id FROM doctor WHERE id <> doctor_id LIMIT 1)",
+            "ck_appointment_session_name",
+        ),
+        ("service_id = NULL", "ck_appointment_session_name"),
+        ("lane = 1", "uq_appointment_lane"),
+    ],
+)
+async def test_two_visits_do_not_pass_for_one_by_a_forged_name(
+    api: Api, database_url: str, change: str, refusal: str
+):
+    service = await offer(api, "services", name="Back school", capacity=3)
+    for patient in await patients(api, 2):
+        await book(api, "adams", patient, NINE, service_id=service["id"])
+    connection = await asyncpg.connect(database_url)
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError) as error:
+        await connection.execute(f"UPDATE appointment SET {change} WHERE lane = 2")
+    assert error.value.constraint_name == refusal
+    await connection.close()
+
+
+async def test_a_moved_visit_finds_another_room_of_its_kind_and_its_undo_the_old_one(api: Api):
+    for name in ("A", "B"):
+        await offer(api, "locations", name=name, room_kind="scan")
+    service = await offer(api, "services", name="Scan", room_kind="scan")
+    mine, other = await patients(api, 2)
+    later = NINE + timedelta(hours=2)
+    first = (await book(api, "adams", mine, NINE, service_id=service["id"])).json()
+    second = (await book(api, "baker", other, later, service_id=service["id"])).json()
+    assert first["location_id"] == second["location_id"]
+    path = f"/v1/appointments/{first['id']}"
+    moved = await api.post(api.people.reception, f"{path}/reschedule", {"start": later.isoformat()})
+    assert moved.status_code == 200, moved.text
+    assert moved.json()["location_id"] != first["location_id"]
+    back = await api.post(api.people.reception, f"{path}/undo", {})
+    assert back.json()["location_id"] == first["location_id"]
+    places = [
+        s["location_id"]
+        for s in (await api.get(api.people.reception, f"{path}/history")).json()["items"]
+    ]
+    assert places == [first["location_id"], moved.json()["location_id"], first["location_id"]]
 
 
 async def test_the_buffers_of_a_visit_move_with_it(api: Api):

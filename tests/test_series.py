@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,8 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.clock import now
+from core.errors import Invalid
+from core.ids import new_id
+from records.scheduling.remaining import shifted
 from records.scheduling.series import Rhythm, times
 from tests.apis import Api, serve
+from tests.test_offers import patients
 
 
 @pytest.fixture
@@ -95,6 +100,88 @@ async def test_a_series_is_read_by_its_id_and_each_visit_lives_on_its_own(api: A
         "booked",
     ]
     assert (await api.get(api.people.baker, made.headers["location"])).status_code == 404
+
+
+async def booked(api: Api, **more: object) -> dict:
+    made = await post(api, "/v1/appointments/series", weekly(api, **more))
+    assert made.status_code == 201, made.text
+    return made.json()
+
+
+def local_starts(series: dict) -> list[datetime]:
+    zone = ZoneInfo("America/New_York")
+    found = [datetime.fromisoformat(v["start"]).astimezone(zone) for v in series["items"]]
+    return [at.replace(tzinfo=None) for at in found]
+
+
+async def test_a_series_out_of_sight_is_not_called_off_or_moved(api: Api):
+    series = await booked(api)
+    for path in (f"/v1/appointments/series/{series['id']}", f"/v1/appointments/series/{new_id()}"):
+        for act, body in (("cancel", {}), ("reschedule", {"start": first(20).isoformat()})):
+            assert (await api.post(api.people.baker, f"{path}/{act}", body)).status_code == 404
+
+
+async def test_what_lies_ahead_of_a_series_is_called_off_as_one_and_then_there_is_nothing(api: Api):
+    series = await booked(api)
+    path = f"/v1/appointments/series/{series['id']}"
+    done = await post(api, f"/v1/appointments/{series['items'][0]['id']}/cancel", {})
+    assert done.status_code == 200
+    gone = await post(api, f"{path}/cancel", {"reason_code": "prov", "reason": "On leave"})
+    assert [v["status"] for v in gone.json()["items"]] == ["cancelled"] * 3
+    assert {v["cancellation_reason"] for v in gone.json()["items"]} == {"prov"}
+    again = await post(api, f"{path}/cancel", {})
+    assert (again.status_code, again.json()["code"]) == (409, "series-over")
+
+
+@pytest.mark.parametrize("days", [7, -7, 1])
+async def test_a_series_moves_as_one_also_into_its_own_times(api: Api, days: int):
+    series = await booked(api)
+    before = local_starts(series)
+    path = f"/v1/appointments/series/{series['id']}/reschedule"
+    moved = await post(api, path, {"start": first(10 + days).isoformat()})
+    assert moved.status_code == 200, moved.text
+    assert local_starts(moved.json()) == [at + timedelta(days=days) for at in before]
+    assert [v["id"] for v in moved.json()["items"]] == [v["id"] for v in series["items"]]
+
+
+async def test_a_series_of_which_one_cannot_move_stays_as_it_is(api: Api):
+    series = await booked(api)
+    other = {k: v for k, v in weekly(api, start=first(25).isoformat()).items() if k != "count"}
+    assert (await post(api, "/v1/appointments", other)).status_code == 201
+    path = f"/v1/appointments/series/{series['id']}"
+    refused = await post(api, f"{path}/reschedule", {"start": first(11).isoformat()})
+    assert (refused.status_code, refused.json()["code"]) == (409, "slot-taken")
+    assert refused.json()["number"] == 3
+    assert (await api.get(api.people.reception, path)).json()["items"] == series["items"]
+
+
+async def test_a_time_a_series_moves_into_is_not_offered_away_in_between(api: Api):
+    series = await booked(api)
+    (waiting,) = await patients(api, 1)
+    last = first(10 + 28) + timedelta(days=1)
+    wish = {"patient_id": waiting, "latest": last.isoformat()}
+    entry = (await post(api, "/v1/waitlist", wish)).json()["id"]
+    path = f"/v1/appointments/series/{series['id']}/reschedule"
+    assert (await post(api, path, {"start": first(17).isoformat()})).status_code == 200
+    offered = (await api.get(api.people.reception, f"/v1/waitlist/{entry}")).json()["offer"]
+    assert datetime.fromisoformat(offered["start"]) == first()
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Australia/Lord_Howe"])
+def test_a_series_that_moves_keeps_its_hour_on_both_sides_of_a_change_of_clocks(zone: str):
+    starts = [t for t in times(datetime(2027, 3, 1, 15, tzinfo=UTC), Rhythm(zone, 40)) if t]
+    there = shifted(starts, starts[0] + timedelta(hours=26), ZoneInfo(zone))
+    local = [at.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for at in there]
+    assert {(at.hour, at.minute) for at in local} == {(local[0].hour, local[0].minute)}
+    assert {b - a for a, b in pairwise(local)} == {timedelta(days=7)}
+
+
+def test_a_series_is_not_moved_to_an_hour_that_one_of_its_days_does_not_have():
+    zone = ZoneInfo("America/New_York")
+    starts = [datetime(2027, 3, day, 5, tzinfo=zone) for day in (7, 14)]
+    with pytest.raises(Invalid) as refusal:
+        shifted(starts, datetime(2027, 3, 7, 2, 30, tzinfo=zone), zone)
+    assert refusal.value.errors[0].code == "no-such-hour"
 
 
 async def test_a_series_is_booked_once_under_a_key(api: Api, database_url: str):

@@ -1,16 +1,20 @@
 """Series of appointments: weekly, or every few weeks, at the same hour of the clinic's day."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Body, Request, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
 from api.once import Idempotent
 from api.v1.appointments import AppointmentView, NewAppointment
+from api.v1.visits import Given, NewTime
+from records.scheduling.changing import Why
+from records.scheduling.moving import Move
+from records.scheduling.remaining import cancel_rest, move_rest
 from records.scheduling.series import LONGEST, Rhythm, Series, book_series, read_series
 
 router = APIRouter(prefix="/appointments/series", tags=["appointments"])
@@ -23,6 +27,12 @@ class NewSeries(NewAppointment):
     every_weeks: int = Field(1, ge=1, le=12)
     fitting: bool = Field(False, description="book those that fit; otherwise all of them or none")
     hold_id: None = Field(None, description="a series is not booked from a hold")
+
+
+class NewSeriesTime(NewTime):
+    """When the next visit shall be instead; those after it move by as many days and hours of the clinic's calendar."""
+
+    end: None = Field(None, description="each stays as long as it is")
 
 
 class LeftOut(BaseModel):
@@ -58,6 +68,34 @@ async def post_series(
         at="/v1/appointments/series",
         shown=_view,
     )
+
+
+@router.post("/{series_id}/cancel", operation_id="cancel_series", response_model=SeriesView)
+async def cancel(
+    series_id: UUID,
+    session: Transaction,
+    clinic: Clinic,
+    me: Me,
+    given: Annotated[Given | None, Body()] = None,
+) -> Response:
+    """Call off all visits of a series that lie ahead, or none of them."""
+    why = Why(given.reason_code, given.reason) if given else Why()
+    return Json(_view(await cancel_rest(session, clinic, me, series_id, why)))
+
+
+@router.post("/{series_id}/reschedule", operation_id="reschedule_series", response_model=SeriesView)
+async def reschedule(
+    series_id: UUID,
+    new: NewSeriesTime,
+    request: Request,
+    session: Transaction,
+    clinic: Clinic,
+    me: Me,
+) -> Response:
+    """Move all visits of a series that lie ahead by as much as the next one, or none of them."""
+    zone = request.app.state.settings.time_zone
+    move, why = Move(**new.model_dump(exclude={"reason"})), Why(note=new.reason)
+    return Json(_view(await move_rest(session, clinic, me, zone, series_id, move, why)))
 
 
 @router.get("/{series_id}", operation_id="read_series", response_model=SeriesView)

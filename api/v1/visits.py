@@ -12,10 +12,11 @@ from api.etags import Seen, etag
 from api.json import Json
 from api.paging import Listing
 from api.v1.appointments import AppointmentView
-from records.scheduling import changing
+from records.scheduling import changing, moving
 from records.scheduling.changing import Why
 from records.scheduling.history import read_history
 from records.scheduling.models import Act, AppointmentStatus, CancellationReason
+from records.scheduling.moving import Move
 from records.scheduling.reading import OpenAppointment
 
 router = APIRouter(prefix="/appointments/{appointment_id}", tags=["appointments"])
@@ -47,13 +48,17 @@ class Given(BaseModel):
     reason: str | None = Field(None, max_length=500, description="a few words; sealed")
 
 
-class Move(BaseModel):
-    """When the visit shall be instead."""
+class NewTime(BaseModel):
+    """When, and with whom, the visit shall be instead."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     start: AwareDatetime
     end: AwareDatetime | None = Field(None, description="as long as before if left out")
+    doctor_id: UUID | None = Field(None, description="another doctor; the same if left out")
+    location_id: UUID | None = Field(
+        None, description="as in the slot; the same place, or the other doctor's, if left out"
+    )
     override: bool = Field(
         False, description="outside the hours, the notice or the horizon, on purpose"
     )
@@ -69,6 +74,8 @@ class ChangeView(BaseModel):
     to_status: AppointmentStatus
     start: AwareDatetime
     end: AwareDatetime
+    doctor_id: UUID
+    location_id: UUID | None
     reason_code: CancellationReason | None
     note: str | None
     by: UUID | None = Field(description="the account; null for the clinic's own clockwork")
@@ -109,27 +116,17 @@ async def undo(
 ) -> Response:
     """Take the last change back. Who may do a thing may undo it; the time must still be free."""
     why = Why(note=given.reason if given else None, version=seen)
-    return _answer(await changing.undo(session, clinic, me, appointment_id, why))
+    return _answer(await moving.undo(session, clinic, me, appointment_id, why))
 
 
 @router.post("/reschedule", operation_id="reschedule_appointment", response_model=AppointmentView)
 async def reschedule(
-    appointment_id: UUID, move: Move, session: Transaction, clinic: Clinic, me: Me, seen: Seen
+    appointment_id: UUID, new: NewTime, session: Transaction, clinic: Clinic, me: Me, seen: Seen
 ) -> Response:
     """Move the visit: the same appointment at another time. If that is taken the old one stays: 409 `slot-taken`."""
-    why = Why(note=move.reason, version=seen)
-    return _answer(
-        await changing.reschedule(
-            session,
-            clinic,
-            me,
-            appointment_id,
-            move.start,
-            move.end,
-            why,
-            override=move.override,
-        )
-    )
+    why = Why(note=new.reason, version=seen)
+    move = Move(**new.model_dump(exclude={"reason"}))
+    return _answer(await moving.reschedule(session, clinic, me, appointment_id, move, why))
 
 
 @router.get("/history", operation_id="read_appointment_history", response_model=Listing[ChangeView])

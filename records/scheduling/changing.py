@@ -5,7 +5,6 @@ All of it is one transaction. Whatever fails leaves the old status and the old t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from sqlalchemy import UUID as PGUUID
 from sqlalchemy import bindparam, func, select, update
 
 from core.clock import now
-from core.database import Query, Session
+from core.database import Session
 from core.database_errors import translated
 from core.errors import Conflict, FieldError, Invalid, PreconditionFailed
 from policies.permit import Permit
@@ -22,32 +21,33 @@ from records.access.me import Me
 from records.access.relations import asking
 from records.base import table_of
 from records.clinic import Clinic
-from records.scheduling.admission import Time, admit
-from records.scheduling.booking import refuse_impossible
+from records.scheduling.admission import Time
 from records.scheduling.clockwork import lapse
 from records.scheduling.history import write_down
-from records.scheduling.life import FINAL, HOLDING, LIFE, refuse_illegal
+from records.scheduling.life import HOLDING, LIFE, refuse_illegal
 from records.scheduling.models import (
     Act,
     Appointment,
-    AppointmentChange,
     AppointmentStatus,
     CancellationReason,
 )
 from records.scheduling.offering import ENDS, offer, settle
 from records.scheduling.reading import OpenAppointment, opened, resource_of, selected
-from records.scheduling.seating import moved
+from records.scheduling.supply import Service
 from records.scheduling.taken import SlotTaken
 
-_visit, _change = table_of(Appointment), table_of(AppointmentChange).c
+_visit: Final = table_of(Appointment)
 _ID: Final = bindparam("appointment_id", type_=PGUUID())
 _HELD: Final = [
     _visit.c[n] for n in ("blocked_from", "blocked_until", "session_id", "lane", "capacity")
 ]
-_LOCKED: Final = selected(*_HELD).where(_visit.c.id == _ID).with_for_update(of=_visit)
-_LAST: Final = Query(
-    select(*_change).where(_change.appointment_id == _ID).order_by(_change.number.desc()).limit(1)
+_ROOM_KIND: Final = (
+    select(table_of(Service).c.room_kind)
+    .where(table_of(Service).c.id == _visit.c.service_id)
+    .scalar_subquery()
+    .label("room_kind")
 )
+_LOCKED: Final = selected(*_HELD, _ROOM_KIND).where(_visit.c.id == _ID).with_for_update(of=_visit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,44 +76,6 @@ async def change(
     return await changed(session, clinic, me, act, LIFE[act].right, row, new, why)
 
 
-async def reschedule(
-    session: Session,
-    clinic: Clinic,
-    me: Me,
-    appointment_id: UUID,
-    start: datetime,
-    end: datetime | None,
-    why: Why,
-    *,
-    override: bool = False,
-) -> OpenAppointment:
-    """Move an appointment: same id, same length unless told, the old time kept if the new one is taken."""
-    row = await locked(session, clinic, me, Act.RESCHEDULE, appointment_id)
-    end = end or start + (row["ends_at"] - row["starts_at"])
-    refuse_impossible(start, end)
-    await clinic.gate.require(me, Action.UPDATE, resource_of(row))
-    new = {**await moved(session, row, start, end), "moves": row["moves"] + 1}
-    await admit(session, clinic, me, resource_of(row), _time({**row, **new}, override=override))
-    return await changed(session, clinic, me, Act.RESCHEDULE, Action.UPDATE, row, new, why)
-
-
-async def undo(
-    session: Session, clinic: Clinic, me: Me, appointment_id: UUID, why: Why
-) -> OpenAppointment:
-    """Take the last change back; who may do it may undo it. An undo itself is not undone."""
-    row = await locked(session, clinic, me, Act.UNDO, appointment_id)
-    last = await session.one(_LAST, appointment_id=appointment_id)
-    if last is None or last["act"] in FINAL or _let_go(last):
-        raise Conflict("there is no change to take back", code="nothing-to-undo")
-    new = {
-        **await moved(session, row, last["from_start"], last["from_end"]),
-        "status": last["from_status"],
-        "cancellation_reason": None,
-    }
-    right = LIFE[Act(last["act"])].right
-    return await changed(session, clinic, me, Act.UNDO, right, row, new, why)
-
-
 async def locked(
     session: Session, clinic: Clinic, me: Me, act: Act, appointment_id: UUID
 ) -> Mapping[str, Any]:
@@ -138,10 +100,15 @@ async def changed(
     why: Why,
     *,
     reason: str | None = None,
+    freed: list[Mapping[str, Any]] | None = None,
 ) -> OpenAppointment:
-    """Decide on the image before and after, then write both the change and its history."""
+    """Decide on the image before and after, then write both the change and its history.
+
+    A time that is freed is offered to who waits, or else added to `freed`, to be offered later.
+    """
     stored = resource_of(row)
-    after = replace(stored, status=new.get("status", stored.status))
+    image = {**row, **new, "version": row["version"] + 1}
+    after = replace(stored, status=image["status"], doctor_id=image["doctor_id"])
     permit = await clinic.gate.write(session, me, right, stored, after)
     if why.version not in (None, row["version"]):
         raise PreconditionFailed("the appointment has changed since you read it")
@@ -149,14 +116,18 @@ async def changed(
         raise Conflict("the hold has run out", code="hold-expired", retryable=True)
     if act is not Act.UNDO:
         refuse_illegal(act, row["status"], row["starts_at"], now())
-    image = {**row, **new, "version": row["version"] + 1}
     if act in (Act.RESCHEDULE, Act.UNDO):
-        await _queue(session, row)
+        await _queue(session, row, image)
         await lapse(session, clinic)
     cells = await _sealed(clinic, permit, row, reason)
     await _store(session, image, {**new, **cells, "version": image["version"]})
     await write_down(session, clinic, permit, act, row, image, why.note)
-    await _pass_on(session, clinic, me, act, row, image)
+    await _settle(session, clinic, me, act, row)
+    if _frees(row, image):
+        if freed is None:
+            await offer(session, clinic, row)
+        else:
+            freed.append(row)
     return opened(image, await clinic.reveal(me, permit, Appointment, {**row, **cells}))
 
 
@@ -170,22 +141,20 @@ async def _sealed(
     return clinic.vault.seal(permit, Appointment, key, row["row_id"], reason=reason)
 
 
-async def _pass_on(
-    session: Session,
-    clinic: Clinic,
-    me: Me,
-    act: Act,
-    row: Mapping[str, Any],
-    image: Mapping[str, Any],
+async def _settle(
+    session: Session, clinic: Clinic, me: Me, act: Act, row: Mapping[str, Any]
 ) -> None:
-    """Tell those who wait: an offer is settled, a later visit given up for it, a freed time offered."""
+    """Close what a hold was an offer to, and give the later visit up that it was booked instead of."""
     if row["held_until"] and act in ENDS:
         later = await settle(session, row["row_id"], act)
         if later:
             await _give_up(session, clinic, me, later)
-    stays = image["status"] in HOLDING and image["starts_at"] == row["starts_at"]
-    if row["status"] in HOLDING and not stays:
-        await offer(session, clinic, row)
+
+
+def _frees(row: Mapping[str, Any], image: Mapping[str, Any]) -> bool:
+    """Tell whether a change gives up the doctor's time."""
+    same = all(row[name] == image[name] for name in ("starts_at", "doctor_id"))
+    return row["status"] in HOLDING and not (image["status"] in HOLDING and same)
 
 
 async def _give_up(session: Session, clinic: Clinic, me: Me, later: UUID) -> None:
@@ -201,9 +170,12 @@ async def _give_up(session: Session, clinic: Clinic, me: Me, later: UUID) -> Non
         await changed(session, clinic, me, Act.CANCEL, Action.CANCEL, row, new, Why())
 
 
-async def _queue(session: Session, row: Mapping[str, Any]) -> None:
+async def _queue(session: Session, *images: Mapping[str, Any]) -> None:
     """Let those who move visits of one doctor or one patient pass one by one, in one order: no deadlock."""
-    turns = (func.hashtextextended(f"{who} {row[who]}", 0) for who in ("doctor_id", "patient_id"))
+    doctors = sorted({f"doctor_id {image['doctor_id']}" for image in images})
+    turns = (
+        func.hashtextextended(who, 0) for who in (*doctors, f"patient_id {images[0]['patient_id']}")
+    )
     await session.execute(select(*(func.pg_advisory_xact_lock(turn) for turn in turns)))
 
 
@@ -216,10 +188,10 @@ async def _store(session: Session, image: Mapping[str, Any], values: Mapping[str
     except Conflict as conflict:
         if conflict.code not in TAKEN:
             raise
-        raise SlotTaken(_time(image)) from None
+        raise SlotTaken(time_of(image)) from None
 
 
-def _time(image: Mapping[str, Any], *, override: bool = False) -> Time:
+def time_of(image: Mapping[str, Any], *, override: bool = False) -> Time:
     """Return the time that an image of an appointment wants."""
     start, end = image["starts_at"], image["ends_at"]
     service_id, location_id = image["service_id"], image["location_id"]
@@ -231,12 +203,6 @@ TAKEN: Final = frozenset(
     {"doctor-taken", "patient-taken", "room-taken", "uq-appointment-lane", "contention"}
 )
 """The codes of Conflict with which the database says that a time is not free."""
-
-
-def _let_go(last: Mapping[str, Any]) -> bool:
-    """Tell whether the last change ended a hold or request: taken back, it would hold its time for ever."""
-    held = AppointmentStatus.PENDING
-    return bool(last["from_status"] == held != last["to_status"])
 
 
 def _reason(me: Me, act: Act, row: Mapping[str, Any], why: Why) -> CancellationReason | None:

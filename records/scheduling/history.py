@@ -28,7 +28,7 @@ _ID: Final = bindparam("appointment_id", type_=PGUUID())
 _ONE: Final = Query(selected(_visit.created_by).where(_visit.id == _ID))
 _PLAIN: Final = (
     "number", "act", "from_status", "to_status", "from_start", "from_end", "to_start", "to_end",
-    "reason_code", "changed_by", "changed_at",
+    "from_doctor_id", "to_doctor_id", "from_location_id", "to_location_id", "reason_code", "changed_by", "changed_at",
 )  # fmt: skip
 _ALL: Final = Query(
     sealed_rows(AppointmentChange, *(_change[name] for name in _PLAIN))
@@ -47,6 +47,8 @@ class Entry:
     to_status: str
     start: datetime
     end: datetime
+    doctor_id: UUID
+    location_id: UUID | None
     reason_code: str | None
     note: Value | None
     by: UUID | None
@@ -91,6 +93,10 @@ async def write_down(
         from_end=before["ends_at"],
         to_start=after["starts_at"],
         to_end=after["ends_at"],
+        from_doctor_id=before["doctor_id"],
+        to_doctor_id=after["doctor_id"],
+        from_location_id=before["location_id"],
+        to_location_id=after["location_id"],
         reason_code=after["cancellation_reason"],
         changed_by=None if permit.subject_id == CLOCKWORK.id else permit.subject_id,
         **cells,
@@ -100,11 +106,25 @@ async def write_down(
 
 def _beginning(visit: Any, changes: Sequence[Any]) -> Entry:
     """Return the booking itself, which the row and the first change tell together."""
-    status, start, end = visit["status"], visit["starts_at"], visit["ends_at"]
+    first = visit
     if changes:
-        status, start, end = (changes[0][f"from_{part}"] for part in ("status", "start", "end"))
-    by, at = visit["created_by"], visit["created_at"]
-    return Entry(1, "book", None, status, start, end, None, None, by, at)
+        parts = {"status": "status", "starts_at": "start", "ends_at": "end"}
+        parts |= {name: name for name in ("doctor_id", "location_id")}
+        first = {name: changes[0][f"from_{part}"] for name, part in parts.items()}
+    return Entry(
+        1,
+        "book",
+        None,
+        first["status"],
+        first["starts_at"],
+        first["ends_at"],
+        first["doctor_id"],
+        first["location_id"],
+        None,
+        None,
+        visit["created_by"],
+        visit["created_at"],
+    )
 
 
 def _step(row: Any, phi: dict[str, Value | None]) -> Entry:
@@ -115,6 +135,8 @@ def _step(row: Any, phi: dict[str, Value | None]) -> Entry:
         row["to_status"],
         row["to_start"],
         row["to_end"],
+        row["to_doctor_id"],
+        row["to_location_id"],
         row["reason_code"],
         phi["note"],
         row["changed_by"],

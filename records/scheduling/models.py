@@ -72,6 +72,13 @@ BLOCKING = "status IN ('pending', 'booked', 'arrived', 'checked-in')"
 BUFFERED = "tstzrange(coalesce(blocked_from, starts_at), coalesce(blocked_until, ends_at))"
 """The time a visit takes from doctor and room: with the buffers around it. The patient is free of those."""
 
+SESSION_NAME = (
+    "substring(encode(sha256(convert_to(doctor_id || ' ' || service_id || ' ' ||"
+    " (extract(epoch FROM starts_at) * 1000000)::bigint, 'UTF8')), 'hex') FOR 32)::uuid"
+)
+"""The name of a group visit, as `terms.session_name` works it out. It is checked, so that nobody who writes SQL can
+let two visits pass for one by giving them one name."""
+
 _SESSION = "coalesce(session_id, id)"
 
 
@@ -109,6 +116,10 @@ class Appointment(Protected, table=True):
         ),
         CheckConstraint("lane BETWEEN 1 AND capacity", name="lane"),
         CheckConstraint("(capacity > 1) = (session_id IS NOT NULL)", name="session"),
+        CheckConstraint(
+            f"session_id IS NULL OR service_id IS NOT NULL AND session_id = {SESSION_NAME}",
+            name="session_name",
+        ),
         _never_twice("doctor_taken", "doctor_id"),
         _never_twice("patient_taken", "patient_id", time="tstzrange(starts_at, ends_at)"),
         _never_twice(
@@ -188,6 +199,10 @@ class AppointmentChange(Protected, table=True):
     from_end: datetime = moment()
     to_start: datetime = moment()
     to_end: datetime = moment()
+    from_doctor_id: UUID = Field(foreign_key="doctor.id")
+    to_doctor_id: UUID = Field(foreign_key="doctor.id")
+    from_location_id: UUID | None = Field(default=None, foreign_key="location.id")
+    to_location_id: UUID | None = Field(default=None, foreign_key="location.id")
     reason_code: CancellationReason | None = word(None)
     note: Cell | None = phi(nullable=True)
     changed_by: UUID | None = Field(default=None, foreign_key="account.id")

@@ -8,13 +8,24 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import Text, and_, bindparam, or_, select, text
+from sqlalchemy import (
+    DateTime,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+)
 
 from core.database import Query, Session, Store
 from core.errors import FieldError, Invalid
 from records.base import table_of
 from records.people.coverages import day_of, insured
-from records.scheduling.models import BLOCKING, Appointment
+from records.scheduling.models import BLOCKING, BUFFERED, Appointment
 from records.scheduling.supply import Location, LocationKind
 from records.scheduling.terms import Terms, session_name
 
@@ -23,20 +34,36 @@ _BLOCKING: Final[Any] = text(BLOCKING)
 _WHERE: Final = bindparam("place", type_=PGUUID())
 _KIND: Final = bindparam("room_kind", type_=Text())
 _SESSION: Final = bindparam("session_id", type_=PGUUID())
-_OURS: Final = select(_visit.location_id).where(_visit.session_id == _SESSION, _BLOCKING)
-_ANYWHERE: Final = or_(_WHERE.is_(None), _place.id == _WHERE, _place.site_id == _WHERE)
-_PLACES: Final = Query(
-    select(_place.id, _place.kind)
-    .where(
-        _place.active,
-        or_(
-            and_(_KIND.is_(None), _place.id == _WHERE),
-            and_(_place.room_kind == _KIND, _ANYWHERE),
-        ),
-    )
-    .order_by(_place.id.in_(_OURS).desc(), _place.name, _place.id)
+_SINCE, _UNTIL = (bindparam(n, type_=DateTime(timezone=True)) for n in ("since", "until"))
+_OURS: Final = select(_visit.location_id).where(
+    _visit.session_id == _SESSION, _visit.location_id.is_not(None), _BLOCKING
 )
+_ANYWHERE: Final = or_(_WHERE.is_(None), _place.id == _WHERE, _place.site_id == _WHERE)
+_ROOMS: Final = select(_place.id, _place.kind).where(
+    _place.active,
+    or_(
+        and_(_KIND.is_(None), _place.id == _WHERE),
+        and_(_place.room_kind == _KIND, _ANYWHERE),
+    ),
+)
+_PLACES: Final = Query(_ROOMS.order_by(_place.id.in_(_OURS).desc(), _place.name, _place.id))
 """The place itself, or the rooms of the kind that is needed; where the session sits already first."""
+_ENGAGED: Final = exists().where(
+    _visit.location_id == _place.id,
+    _visit.exclusive,
+    _visit.location_id.is_not(None),
+    _BLOCKING,
+    literal_column(BUFFERED).op("&&")(func.tstzrange(_SINCE, _UNTIL)),
+    _visit.id != bindparam("but", type_=PGUUID()),
+    func.coalesce(_visit.session_id, _visit.id).is_distinct_from(_SESSION),
+)
+_FREE: Final = Query(
+    _ROOMS.where(~_ENGAGED)
+    .order_by((_place.id == bindparam("here", type_=PGUUID())).desc(), _place.name, _place.id)
+    .limit(1)
+)
+"""The room a moved visit is in, if nobody else is in it then; or the first that is free."""
+_SITE: Final = Query(select(_place.id).where(_place.id == _WHERE, _place.kind == LocationKind.SITE))
 _TAKEN: Final = Query(
     select(_visit.lane, _visit.capacity).where(_visit.session_id == _SESSION, _BLOCKING)
 )
@@ -66,7 +93,7 @@ async def seats(store: Store, terms: Terms, session_id: UUID | None) -> Sequence
 
 
 async def moved(
-    session: Session, row: Mapping[str, Any], start: datetime, end: datetime
+    session: Session, row: Mapping[str, Any], doctor_id: UUID, start: datetime, end: datetime
 ) -> dict[str, Any]:
     """Return the columns of a visit at another time: buffers go along, a seat of a group finds a free lane.
 
@@ -75,6 +102,7 @@ async def moved(
     before, after = row["blocked_from"], row["blocked_until"]
     first = await session.execute(select(insured(row["patient_id"], day_of(start))))
     there: dict[str, Any] = {
+        "doctor_id": doctor_id,
         "starts_at": start,
         "ends_at": end,
         "blocked_from": before and start - (row["starts_at"] - before),
@@ -83,9 +111,40 @@ async def moved(
     }
     if row["session_id"] is None:
         return there
-    session_id = session_name(row["doctor_id"], row["service_id"], start)
+    session_id = session_name(doctor_id, row["service_id"], start)
     lanes = await _lanes(session, session_id, row["capacity"])
     return there | {"session_id": session_id, "lane": next(iter(lanes), row["lane"])}
+
+
+async def resettled(
+    store: Store, terms: Terms, row: Mapping[str, Any], image: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return where a moved visit is: at the place its terms name, or in a room of their kind that is free then.
+
+    It stays where it was if that will do.
+    """
+    if terms.room_kind is None:
+        if terms.location_id == row["location_id"]:
+            return {}
+        ((place, exclusive),) = await _places(store, terms, None)
+        return {"location_id": place, "exclusive": exclusive}
+    room = await store.one(
+        _FREE,
+        place=terms.location_id,
+        room_kind=terms.room_kind,
+        session_id=image["session_id"],
+        since=image["blocked_from"] or image["starts_at"],
+        until=image["blocked_until"] or image["ends_at"],
+        but=row["row_id"],
+        here=row["location_id"],
+    )
+    return {"location_id": room["id"], "exclusive": True} if room else {}
+
+
+async def put(store: Store, location_id: UUID | None) -> dict[str, Any]:
+    """Return the columns of a visit that is put back to where it was."""
+    site = await store.one(_SITE, place=location_id)
+    return {"location_id": location_id, "exclusive": site is None}
 
 
 async def _places(
