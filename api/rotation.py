@@ -74,7 +74,7 @@ async def _rotate(
         with Progress(console=console) as progress:
             bar = progress.add_task(f"{kind} rotation", total=row.total)
             while True:
-                moved = await step(database, clinic.vault.provider)
+                moved = await step(database, clinic.vault.provider, clinic.trail)
                 now = await read_rotation(clinic, me, row.id)
                 progress.update(bar, completed=now["done"])
                 if now["state"] == RotationState.DONE:

@@ -6,7 +6,7 @@ one round trip, no ORM.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
@@ -26,6 +26,8 @@ TIMEOUT = 5.0
 PATIENCE = 30.0
 """Seconds to wait for a free connection: a rush is answered late rather than refused."""
 _UNDO = "undo"
+_LAST = "last"
+_PENDING = "pending"
 
 
 class Query:
@@ -130,6 +132,10 @@ class Database:
             async with Session(self.engine, expire_on_commit=False) as session:
                 try:
                     yield session
+                    for act in session.info.get(_LAST, ()):
+                        await act()
+                    left = session.info.get(_PENDING, {}).values()
+                    assert not any(left), "rows were written that no event names"
                     await session.commit()
                 except BaseException:
                     for undo in session.info.get(_UNDO, ()):
@@ -186,6 +192,33 @@ def when_undone(session: Any, undo: Callable[[], None]) -> None:
     """Have `undo` called if the session's transaction does not commit, as far as we know."""
     if isinstance(session, AsyncSession):
         session.info.setdefault(_UNDO, []).append(undo)
+
+
+def before_commit(session: Any, act: Callable[[], Awaitable[None]]) -> None:
+    """Have `act` called as the last thing in the session's transaction."""
+    session.info.setdefault(_LAST, []).append(act)
+
+
+def pending(session: Any, name: str) -> list[Any]:
+    """Return a list of that name that lives as long as the session's transaction."""
+    if not isinstance(session, AsyncSession):
+        return []
+    lists: dict[str, list[Any]] = session.info.setdefault(_PENDING, {})
+    return lists.setdefault(name, [])
+
+
+@asynccontextmanager
+async def attempt(session: AsyncSession) -> AsyncIterator[None]:
+    """A savepoint: of what raises inside nothing stays, neither in the database nor among what is pending."""
+    lists: dict[str, list[Any]] = session.info.setdefault(_PENDING, {})
+    before = {name: len(items) for name, items in lists.items()}
+    try:
+        async with session.begin_nested():
+            yield
+    except BaseException:
+        for name, items in lists.items():
+            del items[before.get(name, 0) :]
+        raise
 
 
 async def _leave_as_is(_connection: object) -> None:

@@ -4,7 +4,7 @@ Table classes skip validation (SQLModel, `table=True`): they are built from chec
 from a request body. They are written with `add()`, in the order given, and read by `Query`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,10 +18,12 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Delete,
     ForeignKeyConstraint,
     Insert,
     Table,
     Text,
+    Update,
     insert,
     inspect,
     select,
@@ -35,6 +37,7 @@ from core.crypto.sealed import Sealed
 from core.database_errors import translated
 from core.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed
 from core.ids import new_id
+from records.anchors import Anchored, wrote
 
 metadata = SQLModel.metadata
 metadata.naming_convention = {
@@ -72,7 +75,7 @@ class Searchable:
     blurs: bool = False
 
 
-class Protected(Row):
+class Protected(Row, Anchored):
     """A row that holds PHI of one patient, every cell of it sealed under one key of that patient.
 
     `resource` names the column with the id that a Permit must cover: a version of a record is
@@ -102,6 +105,22 @@ async def add(session: Executor, *rows: SQLModel) -> None:
         values = [{c: getattr(row, c) for c in columns} for row in group]
         with translated():
             await session.execute(_insertion(kind), values)
+        wrote(session, table_of(kind), values)
+
+
+async def rewrite(
+    session: Executor, statement: Update | Delete, given: Any = None
+) -> Sequence[Mapping[str, Any]]:
+    """Run an UPDATE or DELETE, anchored if its table is; return the rows as they then are, or last were."""
+    table, gone = statement.table, isinstance(statement, Delete)
+    assert isinstance(table, Table)
+    if isinstance(statement, Update) and "edition" in table.columns:
+        statement = statement.values(edition=table.c.edition + 1)
+    statement = statement.execution_options(synchronize_session=False)
+    found = await session.execute(statement.returning(*table.c), given)
+    rows: Sequence[Mapping[str, Any]] = found.mappings().all()
+    wrote(session, table, rows, gone=gone)
+    return rows
 
 
 @cache

@@ -10,6 +10,7 @@ import pytest
 
 from core.broker import DEAD, celery_app, declare
 from core.clock import now
+from core.database import before_commit
 from core.ids import new_id
 from core.settings import settings
 from records.audit.batch import TASK, pack
@@ -53,7 +54,10 @@ async def test_the_number_of_a_write_that_rolled_back_is_declared_void(
     async def fail() -> None:
         async with clinic.database.transaction() as session:
             await clinic.trail.note_within(session, event())
-            raise LookupError
+            before_commit(session, lost)
+
+    async def lost() -> None:
+        raise LookupError
 
     with pytest.raises(LookupError):
         await fail()
@@ -62,6 +66,17 @@ async def test_the_number_of_a_write_that_rolled_back_is_declared_void(
     found = {e["seq"]: e for e in await outbox(database_url)}
     assert sorted(found) == [1, 2]
     assert (found[2]["action"], found[2]["reason"]) == ("void", "0")
+
+
+async def test_a_write_that_rolls_back_before_its_event_is_written_uses_up_no_number(
+    clinic: Clinic, database_url: str
+):
+    with pytest.raises(LookupError):
+        async with clinic.database.transaction() as session:
+            await clinic.trail.note_within(session, event())
+            raise LookupError
+    await clinic.trail.note(event())
+    assert [e["seq"] for e in await outbox(database_url)] == [0]
 
 
 async def gaps(url: str) -> list[tuple[int, int, bool]]:

@@ -133,9 +133,9 @@ async def test_a_row_that_a_slow_writer_sealed_under_the_old_key_is_moved_too(
     draft = Draft(RecordKind.NOTE, "Late", {"text": "Written while keys turned."})
     async with clinic.database.transaction() as session:
         late = await write_record(session, clinic, people.adams, people.appointment_id, draft)
-        await step(rotor, clinic.vault.provider)  # begins
+        await step(rotor, clinic.vault.provider, clinic.trail)  # begins
         await step(
-            rotor, clinic.vault.provider
+            rotor, clinic.vault.provider, clinic.trail
         )  # the patient's key turns; this row is not visible yet
     await work(rotor, clinic.vault.provider, 20)
     sealed = "SELECT state FROM record_version JOIN patient_key USING (key_id) WHERE record_id = $1"

@@ -12,9 +12,8 @@ import rfc8785
 
 from core.ids import new_id
 from records.access.models import CareTeam
-from records.base import add
 from tests.apis import Api, serve
-from tests.clinics import outbox
+from tests.clinics import outbox, slip_in
 
 ACTS = {
     "sign": {},
@@ -54,8 +53,7 @@ async def treats(api: Api, who: str) -> None:
         doctor_id=subject.doctor_id,
         account_id=None if subject.doctor_id else subject.id,
     )
-    async with api.clinic.database.transaction() as session:
-        await add(session, member)
+    await slip_in(api.clinic, member)
 
 
 @pytest.mark.parametrize(

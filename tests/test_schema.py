@@ -97,6 +97,8 @@ async def test_not_even_the_owner_changes_the_ledger_by_mistake(database_url: st
         ("confide_sealer", EVENT),
         ("confide_auditor", "SELECT id FROM patient"),
         ("confide_auditor", "DELETE FROM audit.leaf"),
+        ("confide_verifier", "UPDATE record SET edition = 2"),
+        ("confide_verifier", "SELECT id FROM account"),
         ("confide_app", "INSERT INTO audit.checkpoint VALUES (gen_random_uuid(), 0, '', now())"),
         ("confide_app", "DELETE FROM audit.unsealed"),
         ("confide_relay", "SELECT id FROM patient"),

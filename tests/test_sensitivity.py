@@ -8,8 +8,8 @@ import pytest
 from policies.clearance import cleared
 from policies.vocabulary import Role
 from records.access.models import CareTeam
-from records.base import add
 from tests.apis import Api, serve
+from tests.clinics import slip_in
 
 
 @pytest.fixture
@@ -18,12 +18,11 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
     async with serve(database_url, tmp_path) as api:
         patient_id, people = api.people.patient_id, api.people
         doctor, nurse = people.baker.subject.doctor_id, people.nurse.subject.id
-        async with api.clinic.database.transaction() as session:
-            await add(
-                session,
-                CareTeam(patient_id=patient_id, doctor_id=doctor),
-                CareTeam(patient_id=patient_id, account_id=nurse),
-            )
+        await slip_in(
+            api.clinic,
+            CareTeam(patient_id=patient_id, doctor_id=doctor),
+            CareTeam(patient_id=patient_id, account_id=nurse),
+        )
         yield api
 
 

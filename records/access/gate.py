@@ -6,10 +6,11 @@ A refusal is on disk too before it is answered. What one may not see answers lik
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Never
 from uuid import UUID
 
-from sqlalchemy import and_, false
+from sqlalchemy import Table, and_, false
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.database import Query, Store
@@ -24,6 +25,7 @@ from records.access.events import event_of
 from records.access.listing import Listing, compiled
 from records.access.me import Me
 from records.access.policy import Policy
+from records.anchors import anchor
 from records.audit.event import Event, Failure
 from records.audit.trail import Trail
 from records.base import Executor
@@ -151,13 +153,16 @@ class Gate:
         action: Action,
         resource: Resource,
         making: Query,
+        table: Table,
         values: Callable[[Permit], Mapping[str, Any]],
     ) -> Any | None:
-        """Let one statement write a row and its event (`trail.noting`); return what it returns, None for no row."""
+        """Let one statement write a row of a table, and its event (`trail.noting`); return what it returns, None for no row."""
         decision = await self.require(me, action, resource)
         event = event_of(me, action, [resource], decision)
         permit = _permit(me, action, [resource], decision, event)
-        return await self._trail.note_by(store, event, making, **values(permit))
+        given = values(permit)
+        event = replace(event, rows=(anchor(table, given),))
+        return await self._trail.note_by(store, event, making, **given)
 
     async def failed(self, me: Me, permit: Permit, reason: str) -> None:
         """Note that what was allowed could not be done: a cell that does not open, above all."""

@@ -9,10 +9,11 @@ from sqlmodel import Field, SQLModel
 
 from core.crypto.envelope import Cell
 from policies.vocabulary import Category, Purpose, Role
+from records.anchors import Anchored
 from records.base import Protected, Row, moment, one_of, phi, sealed_by, word
 
 
-class CareTeam(Row, table=True):
+class CareTeam(Row, Anchored, table=True):
     """A doctor, or an account (a nurse), who treats a patient for a time."""
 
     __tablename__ = "care_team"
@@ -46,7 +47,7 @@ class Decision(StrEnum):
     DENY = "deny"
 
 
-class Consent(Row, table=True):
+class Consent(Row, Anchored, table=True):
     """A directive of a patient: to one person, to a role or to all; about one category or everything; for one purpose or any.
 
     A permit counts for whom it names. It lifts a denial that is wider, and lets a clinician in who treats nobody here.
@@ -81,7 +82,7 @@ class Consent(Row, table=True):
     revoked_at: datetime | None = moment(nullable=True)
 
 
-class Proxy(Row, table=True):
+class Proxy(Row, Anchored, table=True):
     """An account that stands in for a patient: a parent's, a guardian's."""
 
     __tablename__ = "proxy"

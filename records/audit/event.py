@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -10,6 +11,7 @@ import orjson
 from core.clock import now
 from core.ids import new_id
 from policies.vocabulary import Action, Outcome, Purpose, ResourceType
+from records.anchors import Anchor
 
 LIMIT = 8192
 """Bytes of a body at most: a hundred ids fit."""
@@ -69,6 +71,7 @@ class Event:
     policy_version: int | None = None
     reason: str | None = None
     break_glass: bool = False
+    rows: tuple[Anchor, ...] = ()
     id: UUID = field(default_factory=new_id)
     occurred_at: datetime = field(default_factory=now)
 
@@ -103,12 +106,18 @@ class Event:
                 "break_glass": self.break_glass,
                 "boot": str(stamp.boot) if stamp else None,
                 "seq": stamp.seq if stamp else None,
+                **self._anchors(),
             },
             option=orjson.OPT_SORT_KEYS,
         )
         if len(body) > LIMIT:
             raise ValueError("an audit event names too many things")
         return body
+
+    def _anchors(self) -> dict[str, Any]:
+        """Return what a write made of which rows; nothing for a read."""
+        rows = [[r.table, r.row_id, r.edition, r.digest] for r in self.rows]
+        return {"rows": rows} if rows else {}
 
 
 def _text(value: UUID | None) -> str | None:

@@ -2,12 +2,14 @@
 
 A read calls `note()` and waits. One task takes all that waits, writes it as one INSERT, and wakes everybody once
 PostgreSQL has flushed it (group commit): thirty concurrent reads share one round trip and one fsync. A write calls
-`note_within()`: its event commits or rolls back with it. Without the trail there is no read: the answer is 503.
+`note_within()`: its event commits or rolls back with it, and has the digests of the rows it wrote. Without the trail
+there is no read: the answer is 503.
 """
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,9 +19,10 @@ from sqlalchemy import Insert, LargeBinary, bindparam, func, insert, select
 
 from core.clock import now
 from core.crypto.kek import KekProvider
-from core.database import Database, Query, Store, when_undone
-from core.database_errors import translated
+from core.database import Database, Query, Store, before_commit, pending, when_undone
 from core.errors import Unavailable
+from core.ids import new_id
+from records.anchors import Anchor, taken
 from records.audit.event import Event
 from records.audit.models import Outbox
 from records.audit.numbers import Numbers
@@ -38,6 +41,11 @@ SELECT i, b, s, now() FROM unnest($1::uuid[], $2::bytea[], $3::bytea[]) AS e (i,
 
 _WITHIN: Final = insert(table_of(Outbox))
 
+_EVENTS: Final = "events"
+ROWS: Final = 24
+"""Anchors that an event has room for beside all else."""
+ALONE: Final = 50
+"""Anchors that one has room for which names nothing else."""
 _EVENT: Final = select(
     bindparam("event_id", type_=PGUUID()),
     bindparam("event_body", type_=LargeBinary()),
@@ -99,14 +107,23 @@ class Trail:
             patience.cancel()
 
     async def note_within(self, session: Any, *events: Event) -> None:
-        """Write the events into the caller's own transaction."""
-        entries = self._stamped(events)
+        """Have the events written with the caller's own transaction, as its last act."""
+        waiting = pending(session, _EVENTS)
+        if not waiting:
+            before_commit(session, lambda: self._note_pending(session))
+        waiting += events
+
+    async def _note_pending(self, session: Any) -> None:
+        """Write the transaction's events, with the anchors of the rows it wrote."""
+        waiting = pending(session, _EVENTS)
+        entries = self._stamped(list(_anchored(waiting, taken(session))))
+        waiting.clear()
         when_undone(session, lambda: self._void(entries))
         rows = [
             {"event_id": i, "body": b, "seal": self._producer.seal(b), "created_at": now()}
             for i, _, b in entries
         ]
-        with translated():
+        if rows:
             await session.execute(_WITHIN, rows)
 
     async def note_by(self, store: Store, event: Event, making: Query, **given: Any) -> Any | None:
@@ -183,6 +200,16 @@ class Trail:
         written = self._enqueue(*self._numbers.declare())
         written.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._wake.set()
+
+
+def _anchored(events: Sequence[Event], rows: list[Anchor]) -> Iterator[Event]:
+    """Yield the events, each with its share of the anchors, and more of the last one while some are left."""
+    for event in events:
+        share, rows = rows[:ROWS], rows[ROWS:]
+        yield replace(event, rows=tuple(share)) if share else event
+    while rows:
+        share, rows = rows[:ALONE], rows[ALONE:]
+        yield replace(events[-1], id=new_id(), resource_ids=(), rows=tuple(share))
 
 
 def _silent() -> Unavailable:

@@ -10,7 +10,7 @@ from core.errors import Conflict, NotFound
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.models import Consent
-from records.base import Executor, table_of
+from records.base import Executor, rewrite, table_of
 from records.care.standing import allow, allow_reading, keep
 from records.clinic import Clinic
 
@@ -40,9 +40,8 @@ async def revoke(
     of = _consent.c.id == consent_id, _consent.c.patient_id == patient_id
     revoking = update(_consent).where(*of, _consent.c.revoked_at.is_(None))
     values = {"revoked_at": func.now(), "revoked_by": me.subject.id}
-    done = await session.execute(revoking.values(values).returning(*_consent.c))
-    if row := done.mappings().first():
-        return dict(row)
+    if rows := await rewrite(session, revoking.values(values)):
+        return dict(rows[0])
     if (await session.execute(select(_consent.c.id).where(*of))).first() is None:
         raise NotFound("there is no such consent")
     raise Conflict("this consent was revoked before", code="consent-revoked")

@@ -21,7 +21,7 @@ from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.models import BreakGlass
-from records.base import Executor, add, table_of
+from records.base import Executor, add, rewrite, table_of
 from records.care.standing import whom
 from records.clinic import Clinic
 from records.vault.vault import sealed_rows
@@ -143,7 +143,7 @@ async def end_grant(session: Executor, clinic: Clinic, me: Me, grant_id: UUID) -
     row = await _found(session, clinic, me, Action.UPDATE, grant_id)
     await clinic.gate.write(session, me, Action.UPDATE, _resource(row))
     ending = update(_table).where(_grant.id == grant_id, _grant.expires_at > func.now())
-    await session.execute(ending.values(expires_at=func.now()))
+    await rewrite(session, ending.values(expires_at=func.now()))
 
 
 async def review(
@@ -167,7 +167,7 @@ async def review(
     cells = clinic.vault.seal(permit, BreakGlass, await clinic.key(row), grant_id, remark=remark)
     reviewing = update(_table).where(_grant.id == grant_id, _grant.reviewed_at.is_(None))
     values = verdict | {"remark": cells["remark"]}
-    if (await session.execute(reviewing.values(values).returning(_grant.id))).first() is None:
+    if not await rewrite(session, reviewing.values(values)):
         raise Conflict("this grant was reviewed before", code="already-reviewed")
     return _shown({**row, **verdict}, {**opened, "remark": remark})
 

@@ -10,7 +10,7 @@ from core.errors import NotFound
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.models import Proxy
-from records.base import Executor, table_of
+from records.base import Executor, rewrite, table_of
 from records.care.standing import allow, allow_reading, keep
 from records.clinic import Clinic
 
@@ -39,6 +39,6 @@ async def dismiss(
     """End a proxy. The row stays, and says until when."""
     await allow(session, clinic, me, Action.UPDATE, ResourceType.PROXY, patient_id, proxy_id)
     of = _proxy.c.id == proxy_id, _proxy.c.patient_id == patient_id, _current
-    ending = update(_proxy).where(*of).values(valid_until=func.now()).returning(_proxy.c.id)
-    if (await session.execute(ending)).first() is None:
+    ending = update(_proxy).where(*of).values(valid_until=func.now())
+    if not await rewrite(session, ending):
         raise NotFound("there is no such proxy")

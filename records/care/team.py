@@ -12,7 +12,7 @@ from core.errors import FieldError, Invalid, NotFound
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.models import CareTeam
-from records.base import Executor, table_of
+from records.base import Executor, rewrite, table_of
 from records.care.standing import allow, allow_reading, keep
 from records.clinic import Clinic
 
@@ -54,6 +54,6 @@ async def leave(
     """End a membership. The row stays, and says until when."""
     await allow(session, clinic, me, Action.UPDATE, ResourceType.CARE_TEAM, patient_id, member_id)
     of = _team.c.id == member_id, _team.c.patient_id == patient_id, _current
-    ending = update(_team).where(*of).values(valid_until=func.now()).returning(_team.c.id)
-    if (await session.execute(ending)).first() is None:
+    ending = update(_team).where(*of).values(valid_until=func.now())
+    if not await rewrite(session, ending):
         raise NotFound("there is no such member")

@@ -19,7 +19,7 @@ from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking
-from records.base import Executor, add, table_of
+from records.base import Executor, add, rewrite, table_of
 from records.clinic import Clinic
 from records.clinical.content import checked
 from records.clinical.models import UNSIGNED, Record, RecordAct, RecordStatus, RecordVersion
@@ -179,7 +179,7 @@ async def _move(session: Executor, record: Record) -> None:
     values = {n: getattr(record, n) for n in (*_HEAD, "locked", "version")}
     head = _record.c
     swap = update(_record).where(head.id == record.id, head.version == record.version - 1)
-    if (await session.execute(swap.values(values).returning(head.id))).first() is None:
+    if not await rewrite(session, swap.values(values)):
         raise Conflict("another act on this record came first", code="record-changed")
 
 

@@ -10,6 +10,7 @@ from sqlmodel import Field
 
 from core.crypto.envelope import Cell
 from policies.vocabulary import Category, Sensitivity
+from records.anchors import Anchored
 from records.base import Protected, Row, all_of, codes, moment, one_of, phi, sealed_by, word
 
 
@@ -53,7 +54,7 @@ UNSIGNED: Final = frozenset({RecordStatus.DRAFT, RecordStatus.PRELIMINARY})
 """The statuses in which a record may still be edited. From the signature on it is only added to."""
 
 
-class Record(Row, table=True):
+class Record(Row, Anchored, table=True):
     """The head of a medical record: codes and ids only. Its words are in `RecordVersion`."""
 
     __tablename__ = "record"

@@ -14,7 +14,7 @@ from sqlalchemy import Select, bindparam, select, update
 
 from core.crypto.envelope import DataKey, DecryptError
 from core.crypto.kek import KekProvider
-from records.base import Executor, Protected, add, table_of
+from records.base import Executor, Protected, add, rewrite, table_of
 from records.custody.steps import Step
 from records.vault.models import KeyState, PatientKey
 from records.vault.vault import Vault, sealed_rows
@@ -33,7 +33,7 @@ async def step(session: Executor, keys: KekProvider, rotation: Mapping[str, Any]
         return await _move_stragglers(session, vault)
     row, fresh = await vault.new_key(old["patient_id"], old["version"] + 1)
     retired = update(_key).where(_key.c.key_id == old["key_id"])
-    await session.execute(retired.values(state=KeyState.DECRYPT_ONLY))
+    await rewrite(session, retired.values(state=KeyState.DECRYPT_ONLY))
     await add(session, row)
     failed = 0
     for kind in protected():
@@ -101,5 +101,5 @@ async def _reseal(
             failed += 1
             continue
         named = {"row": row["row_id"], "old": row["key_id"]}
-        await session.execute(swap.values(key_id=fresh.key_id, **cells), named)
+        await rewrite(session, swap.values(key_id=fresh.key_id, **cells), named)
     return failed

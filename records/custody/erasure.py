@@ -18,7 +18,7 @@ from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import ids_of
-from records.base import Executor, add, table_of
+from records.base import Executor, add, rewrite, table_of
 from records.clinic import Clinic
 from records.custody.models import Erasure, ErasureReason, LegalHold
 from records.identity.models import Account
@@ -27,8 +27,7 @@ from records.vault.models import KeyState, PatientKey
 
 _patient, _erasure, _hold = table_of(Patient), table_of(Erasure), table_of(LegalHold)
 _key, _account = table_of(PatientKey), table_of(Account)
-_FOUND_BY: Final = (table_of(Identifier), table_of(PatientToken))
-"""What a search finds a patient by: tokens that outlive the key, since another key made them."""
+_number, _token = table_of(Identifier), table_of(PatientToken)
 BACKUPS: Final = timedelta(days=35)
 """How long backups of wrapped keys are kept: after that no copy anywhere can be opened."""
 
@@ -115,11 +114,13 @@ async def _destroy(session: Executor, me: Me, standing: Mapping[str, Any]) -> No
     gone = {"state": KeyState.DESTROYED, "wrapped": None, "destroyed_at": moment}
     ids = ids_of(patient_id)
     theirs = update(_key).where(_key.c.patient_id.in_(ids), _key.c.state != KeyState.DESTROYED)
-    keys = (await session.execute(theirs.values(**gone).returning(_key.c.key_id))).all()
-    for table in _FOUND_BY:
-        await session.execute(delete(table).where(table.c.patient_id.in_(ids)))
-    for table, column in ((_patient, _patient.c.id), (_account, _account.c.patient_id)):
-        await session.execute(update(table).where(column.in_(ids)).values(active=False))
+    keys = await rewrite(session, theirs.values(**gone))
+    # What a search finds a patient by outlives the key, since another key made it.
+    await rewrite(session, delete(_number).where(_number.c.patient_id.in_(ids)))
+    await session.execute(delete(_token).where(_token.c.patient_id.in_(ids)))
+    await rewrite(session, update(_patient).where(_patient.c.id.in_(ids)).values(active=False))
+    theirs = update(_account).where(_account.c.patient_id.in_(ids))
+    await session.execute(theirs.values(active=False))
     done = {"approved_by": me.subject.id, "erased_at": moment, "keys_destroyed": len(keys)}
     await session.execute(update(_erasure).where(_erasure.c.id == standing["id"]).values(**done))
 

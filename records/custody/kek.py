@@ -8,7 +8,7 @@ from sqlalchemy import Select, Table, bindparam, func, select, update
 from core.crypto.kek import KekProvider, KeyPurpose, Wrapped
 from records.audit.models import KnownProducer
 from records.audit.producers import producer_context
-from records.base import Executor, table_of
+from records.base import Executor, rewrite, table_of
 from records.custody.steps import Step
 from records.vault.indexes import irk_context
 from records.vault.models import IndexKey, PatientKey
@@ -71,10 +71,8 @@ async def _rewrap(
     fresh = keys.rewrap(purpose, Wrapped(row["kek_version"], row["wrapped"]), context)
     (name,) = table.primary_key
     swap = update(table).where(name == bindparam("k"), table.c.wrapped == bindparam("old"))
-    await session.execute(
-        swap.values(wrapped=fresh.blob, kek_version=fresh.version),
-        {"k": row[name.name], "old": row["wrapped"]},
-    )
+    renewed = swap.values(wrapped=fresh.blob, kek_version=fresh.version)
+    await rewrite(session, renewed, {"k": row[name.name], "old": row["wrapped"]})
 
 
 def _context(purpose: KeyPurpose, row: Mapping[str, Any]) -> bytes:

@@ -16,8 +16,10 @@ from core.crypto.kek import KekProvider, KeyPurpose
 from core.database import Database
 from core.errors import NotFound
 from policies.facts import Resource
-from policies.vocabulary import Action, ResourceType
+from policies.vocabulary import Action, Outcome, Purpose, ResourceType
 from records.access.me import Me
+from records.audit.event import Event, Origin
+from records.audit.trail import Trail
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
 from records.custody import dek, kek
@@ -30,6 +32,12 @@ ROLE: Final = "confide_keys"
 
 _rotation: Final = table_of(KeyRotation)
 _key: Final = table_of(PatientKey).c
+_OPEN: Final = (
+    select(_rotation)
+    .where(_rotation.c.state != RotationState.DONE)
+    .order_by(_rotation.c.id)
+    .limit(1)
+)
 
 
 async def request_rotation(
@@ -73,20 +81,23 @@ async def list_rotations(
 
 async def work(database: Database, keys: KekProvider, seconds: float) -> None:
     """Go on with the oldest open rotation for so long at most."""
-    until = monotonic() + seconds
-    while monotonic() < until and await step(database, keys):
-        pass
+    if not await database.select(_OPEN):
+        return
+    until, trail = monotonic() + seconds, Trail(database, keys)
+    await trail.start()
+    try:
+        while monotonic() < until and await step(database, keys, trail):
+            pass
+    finally:
+        await trail.stop()
 
 
-async def step(database: Database, keys: KekProvider) -> bool:
-    """Make one step of the oldest open rotation that nobody else is at; False when there is none."""
-    open_ones = (
-        select(_rotation)
-        .where(_rotation.c.state != RotationState.DONE)
-        .order_by(_rotation.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True, key_share=True)
-    )
+async def step(database: Database, keys: KekProvider, trail: Trail) -> bool:
+    """Make one step of the oldest open rotation that nobody else is at; False when there is none.
+
+    What it writes is an event like any other: else a row sealed anew would look like one that was tampered with.
+    """
+    open_ones = _OPEN.with_for_update(skip_locked=True, key_share=True)
     async with database.transaction() as session:
         found = (await session.execute(open_ones)).mappings().first()
         if found is None:
@@ -96,11 +107,26 @@ async def step(database: Database, keys: KekProvider) -> bool:
             await _keep(session, row, state=RotationState.RUNNING, target=_begin(keys, row))
             return True
         act = kek.step if row["kind"] == RotationKind.KEK else dek.step
+        await trail.note_within(session, _event(row))
         made: Step = await act(session, keys, row)
         ended = {"state": RotationState.DONE, "finished_at": now()} if made.last else {}
         counts = {"done": row["done"] + made.done, "failed": row["failed"] + made.failed}
         await _keep(session, row, **counts, **ended)
     return True
+
+
+def _event(row: Mapping[str, Any]) -> Event:
+    return Event(
+        actor=row["requested_by"],
+        action=Action.UPDATE,
+        outcome=Outcome.ALLOW,
+        purpose=Purpose.OPERATIONS,
+        reason=f"{row['kind']}-rotation",
+        resource_type=ResourceType.KEY,
+        resource_ids=(row["id"],),
+        patient=row["patient_id"],
+        origin=Origin("keys.rotate", str(row["id"])),
+    )
 
 
 def _begin(keys: KekProvider, row: Mapping[str, Any]) -> int | None:

@@ -21,7 +21,7 @@ from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking, ids_of, related
-from records.base import Executor, add, phi_columns, table_of
+from records.base import Executor, add, phi_columns, rewrite, table_of
 from records.clinic import Clinic
 from records.people.details import Chart, CoverageDetails
 from records.people.models import Coverage, CoverageStatus, Patient
@@ -210,7 +210,7 @@ def _checked(before: Mapping[str, Any], details: CoverageDetails) -> datetime | 
 async def _write(session: Executor, statement: Any) -> None:
     try:
         with translated():
-            await session.execute(statement)
+            await rewrite(session, statement)
     except Conflict as conflict:
         raise _named(conflict) from None
 

@@ -17,7 +17,7 @@ from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.models import SamePerson
 from records.access.relations import asking
-from records.base import Executor, add, table_of
+from records.base import Executor, add, rewrite, table_of
 from records.clinic import Clinic
 from records.identity.callers import forget
 from records.identity.models import Account
@@ -125,8 +125,10 @@ async def _resolve(session: Executor, patient_id: UUID, into: UUID | None) -> No
     """Let a patient, and whoever was joined to them before, resolve to `into`, or to the patient again."""
     group = [patient_id, *await _joined(session, patient_id)]
     moved = update(Patient).where(_patient.id.in_(group[1:]))
-    await session.execute(moved.values(replaced_by=into or patient_id))
-    await session.execute(update(Patient).where(_patient.id == patient_id).values(replaced_by=into))
+    await rewrite(session, moved.values(replaced_by=into or patient_id))
+    await rewrite(
+        session, update(Patient).where(_patient.id == patient_id).values(replaced_by=into)
+    )
     survivors = [into, *await _joined(session, into)] if into else await _others(session, group)
     if into:
         await _link(session, group, [s for s in survivors if s not in group])

@@ -10,7 +10,7 @@ from core.clock import now
 from core.database_errors import translated
 from core.errors import Conflict
 from core.ids import new_id
-from records.base import Executor, add, fitting, phi_columns, table_of
+from records.base import Executor, add, fitting, phi_columns, rewrite, table_of
 from records.clinic import Clinic
 from records.people.details import Chart, IdentifierDetails, PatientDetails, image
 from records.people.models import Identifier, Patient, PatientToken, PatientVersion
@@ -41,7 +41,7 @@ async def update_patient(
     head = {"key_id": chart.key.key_id, "version": version, "updated_at": now()}
     written = update(Patient).where(_patient.id == chart.patient_id).values(**head, **values)
     with fitting(Patient), translated():
-        await session.execute(written)
+        await rewrite(session, written)
     await session.execute(delete(PatientToken).where(_token.patient_id == chart.patient_id))
     await add(session, *_tokens(clinic, chart, details))
 
@@ -82,7 +82,7 @@ async def add_identifiers(
 async def end_identifiers(session: Executor, ids: Sequence[Any]) -> None:
     """Take identifiers out of use; they stay, and another patient may have the number."""
     ended = update(Identifier).where(_number.id.in_(ids)).values(active=False)
-    await session.execute(ended)
+    await rewrite(session, ended)
 
 
 def _sealed(clinic: Clinic, chart: Chart, details: PatientDetails) -> dict[str, Any]:

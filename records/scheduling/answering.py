@@ -11,7 +11,7 @@ from core.errors import Conflict, PreconditionFailed
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking
-from records.base import table_of
+from records.base import rewrite, table_of
 from records.clinic import Clinic
 from records.scheduling.changing import Why, changed, locked
 from records.scheduling.models import Act, AppointmentStatus, CancellationReason
@@ -92,8 +92,8 @@ async def _turn(
 ) -> None:
     """Change an entry that stands in one of these statuses; whoever was faster wins."""
     turning = update(_table).where(_entry.id == entry["row_id"], _entry.status.in_(before))
-    turning = turning.values(**values, version=_entry.version + 1).returning(_entry.id)
-    if (await session.execute(turning)).first() is None:
+    turning = turning.values(**values, version=_entry.version + 1)
+    if not await rewrite(session, turning):
         raise Conflict("the entry is not in a state for this", code="waitlist-state")
 
 

@@ -66,6 +66,7 @@ class Visit:
     override: bool = False
     reason: str | None = None
     held_until: datetime | None = None
+    series_id: UUID | None = None
 
     @property
     def time(self) -> Time:
@@ -161,6 +162,7 @@ def _row(
         "blocked_from": blocked_from,
         "blocked_until": blocked_until,
         "session_id": terms.session(visit.doctor_id, visit.start),
+        "series_id": visit.series_id,
         "capacity": terms.capacity,
         "created_by": me.subject.id,
         "created_at": now(),
@@ -182,6 +184,7 @@ def _as_booked(row: Mapping[str, Any], reason: str | None) -> OpenAppointment:
         created_at=row["created_at"],
         reason=reason,
         held_until=row["held_until"],
+        series_id=row["series_id"],
     )
 
 

@@ -19,7 +19,7 @@ from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking
-from records.base import table_of
+from records.base import rewrite, table_of
 from records.clinic import Clinic
 from records.scheduling.admission import Time
 from records.scheduling.clockwork import lapse
@@ -182,9 +182,8 @@ async def _queue(session: Session, *images: Mapping[str, Any]) -> None:
 async def _store(session: Session, image: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     try:
         with translated():
-            await session.execute(
-                update(_visit).where(_visit.c.id == image["row_id"]).values(**values)
-            )
+            visit = update(_visit).where(_visit.c.id == image["row_id"])
+            await rewrite(session, visit.values(**values))
     except Conflict as conflict:
         if conflict.code not in TAKEN:
             raise

@@ -15,7 +15,7 @@ from core.database import Session
 from policies.facts import Resource
 from policies.vocabulary import ResourceType
 from records.access.me import clockwork
-from records.base import table_of
+from records.base import rewrite, table_of
 from records.clinic import Clinic
 from records.scheduling.history import write_down
 from records.scheduling.life import GRACE, LIFE
@@ -85,5 +85,5 @@ async def _step(
     )
     new = {"status": after, "cancellation_reason": reason, "held_until": None}
     new["version"] = row["version"] + 1
-    await session.execute(update(_table).where(_visit.id == row["id"]).values(**new))
+    await rewrite(session, update(_table).where(_visit.id == row["id"]).values(**new))
     await write_down(session, clinic, permit, act, row, {**row, **new})

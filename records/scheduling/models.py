@@ -158,7 +158,9 @@ class Appointment(Protected, table=True):
     session_id: UUID | None = None
     lane: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
     capacity: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
-    coverage_id: UUID | None = Field(default=None, foreign_key="coverage.id")
+    coverage_id: UUID | None = Field(
+        default=None, foreign_key="coverage.id", sa_column_kwargs={"info": {"found": True}}
+    )
     reason: Cell | None = phi(nullable=True)
     source: str | None = word(None, max_length=200, unique=True)
     cancellation_reason: CancellationReason | None = word(None)

@@ -20,7 +20,7 @@ from core.ids import new_id
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me, clockwork
-from records.base import table_of
+from records.base import rewrite, table_of
 from records.clinic import Clinic
 from records.scheduling.models import Act, Appointment, AppointmentStatus
 from records.scheduling.seating import seats
@@ -51,8 +51,8 @@ async def settle(session: Session, hold_id: UUID, act: Act) -> UUID | None:
     """Close the entry a hold was an offer to, if it was one; return the later visit it gives up when booked."""
     closing = update(_table).where(_entry.offer_id == hold_id, _entry.status == EntryStatus.OFFERED)
     closing = closing.values(status=ENDS[act], version=_entry.version + 1)
-    later: UUID | None = (await session.execute(closing.returning(_entry.appointment_id))).scalar()
-    return later if act is Act.CONFIRM else None
+    closed = await rewrite(session, closing)
+    return closed[0]["appointment_id"] if closed and act is Act.CONFIRM else None
 
 
 async def offer(session: Session, clinic: Clinic, freed: Mapping[str, Any]) -> UUID | None:
@@ -138,6 +138,7 @@ def _hold(entry: Mapping[str, Any], freed: Mapping[str, Any], terms: Terms) -> d
         "blocked_from": blocked_from,
         "blocked_until": blocked_until,
         "session_id": terms.session(freed["doctor_id"], start),
+        "series_id": None,
         "capacity": terms.capacity,
         "created_by": entry["created_by"],
         "created_at": now(),
@@ -168,4 +169,4 @@ async def _allowed(clinic: Clinic, resource: Resource) -> bool:
 
 async def _tell(session: Session, entry_id: UUID, hold_id: UUID) -> None:
     offered = {"status": EntryStatus.OFFERED, "offer_id": hold_id, "version": _entry.version + 1}
-    await session.execute(update(_table).where(_entry.id == entry_id).values(**offered))
+    await rewrite(session, update(_table).where(_entry.id == entry_id).values(**offered))

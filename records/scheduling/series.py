@@ -1,28 +1,22 @@
 """Series: the same visit every so many weeks, at the same hour of the clinic's day, all of them or those that fit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import update
-
-from core.database import Session
+from core.database import Session, attempt
 from core.errors import Conflict, FieldError, Invalid, NotFound
 from core.ids import new_id
 from records.access.me import Me
-from records.base import table_of
 from records.clinic import Clinic
 from records.scheduling.booking import book
-from records.scheduling.models import Appointment
 from records.scheduling.reading import OpenAppointment, Wanted, list_appointments
 
 LONGEST: Final = 52
 """Visits of a series at most: a year of weeks."""
-
-_table: Final = table_of(Appointment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +52,8 @@ async def book_series(
     session: Session, clinic: Clinic, me: Me, rhythm: Rhythm, **visit: Any
 ) -> Series:
     """Book a series; raise what `book` raises, with the `number` of the visit, if one cannot be and all must."""
-    made, left = list[OpenAppointment](), list[Left]()
+    series_id, made, left = new_id(), list[OpenAppointment](), list[Left]()
+    visit |= {"series_id": series_id}
     start, end = visit.pop("start"), visit.pop("end", None)
     for number, time in enumerate(times(start, rhythm), 1):
         if time is None:
@@ -66,7 +61,7 @@ async def book_series(
             continue
         until = time + (end - start) if end else None
         try:
-            async with session.begin_nested():
+            async with attempt(session):
                 made.append(await book(session, clinic, me, start=time, end=until, **visit))
         except (Conflict, Invalid) as refusal:
             left.append(Left(number, time, _code(refusal)))
@@ -77,7 +72,7 @@ async def book_series(
         raise Invalid(
             errors=[FieldError("/start", x.code, f"visit {x.number} cannot be") for x in left]
         )
-    return await _together(session, made, left)
+    return Series(series_id, made, left)
 
 
 def times(start: datetime, rhythm: Rhythm) -> list[datetime | None]:
@@ -100,14 +95,6 @@ async def read_series(clinic: Clinic, me: Me, series_id: UUID) -> Series:
     if not items:
         raise NotFound("there is no such series")
     return Series(series_id, sorted(items, key=lambda visit: visit.start))
-
-
-async def _together(
-    session: Session, made: Sequence[OpenAppointment], left: Sequence[Left]
-) -> Series:
-    series_id, ids = new_id(), [visit.id for visit in made]
-    await session.execute(update(_table).where(_table.c.id.in_(ids)).values(series_id=series_id))
-    return Series(series_id, [replace(visit, series_id=series_id) for visit in made], left)
 
 
 def _code(refusal: Conflict | Invalid) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Date, bindparam, literal
+from sqlalchemy import Date, bindparam
 from sqlalchemy.dialects.postgresql import insert
 
 from core.database import Store
@@ -24,17 +24,16 @@ _GIVEN: Final = {
     name: bindparam(name, type_=_table.c[name].type)
     for name in (
         "id", "patient_id", "key_id", "doctor_id", "service_id", "status", "held_until", "starts_at", "ends_at",
-        "blocked_from", "blocked_until", "session_id", "capacity", "lane", "location_id", "exclusive", "reason",
-        "created_by", "created_at",
+        "blocked_from", "blocked_until", "session_id", "series_id", "capacity", "lane", "location_id", "exclusive", "reason",
+        "created_by", "created_at", "version", "moves", "edition",
     )
 }  # fmt: skip
+_NEW: Final = {"version": 1, "moves": 0, "edition": 1}
 _TAKE: Final = noting(
     insert(_table)
     .values(
         **_GIVEN,
         coverage_id=insured(_GIVEN["patient_id"], bindparam("day", type_=Date())),
-        version=literal(1),
-        moves=literal(0),
     )
     .on_conflict_do_nothing()
     .returning(_table.c.coverage_id)
@@ -55,9 +54,9 @@ async def take(
     Each try is one statement. It writes the event of the booking too, and finds the insurance of the day.
     """
     for seat in seats:
-        there = {**row, **seat.columns, "day": day_of(row["starts_at"])}
+        there = {**row, **seat.columns, **_NEW, "day": day_of(row["starts_at"])}
         filled = partial(_filled, there, cells)
-        taken = await clinic.gate.make(store, me, Action.BOOK, resource, _TAKE, filled)
+        taken = await clinic.gate.make(store, me, Action.BOOK, resource, _TAKE, _table, filled)
         if taken:
             return {**there, **taken}
     return None

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
+from records.anchors import Anchored
 from records.base import moment, one_of, word
 
 
@@ -18,7 +19,7 @@ class KeyState(StrEnum):
     DESTROYED = "destroyed"
 
 
-class PatientKey(SQLModel, table=True):
+class PatientKey(Anchored, table=True):
     """One version of one patient's DEK. It comes first: the patient's own row is sealed by it."""
 
     __tablename__ = "patient_key"
