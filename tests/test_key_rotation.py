@@ -41,6 +41,7 @@ async def people(clinic: Clinic) -> People:
 async def rotor(database_url: str) -> AsyncIterator[Database]:
     """The database as the chore has it: under the role of rotations."""
     database = Database(database_url, role=ROLE, size=1)
+    await database.open()
     yield database
     await database.close()
 
@@ -165,12 +166,14 @@ async def test_a_rotation_that_is_cut_twenty_times_finishes_and_nothing_is_lost(
         rotation = await ask(clinic, people, kind)
         for _ in range(20):
             cut = Database(database_url, role=ROLE, size=1)
+            await cut.open()
             task = asyncio.create_task(work(cut, clinic.vault.provider, 20))
             await asyncio.sleep(chance.uniform(0.001, 0.02))
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await cut.close()
         last = Database(database_url, role=ROLE, size=1)
+        await last.open()
         await work(last, clinic.vault.provider, 20)
         await last.close()
         ended = await read_rotation(clinic, people.admin, rotation.id)

@@ -91,6 +91,7 @@ async def test_a_kek_in_vault_is_rotated_like_any_other(
     async with clinic.database.transaction() as session:
         rotation = await request_rotation(session, clinic, people.admin, RotationKind.KEK)
     rotor = Database(database_url, role=ROLE, size=1)
+    await rotor.open()
     await work(rotor, clinic.vault.provider, 20)
     await rotor.close()
     ended = await read_rotation(clinic, people.admin, rotation.id)
