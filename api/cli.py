@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from api.audit_commands import app as audit
+from api.backup_commands import app as backups
 from api.key_commands import app as keys
 from core.errors import DomainError
 from core.settings import Settings, settings
@@ -18,6 +19,7 @@ imports = typer.Typer(no_args_is_help=True, help="Bring data in from elsewhere."
 app.add_typer(imports, name="import")
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
+app.add_typer(backups)
 
 console = Console(stderr=True, highlight=False)
 
