@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     search_limit: str = Field(default="30/minute", description="patient searches of one account")
     miss_limit: str = Field(default="60/minute", description="answers 404 to one account")
     token_limit: str = Field(default="300/minute", description="token requests of one client")
+    fetch_private: bool = Field(
+        default=False, description="whether clients' keys may be fetched from private addresses"
+    )
     step_up: StepUpRule = Field(
         default=StepUpRule.ENROLLED, description="whose second factor grave acts demand"
     )

@@ -1,4 +1,4 @@
-"""The page where people keep their own passkeys: it asks for a login like any application, and has no cookie either."""
+"""The page where people keep their passkeys and what applications may do: it asks for a login like any application, and has no cookie either."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -11,12 +11,12 @@ from api.oauth.clients import Client
 from api.oauth.page import foreign, ours
 from api.oauth.progress import Progress
 from api.oauth.request import WebRequest, parameters, setting
-from api.oauth.steps import TYPED, Visit, show, step
+from api.oauth.steps import TYPED, Asking, Visit, show, step
 from core.clock import now
 from core.errors import Conflict, DomainError, Invalid, NotFound
 from records.access.me import Me
 from records.clinic import Clinic
-from records.identity import passkeys
+from records.identity import consents, passkeys
 from records.identity.accounts import logged_in
 from records.identity.callers import account_as_caller
 from records.identity.challenges import challenge, spent
@@ -60,7 +60,7 @@ def _visit(request: Request, given: Mapping[str, str]) -> Visit:
             )
         return await _kept(visit, progress, account, given)
 
-    visit = Visit(asked, PAGE, _CARRIED, False, end, typed)
+    visit = Visit(asked, PAGE, _CARRIED, Asking.NEVER, end, typed)
     return visit
 
 
@@ -81,6 +81,7 @@ async def _kept(
     site, asked = Site.of(here.tokens.issuer), challenge(here.tokens, f"enrol {account.id}")
     shown: dict[str, Any] = {
         "passkeys": await passkeys.own_passkeys(here.clinic, account.id),
+        "applications": await consents.own_applications(here.clinic, account.id),
         "options": await passkeys.creation(here.clinic, site, account.id, asked.signed),
         "challenge": asked.text,
         "codes": told.get("codes"),
@@ -115,8 +116,20 @@ async def _remove(
     return {}
 
 
+async def _withdraw(
+    session: AsyncSession, clinic: Clinic, me: Me, _visit: Visit, given: Mapping[str, str]
+) -> dict[str, Any]:
+    await consents.withdraw(session, clinic, me, given.get("id", ""))
+    return {}
+
+
 Act = Callable[[AsyncSession, Clinic, Me, Visit, Mapping[str, str]], Awaitable[dict[str, Any]]]
-_ACTS: Final[Mapping[str, Act]] = {"add": _add, "rename": _rename, "remove": _remove}
+_ACTS: Final[Mapping[str, Act]] = {
+    "add": _add,
+    "rename": _rename,
+    "remove": _remove,
+    "withdraw": _withdraw,
+}
 
 
 def _name(given: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ from api.oauth.page import foreign, ours, page
 from api.oauth.progress import Progress
 from api.oauth.request import WebRequest, parameters, setting, wait
 from api.oauth.server import NO_STORE, Server
-from api.oauth.steps import TYPED, Visit, show, step
+from api.oauth.steps import TYPED, Asking, Visit, show, step
 from core.errors import Throttled
 from records.identity import devices
 from records.identity.accounts import logged_in
@@ -70,7 +70,7 @@ async def decide(request: Request) -> Response:
     async def end(progress: Progress, account: Account, agreed: bool) -> Response:
         return await _decided(request, device, code, progress, account, agreed)
 
-    visit = Visit(asked, PAGE, {"user_code": code}, True, end, typed)
+    visit = Visit(asked, PAGE, {"user_code": code}, Asking.ALWAYS, end, typed)
     return await step(request, visit) if any(typed.values()) else show("login.html", visit)
 
 

@@ -15,8 +15,8 @@ from api.oauth.page import PAGES, page
 from api.oauth.progress import Progress
 from api.oauth.request import WebRequest, parameters, setting
 from api.oauth.server import Server
-from api.oauth.steps import TYPED, Visit, show, step
-from records.identity import pushed
+from api.oauth.steps import TYPED, Asking, Visit, show, step
+from records.identity import consents, pushed
 from records.identity.accounts import logged_in
 from records.identity.models import Account
 
@@ -50,11 +50,22 @@ async def authorize(request: Request) -> Response:
         asked.progress = progress
         return await _grant(request, grant, account, carried, agreed=agreed)
 
-    lent = asked.client.row.registered_by is not None
-    visit = Visit(asked, "/oauth/authorize", carried, lent, end, typed)
+    visit = Visit(asked, "/oauth/authorize", carried, _asking(asked), end, typed)
     if request.method == "GET" or not any(typed[name] for name in TYPED if name != "challenge"):
         return show("login.html", visit)
     return await step(request, visit)
+
+
+def _asking(asked: WebRequest) -> Asking:
+    """Nobody lends anything to our own applications, and to others only what they have agreed to."""
+    if not _lends(asked):
+        return Asking.NEVER
+    return Asking.ALWAYS if asked.payload.data.get("prompt") == "consent" else Asking.ONCE
+
+
+def _lends(asked: WebRequest) -> bool:
+    row = asked.client.row
+    return row.registered_by is not None and not row.first_party
 
 
 async def _asked(request: Request, carried: dict[str, str]) -> WebRequest:
@@ -78,6 +89,10 @@ async def _grant(
         if agreed:
             event = logged_in(account, here.origin, asked.progress.amr)
             await here.clinic.trail.note_within(session, event)
+            if _lends(asked):
+                its = account.id, asked.client.id
+                scope = asked.client.get_allowed_scope(asked.payload.scope) or ""
+                await consents.remember(session, *its, scope)
         if "request_uri" in carried:
             await pushed.use_up(session, carried["request_uri"])
         answer: Response = await to_thread.run_sync(

@@ -18,5 +18,5 @@ def by_assertion(_query: Any, request: WebRequest) -> Client | None:
         return None
     issuer, shown = setting.tokens.issuer, given.get("client_assertion", "")
     ours = (issuer, f"{issuer}/oauth/token", request.uri)
-    row = wait(proven, setting.writing, setting.clinic, shown, ours)
+    row = wait(proven, setting.writing, setting.clinic, shown, ours, setting.reach)
     return Client(row) if row and given.get("client_id", row.id) == row.id else None

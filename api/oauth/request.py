@@ -12,6 +12,8 @@ from starlette.datastructures import ImmutableMultiDict
 
 from api import deps
 from api.oauth.progress import Progress
+from core.fetching import Reach
+from core.settings import Settings
 from records.audit.event import Origin
 from records.clinic import Clinic
 from records.identity.tokens import Tokens
@@ -29,6 +31,7 @@ class Setting:
     clinic: Clinic
     tokens: Tokens
     origin: Origin
+    reach: Reach
     session: AsyncSession | None = None
 
     @property
@@ -101,7 +104,9 @@ def _once(source: ImmutableMultiDict[str, Any]) -> dict[str, str]:
 def setting(request: Request, session: AsyncSession | None = None, client: str = "") -> Setting:
     """Return where a request is answered."""
     state: Any = request.app.state
-    return Setting(state.clinic, deps.tokens(request), deps.origin(request, client), session)
+    chosen: Settings = state.settings
+    reach = Reach(private=chosen.fetch_private, plain=chosen.development)
+    return Setting(state.clinic, deps.tokens(request), deps.origin(request, client), reach, session)
 
 
 def wait(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:

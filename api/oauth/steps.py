@@ -6,6 +6,7 @@ for a client, tokens for a device) is its `end`.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
 from fastapi import Request, Response
@@ -16,7 +17,7 @@ from api.oauth.progress import Progress, read, written
 from api.oauth.request import Setting, WebRequest
 from core.clock import now
 from core.errors import Throttled
-from records.identity import factors
+from records.identity import consents, factors
 from records.identity.accounts import authenticate, refused, welcome
 from records.identity.attempts import attempts
 from records.identity.models import Account
@@ -26,6 +27,14 @@ TYPED: Final = ("username", "password", "code", "passkey", "login", "consent", "
 """What people type, what a page's script fills in, what a page carries for itself: no parameter of a request."""
 
 
+class Asking(StrEnum):
+    """When consent is asked for."""
+
+    NEVER = "never"
+    ONCE = "once"
+    ALWAYS = "always"
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One login under way: what was asked, where its forms go and what they carry, and what it is for."""
@@ -33,7 +42,7 @@ class Visit:
     asked: WebRequest
     action: str
     carried: Mapping[str, str]
-    consent: bool
+    consent: Asking
     end: Callable[[Progress, Account, bool], Awaitable[Response]]
     typed: Mapping[str, str] = field(default_factory=dict)
 
@@ -65,9 +74,18 @@ async def _go_on(visit: Visit) -> Response:
             offer = await passkey_of(here, visit.carried, account.id)
             return show("second.html", visit, 401 if tried else 200, tried, progress, offer)
         progress = progress.second(method)
-    if visit.consent and not typed["consent"]:
+    if not typed["consent"] and await _must_ask(visit, account):
         return show("consent.html", visit, progress=progress)
     return await visit.end(progress, account, typed["consent"] != "no")
+
+
+async def _must_ask(visit: Visit, account: Account) -> bool:
+    """Tell whether consent is due: words that are new are asked about, and a device that nobody sees every time."""
+    if visit.consent is not Asking.ONCE:
+        return visit.consent is Asking.ALWAYS
+    client, wanted = visit.asked.client, visit.asked.payload.scope
+    scope = client.get_allowed_scope(wanted) or ""
+    return not await consents.covers(visit.asked.setting.clinic, account.id, client.id, scope)
 
 
 async def _identified(visit: Visit) -> Progress | None:

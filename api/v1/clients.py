@@ -59,6 +59,10 @@ class ClientIn(Strict):
     post_logout_redirect_uris: list[Uri] = Field(default_factory=list, max_length=10)
     scope: Scope
     jwks: dict[str, Any] | None = Field(None, description="public keys, for private_key_jwt")
+    jwks_uri: Uri | None = Field(
+        None, description="where it publishes them instead", examples=["https://app.example/jwks"]
+    )
+    first_party: bool = Field(False, description="its users are not asked for consent")
     roles: list[Role] = Field(
         default_factory=list,
         max_length=5,
@@ -73,7 +77,9 @@ class ClientChange(Strict):
     redirect_uris: list[Uri] = Field(default_factory=list, max_length=10)
     post_logout_redirect_uris: list[Uri] = Field(default_factory=list, max_length=10)
     scope: Scope = ""
-    jwks: dict[str, Any] = Field(default_factory=dict)
+    jwks: dict[str, Any] | None = Field(None, description="null to publish them instead")
+    jwks_uri: Uri | None = Field(None, description="null to register keys instead")
+    first_party: bool = False
     active: bool = Field(True, description="false ends every session at the client")
 
 
@@ -89,6 +95,8 @@ class ClientView(BaseModel):
     post_logout_redirect_uris: list[str]
     scope: str
     jwks: dict[str, Any] | None
+    jwks_uri: str | None
+    first_party: bool
     roles: list[Role] | None
     account_id: UUID | None = Field(description="whom it acts as when it asks for itself")
     active: bool

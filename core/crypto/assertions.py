@@ -38,6 +38,23 @@ def public_keys(jwks: object) -> dict[str, tuple[str, Key]]:
     return found
 
 
+def usable(jwks: object) -> dict[str, Any]:
+    """Return what of a published set is good for assertions: those who publish have keys for other things too.
+
+    ValueError when that is nothing, or too much.
+    """
+    records = jwks.get("keys") if isinstance(jwks, Mapping) else None
+    good = [r for r in records if _good(r)] if isinstance(records, list) else []
+    found = {"keys": [dict(record) for record in good]}
+    public_keys(found)
+    return found
+
+
+def kid_of(token: str) -> str:
+    """Return which key an assertion names, before anything of it is believed."""
+    return str(header_of(token).get("kid"))
+
+
 def claimant(token: str) -> str:
     """Return who an assertion says it is about, before anything of it is believed."""
     header_of(token)
@@ -70,6 +87,13 @@ def _key(record: Mapping[str, Any]) -> tuple[str, Key]:
     if record.get("alg", algorithm) != algorithm:
         raise ValueError("RSA keys sign with RS384, EC keys with ES384")
     return algorithm, key
+
+
+def _good(record: object) -> bool:
+    try:
+        return isinstance(record, Mapping) and bool(_key(record))
+    except ValueError:
+        return False
 
 
 def _imported(record: Mapping[str, Any]) -> tuple[Key, str]:

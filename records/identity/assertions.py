@@ -1,5 +1,6 @@
 """Clients that prove themselves by a signed assertion (RFC 7523 §3): short-lived, for us, and good once."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -8,11 +9,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import now
-from core.crypto.assertions import asserted, claimant
+from core.crypto.assertions import asserted, claimant, kid_of
 from core.crypto.signing import BadToken
+from core.fetching import Reach
 from records.base import table_of
 from records.clinic import Clinic
 from records.identity.clients import find
+from records.identity.keysets import key_set
 from records.identity.models import ClientAuth, OAuthAssertion, OAuthClient
 from records.identity.sessions import hashed
 
@@ -25,14 +28,21 @@ _assertion = table_of(OAuthAssertion)
 
 
 async def proven(
-    session: AsyncSession, clinic: Clinic, assertion: str, audiences: tuple[str, ...]
+    session: AsyncSession,
+    clinic: Clinic,
+    assertion: str,
+    audiences: tuple[str, ...],
+    reach: Reach,
 ) -> OAuthClient | None:
-    """Return the client that an assertion proves, if it does; it is used up by that."""
+    """Return the client that an assertion proves, if it does; it is used up by that. `reach` bounds a fetch of its keys."""
     try:
         client = await find(clinic.database, claimant(assertion))
         if client is None or client.auth_method != ClientAuth.PRIVATE_KEY_JWT:
             return None
-        claims = asserted(assertion, client.jwks)
+        keys: Mapping[str, Any] | None = client.jwks
+        if client.jwks_uri:
+            keys = await key_set(client.jwks_uri, kid_of(assertion), reach)
+        claims = asserted(assertion, keys)
     except BadToken:
         return None
     if not _says_so(claims, client.id, audiences):

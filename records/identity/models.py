@@ -120,7 +120,8 @@ class AccountPasskey(Row, table=True):
 class OAuthClient(SQLModel, table=True):
     """A registered client. PKCE protects public ones, a secret or a key of their own the others.
 
-    `account_id` is whom it acts as when it asks for itself; `registered_by` is null for our own clients.
+    `account_id` is whom it acts as when it asks for itself; `registered_by` is null for our own clients. Nobody is asked
+    for consent by those, nor by a `first_party`.
     """
 
     __tablename__ = "oauth_client"
@@ -135,11 +136,24 @@ class OAuthClient(SQLModel, table=True):
     auth_method: str = word("none")
     secret_hash: str | None = word(None)
     jwks: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
+    jwks_uri: str | None = word(None)
+    first_party: bool = False
     account_id: UUID | None = Field(default=None, foreign_key="account.id")
     registered_by: UUID | None = Field(default=None, foreign_key="account.id")
     active: bool = True
     version: int = 1
     created_at: datetime = moment(default=True)
+
+
+class OAuthConsent(SQLModel, table=True):
+    """What an account has agreed that a client may do for it."""
+
+    __tablename__ = "oauth_consent"
+
+    account_id: UUID = Field(foreign_key="account.id", primary_key=True)
+    client_id: str = Field(sa_type=Text, foreign_key="oauth_client.id", primary_key=True)
+    scopes: list[str] = codes()
+    given_at: datetime = moment(default=True)
 
 
 class OAuthAssertion(SQLModel, table=True):

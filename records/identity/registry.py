@@ -24,6 +24,7 @@ from records.clinic import Clinic
 from records.identity import sessions
 from records.identity.clients import SCOPES, may_redirect
 from records.identity.commands import NO_PASSWORD
+from records.identity.keysets import forget
 from records.identity.models import Account, ClientAuth, OAuthClient
 
 ITSELF: Final = "client_credentials"
@@ -50,6 +51,8 @@ class NewClient:
     redirect_uris: Sequence[str] = ()
     post_logout_redirect_uris: Sequence[str] = ()
     jwks: Mapping[str, Any] | None = None
+    jwks_uri: str | None = None
+    first_party: bool = False
     roles: Sequence[Role] = ()
 
 
@@ -72,6 +75,8 @@ async def register_client(
         auth_method=new.auth_method,
         secret_hash=sessions.hashed(secret).hex() if secret else None,
         jwks=dict(new.jwks) if new.jwks else None,
+        jwks_uri=new.jwks_uri,
+        first_party=new.first_party,
         account_id=account,
         registered_by=me.subject.id,
     )
@@ -118,6 +123,8 @@ async def change_client(
         raise PreconditionFailed("the client has changed since you read it")
     if changes.get("active") is False:
         await sessions.end_clients(session, str(client_id))
+    if row["jwks_uri"]:
+        forget(row["jwks_uri"])
     return dict(row) | dict(changes) | {"version": version + 1}
 
 
@@ -175,8 +182,12 @@ def _check(client: NewClient) -> None:
                 "/scope", "scope", "each word is one we know, or a SMART v2 resource scope"
             )
     keyed = client.auth_method is ClientAuth.PRIVATE_KEY_JWT
-    if keyed != (client.jwks is not None):
-        raise _fault("/jwks", "jwks", "private_key_jwt, and it alone, needs a key set")
+    if keyed != ((client.jwks is None) is not (client.jwks_uri is None)):
+        raise _fault(
+            "/jwks", "jwks", "private_key_jwt, and it alone, has a key set or the address of one"
+        )
+    if client.jwks_uri is not None and not may_redirect(client.jwks_uri):
+        raise _fault("/jwks_uri", "jwks", "https, or http on 127.0.0.1 or [::1]")
     if client.jwks is not None:
         try:
             public_keys(client.jwks)

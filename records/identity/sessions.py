@@ -162,6 +162,13 @@ async def end_clients(session: AsyncSession, client_id: str) -> None:
     forget(session)
 
 
+async def end_at(session: AsyncSession, account_id: UUID, client_id: str) -> None:
+    """End the sessions of an account at a client."""
+    its = *_alive(account_id), _session.client_id == client_id
+    await session.execute(update(OAuthSession).where(*its).values(revoked_at=now()))
+    forget(session)
+
+
 async def affected(session: AsyncSession, statement: Update) -> int:
     """Return how many rows a statement changed."""
     with translated():
