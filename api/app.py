@@ -42,12 +42,14 @@ from api.v1 import (
     records,
     schedules,
     sealed,
+    searches,
     series,
     services,
     slots,
     time_off,
     visits,
     waitlist,
+    watching,
 )
 from core import logging
 from core.crypto.keyring import open_provider
@@ -94,6 +96,8 @@ MODULES = (
     disclosures,
     exports,
     alerts,
+    searches,
+    watching,
     policies,
     keys,
     erasure,

@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
@@ -32,6 +34,13 @@ def event(**changes: object) -> Event:
         "origin": Origin("GET /v1/records/{record_id}", str(new_id())),
     }
     return Event(**(fields | changes))  # type: ignore[arg-type]
+
+
+def event_at(at: datetime, **changes: object) -> Event:
+    """Return an event of another time, with an id of that time."""
+    low = new_id().int & ((1 << 80) - 1)
+    made = UUID(int=int(at.timestamp() * 1000) << 80 | low)
+    return event(id=made, occurred_at=at, **changes)
 
 
 @asynccontextmanager

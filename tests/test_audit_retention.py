@@ -3,7 +3,6 @@
 import asyncio
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
 
 import asyncpg
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from core.clock import now
 from core.database import Database
 from core.errors import Conflict, Invalid
-from core.ids import new_id
 from core.transparency.book import Book
 from core.transparency.notes import Key
 from records.audit import inspection, tree
@@ -20,13 +18,12 @@ from records.audit.retention import prune
 from records.audit.sealer import BOOK, VERIFIER_KEY
 from records.audit.verifier.findings import Kind, Report, Verdict
 from tests.clinics import keyring
-from tests.sealing import as_superuser, drain, event, role, seal, store
+from tests.sealing import as_superuser, drain, event, event_at, role, seal, store
 
 
 def long_ago(month: int) -> Event:
     at = datetime(2019, month, 5, tzinfo=UTC)
-    random = new_id().int & ((1 << 76) - 1)
-    return event(id=UUID(int=int(at.timestamp() * 1000) << 80 | 7 << 76 | random), occurred_at=at)
+    return event_at(at)
 
 
 async def filled(url: str, home: Path) -> list[Event]:

@@ -16,9 +16,11 @@ from core.clock import now
 from core.ids import new_id
 from core.transparency.notes import Key
 from core.transparency.proofs import Proof
-from policies.vocabulary import Outcome, ResourceType
+from policies.facts import Subject
+from policies.vocabulary import Outcome, ResourceType, Role
 from records.audit.balp import audit_event
-from records.audit.event import Event, Origin
+from records.audit.event import Event, Origin, Stamp
+from records.audit.ledger import store as ledger_store
 from records.audit.sealer import VERIFIER_KEY
 from records.audit.verifier import bundle
 from records.audit.verifier.findings import Kind, Verdict
@@ -27,8 +29,8 @@ from records.compliance.alerts import look
 from records.compliance.exports import gather
 from records.people.registration import register
 from tests.apis import Api, serve
-from tests.clinics import DETAILS
-from tests.sealing import drain, event, filled, role, seal, store
+from tests.clinics import DETAILS, me_as
+from tests.sealing import drain, event, event_at, filled, role, seal, store
 
 V1 = "/v1/audit"
 SHIFT = """INSERT INTO schedule (id, doctor_id, weekday, start_time, end_time, time_zone, valid_from, slot_minutes,
@@ -477,3 +479,125 @@ def faults(resource: dict[str, Any]) -> list[str]:
     if resource["action"] == "E" and resource["type"]["code"] == "rest" and roles.count("24") != 1:
         found.append("a query says what was asked")
     return found
+
+
+async def test_r4_reading_a_patient_whom_compliance_watches(api: Api, database_url: str):
+    patient, me = str(api.people.patient_id), api.people.compliance
+    body = {"patient_id": patient, "reason": "public-interest"}
+    before = by(
+        api.people.adams, patient=api.people.patient_id, occurred_at=now() - timedelta(minutes=5)
+    )
+    assert (await api.post(me, f"{V1}/watched", body)).status_code == 201
+    read = by(api.people.adams, patient=api.people.patient_id)
+    own = by(api.people.patient, patient=api.people.patient_id)
+    (found,) = await alerts(api, database_url, "R4", before, read, own, by(api.people.adams))
+    assert found["events"] == [str(read.id)]
+    (watched,) = (await api.get(me, f"{V1}/watched")).json()["items"]
+    assert (watched["patient_id"], watched["reason"]) == (patient, "public-interest")
+    assert (await api.post(me, f"{V1}/watched/{patient}/release", {})).status_code == 204
+    assert (await api.get(me, f"{V1}/watched")).json()["items"] == []
+
+
+async def test_nobody_but_compliance_watches_or_learns_who_is_watched(api: Api):
+    body = {"patient_id": str(api.people.patient_id), "reason": "requested"}
+    for who in (api.people.adams, api.people.admin, api.people.patient):
+        assert (await api.post(who, f"{V1}/watched", body)).status_code in {403, 404}
+        assert (await api.get(who, f"{V1}/watched")).status_code == 403
+    nobody = body | {"patient_id": str(new_id())}
+    assert (await api.post(api.people.compliance, f"{V1}/watched", nobody)).status_code == 404
+
+
+async def test_r5_reading_far_more_patients_than_ones_peers(api: Api, database_url: str):
+    peers = [somebody("nurse") for _ in range(6)]
+    usual = [by(peer) for n, peer in enumerate(peers) for _ in range(3 + n % 3)]
+    many = [by(api.people.nurse) for _ in range(25)]
+    few = [
+        by(api.people.reception) for _ in range(25)
+    ]  # the only one of the role: nobody to compare with
+    (found,) = await alerts(api, database_url, "R5", *usual, *many, *few)
+    assert (found["actor"], found["count"]) == (str(api.people.nurse.subject.id), 25)
+    assert set(found["events"]) == {str(e.id) for e in many}
+
+
+def somebody(name: str) -> Any:
+    return me_as(Subject(new_id(), frozenset({Role(name)})))
+
+
+async def test_r6_an_emergency_without_a_grant(api: Api, database_url: str):
+    patient, baker = api.people.patient_id, api.people.baker
+    body = {"patient_id": str(patient), "reason_code": "ETREAT", "explanation": "unconscious"}
+    assert (await api.post(baker, "/v1/break-glass", body)).status_code == 201
+    granted = by(baker, patient=patient, break_glass=True)
+    bare = by(api.people.nurse, patient=patient, break_glass=True)
+    (found,) = await alerts(api, database_url, "R6", granted, bare)
+    assert found["events"] == [str(bare.id)]
+
+
+async def test_r6_an_emergency_that_nobody_has_reviewed_for_a_day(api: Api, database_url: str):
+    patient, baker = api.people.patient_id, api.people.baker
+    body = {"patient_id": str(patient), "reason_code": "ETREAT", "explanation": "unconscious"}
+    assert (await api.post(baker, "/v1/break-glass", body)).status_code == 201
+    assert await alerts(api, database_url, "R6") == []
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "UPDATE break_glass SET granted_at = granted_at - interval '25 hours', expires_at = expires_at - interval '25 hours'"
+    )
+    await connection.close()
+    used = event_at(
+        now() - timedelta(hours=24, minutes=30),
+        actor=baker.subject.id,
+        patient=patient,
+        break_glass=True,
+    )
+    (late,) = await alerts(api, database_url, "R6", used)
+    assert (late["actor"], late["events"]) == (str(baker.subject.id), [str(used.id)])
+
+
+async def test_r13_a_clock_that_is_off(api: Api, database_url: str):
+    boot, hour = new_id(), timedelta(hours=1)
+    made = [
+        event(occurred_at=now() + jump) for jump in (timedelta(0), hour, timedelta(0), timedelta(0))
+    ]
+    async with role(database_url, "confide_ledger") as database:
+        await ledger_store(database, [e.body(Stamp(boot, n)) for n, e in enumerate(made)])
+    (found,) = await alerts(api, database_url, "R13")
+    assert found["events"] == [str(e.id) for e in made[1:3]]
+
+
+async def test_a_search_is_saved_used_and_forgotten(api: Api, database_url: str):
+    me, path = api.people.compliance, f"{V1}/searches"
+    filters = {
+        "outcome": "deny",
+        "actor": str(api.people.baker.subject.id),
+        "from": "2020-01-01T00:00:00Z",
+    }
+    made = await api.post(me, path, {"name": "refused-baker", "filters": filters})
+    assert made.status_code == 201
+    assert made.json()["filters"] == filters | {"from": "2020-01-01T00:00:00+00:00"}
+    refused = by(api.people.baker, outcome=Outcome.DENY)
+    await store(
+        database_url, refused, by(api.people.baker), by(api.people.adams, outcome=Outcome.DENY)
+    )
+    where = made.headers["Location"]
+    (found,) = (await api.get(me, f"{where}/events")).json()["items"]
+    assert found["id"] == str(refused.id)
+    again = await api.post(me, path, {"name": "refused-baker", "filters": {}})
+    assert (again.status_code, again.json()["code"]) == (409, "search-name-taken")
+    assert [s["name"] for s in (await api.get(me, path)).json()["items"]] == ["refused-baker"]
+    tag = (await api.get(me, where)).headers["ETag"]
+    bearer = await api.bearer(me)
+    for given, status in (({}, 428), ({"If-Match": 'W/"9"'}, 412), ({"If-Match": tag}, 204)):
+        assert (await api.http.delete(where, headers=bearer | given)).status_code == status
+    assert (await api.get(me, where)).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["Quillfeather", "two words", "", "x" * 61])
+async def test_the_name_of_a_search_is_a_plain_word(api: Api, name: str):
+    body = {"name": name, "filters": {}}
+    assert (await api.post(api.people.compliance, f"{V1}/searches", body)).status_code == 422
+
+
+async def test_saved_searches_are_for_compliance_alone(api: Api):
+    for who in (api.people.adams, api.people.admin, api.people.patient):
+        assert (await api.get(who, f"{V1}/searches")).status_code == 403
+        assert (await api.get(who, f"{V1}/searches/{new_id()}/events")).status_code in {403, 404}

@@ -79,7 +79,7 @@ async def get_events(
         until,
     )
     items, last = await list_events(clinic, me, filters, limit=page.limit, after=page.after)
-    return Json({"items": [_view(e) for e in items], "next_cursor": cursor(last)})
+    return Json({"items": [view(e) for e in items], "next_cursor": cursor(last)})
 
 
 @router.get("/events/{event_id}", operation_id="read_audit_event", response_model=EventView)
@@ -88,7 +88,7 @@ async def get_event(event_id: UUID, request: Request, clinic: Clinic, me: Me) ->
     event = await read_event(clinic, me, event_id)
     if FHIR in request.headers.get("accept", ""):
         return _fhir(event, request)
-    return Json(_view(event))
+    return Json(view(event))
 
 
 @router.get(
@@ -105,7 +105,7 @@ def _fhir(event: Any, request: Request) -> Response:
     return Response(orjson.dumps(body), media_type=FHIR)
 
 
-def _view(event: Any) -> dict[str, Any]:
+def view(event: Any) -> dict[str, Any]:
     """Add `resource_id`, the name the filter has, for acts on one thing."""
     ids = event["resource_ids"]
     return {**event, "resource_id": ids[0] if len(ids) == 1 else None}

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 import structlog
+from amqp.exceptions import AMQPError
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
@@ -61,7 +62,8 @@ class Relay:
                     declared = True
                 moved = await self.once()
                 await asyncio.sleep(0 if moved == BATCH else POLL)
-            except (KombuError, OperationalError, OSError, Unavailable) as error:
+            except (AMQPError, KombuError, OperationalError, OSError, Unavailable) as error:
+                declared = False  # the queue itself may be what is gone
                 log.warning("relay waits", error=type(error).__name__)
                 await asyncio.sleep(PAUSE)
 

@@ -197,9 +197,15 @@ class Trail:
         asyncio.get_running_loop().call_later(LATER, self._declare)
 
     def _declare(self) -> None:
+        void = list(self._numbers.void)
         written = self._enqueue(*self._numbers.declare())
-        written.add_done_callback(lambda done: done.cancelled() or done.exception())
+        written.add_done_callback(lambda done: self._undeclared(done, void))
         self._wake.set()
+
+    def _undeclared(self, done: asyncio.Future[None], void: list[int]) -> None:
+        """Keep numbers whose declaration was not written either; its own number has them declared anew."""
+        if done.cancelled() or done.exception():
+            self._numbers.void += void
 
 
 def _anchored(events: Sequence[Event], rows: list[Anchor]) -> Iterator[Event]:

@@ -97,6 +97,40 @@ class Alert(Row, table=True):
     resolved_at: datetime | None = moment(nullable=True)
 
 
+class WatchReason(StrEnum):
+    """Why each access to a patient is looked at."""
+
+    PUBLIC_INTEREST = "public-interest"
+    EMPLOYEE = "employee"
+    REQUESTED = "requested"
+    INCIDENT = "incident"
+
+
+class Watched(SQLModel, table=True):
+    """A patient each of whose accesses by staff is an alert (R4), until somebody ends it."""
+
+    __tablename__ = "watched"
+    __table_args__ = (one_of("reason", WatchReason), {"schema": SCHEMA})
+
+    patient_id: UUID = Field(primary_key=True)
+    reason: WatchReason = word()
+    set_by: UUID
+    since: datetime = moment(default=True)
+
+
+class SavedSearch(Row, table=True):
+    """Filters of the trail under a name, for all who check it."""
+
+    __tablename__ = "saved_search"
+    __table_args__ = (UniqueConstraint("name"), {"schema": SCHEMA})
+
+    name: str = word()
+    filters: dict[str, Any] = Field(sa_type=JSONB)
+    saved_by: UUID
+    version: int = 1
+    created_at: datetime = moment(default=True)
+
+
 class DisclosurePurpose(StrEnum):
     """Why a disclosure must be accounted for: the permissions of 45 CFR 164.512, and what law requires."""
 

@@ -11,7 +11,7 @@ from typing import Final
 _READS: Final = "action IN ('read', 'search') AND outcome = 'allow' AND patient IS NOT NULL"
 RECENT: Final = """
 CREATE TEMP TABLE recent ON COMMIT DROP AS
-SELECT id, occurred_at, actor, action, outcome, patient, resource_type, break_glass, request_id,
+SELECT id, occurred_at, recorded_at, actor, action, outcome, patient, resource_type, break_glass, request_id, boot, seq,
   ARRAY(SELECT jsonb_array_elements_text(j -> 'roles')) AS roles, (j ->> 'session')::uuid AS session
 FROM (SELECT *, convert_from(body, 'UTF8')::jsonb AS j FROM audit.event
       WHERE id > audit.lowest_id(now() - interval '25 hours')) AS day
@@ -63,6 +63,13 @@ SELECT concat_ws('/', actor, date_trunc('hour', occurred_at)) AS key, actor, NUL
 FROM recent WHERE {_READS} AND action = 'read' GROUP BY actor, date_trunc('hour', occurred_at)
 HAVING count(DISTINCT patient) > 60
 """
+_WATCHED: Final = f"""
+SELECT concat_ws('/', actor, recent.patient, occurred_at::date) AS key, actor, recent.patient,
+  (array_agg(recent.id ORDER BY recent.id))[1:50] AS events, count(*)::int AS count
+FROM known, recent JOIN audit.watched AS w ON w.patient_id = recent.patient
+WHERE {_READS} AND roles && staff AND occurred_at >= w.since
+GROUP BY actor, recent.patient, occurred_at::date
+"""
 # Median and median deviation are not moved by the one who is looked for.
 _FAR_ABOVE: Final = f"""
 , daily AS (
@@ -75,6 +82,25 @@ spread AS (SELECT roles, percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(seen - 
 SELECT concat_ws('/', 'peers', actor, now()::date) AS key, actor, NULL::uuid AS patient, events, seen::int AS count
 FROM daily JOIN middle USING (roles) JOIN spread USING (roles)
 WHERE peers >= 5 AND seen >= 20 AND seen > usual + 4 * 1.4826 * greatest(deviation, 1)
+"""
+# A grant has its reason from the first; what is left to go wrong is an act without a grant, and a grant nobody reviews.
+_NO_GRANT: Final = """
+SELECT concat_ws('/', actor, recent.patient, occurred_at::date) AS key, actor, recent.patient,
+  (array_agg(recent.id ORDER BY recent.id))[1:50] AS events, count(*)::int AS count
+FROM recent WHERE outcome = 'allow' AND break_glass AND NOT EXISTS (
+  SELECT FROM break_glass AS g LEFT JOIN patient AS p ON p.id = g.patient_id
+  WHERE g.account_id = recent.actor AND recent.patient IN (g.patient_id, p.replaced_by)
+  AND recent.occurred_at BETWEEN g.granted_at - interval '1 minute' AND g.expires_at + interval '1 minute')
+GROUP BY actor, recent.patient, occurred_at::date
+"""
+_UNREVIEWED: Final = """
+SELECT concat_ws('/', 'review', g.id) AS key, g.account_id AS actor, g.patient_id AS patient, used.events,
+  cardinality(used.events) AS count
+FROM break_glass AS g CROSS JOIN LATERAL (SELECT ARRAY(
+  SELECT e.id FROM audit.event AS e WHERE e.break_glass AND e.actor = g.account_id AND e.patient = g.patient_id
+  AND e.id BETWEEN audit.lowest_id(g.granted_at) AND audit.lowest_id(g.expires_at + interval '1 minute')
+  ORDER BY e.id LIMIT 50) AS events) AS used
+WHERE g.reviewed_at IS NULL AND g.granted_at < now() - interval '24 hours'
 """
 _OFF_SHIFT: Final = f"""
 SELECT concat_ws('/', actor, occurred_at::date) AS key, actor, NULL::uuid AS patient, {_TOLD}
@@ -139,30 +165,43 @@ UNION ALL
 SELECT concat_ws('/', 'seal', date_trunc('hour', min(since))), NULL, NULL, '{}', count(*)::int
 FROM audit.unsealed WHERE since < now() - interval '30 seconds' HAVING count(*) > 0
 """
+# A clock that runs ahead of the ledger's, or one that went back from one event of a process to its next.
+_SKEWED: Final = """
+SELECT concat_ws('/', 'clock', boot, date_trunc('hour', min(recorded_at))) AS key, NULL::uuid AS actor,
+  NULL::uuid AS patient, (array_agg(id ORDER BY seq))[1:50] AS events, count(*)::int AS count
+FROM (SELECT *, lag(occurred_at) OVER (PARTITION BY boot ORDER BY seq) AS before FROM recent
+      WHERE boot IS NOT NULL) AS numbered
+WHERE occurred_at > recorded_at + interval '1 minute' OR occurred_at < before - interval '1 minute'
+GROUP BY boot
+"""
 
 RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "R1": (_KNOWN + _STRANGER,),
     "R2": (_KNOWN + _HOUSEHOLD,),
     "R3": (_KNOWN + _COLLEAGUE,),
+    "R4": (_KNOWN + _WATCHED,),
     "R5": (_KNOWN + _MANY, _KNOWN + _FAR_ABOVE),
+    "R6": (_NO_GRANT, _UNREVIEWED),
     "R7": (_KNOWN + _OFF_SHIFT,),
     "R8": (_KNOWN + _ENUMERATION,),
     "R9": (_KNOWN + _FISHING,),
     "R10": (_KNOWN + _LONG_GONE,),
     "R11": (_KNOWN + _ENDED,),
     "R12": (_KNOWN + _ONESELF, _KNOWN + _IN_CHARGE),
-    "R13": (_MISSING,),
+    "R13": (_MISSING, _SKEWED),
 }
 MEANING: Final[Mapping[str, str]] = {
     "R1": "read without a treatment relation within 90 days",
     "R2": "read the data of somebody with whom one shares a telephone number or an e-mail address",
     "R3": "read the data of a colleague",
+    "R4": "read a patient whom compliance watches",
     "R5": "read many more patients than peers, or more than 60 in an hour",
+    "R6": "acted under an emergency that nobody granted, or one that has not been reviewed for a day",
     "R7": "read records more than two hours outside working hours",
     "R8": "refused 20 times or more within five minutes",
     "R9": "more than 15 searches for each record opened",
     "R10": "read a patient who has been inactive for more than 30 days",
     "R11": "acted with a login that had ended",
     "R12": "read one's own chart as staff, or patients' data as an administrator",
-    "R13": "events are missing, were refused, or are not sealed",
+    "R13": "events are missing, were refused, are not sealed, or come from a clock that is off",
 }

@@ -1,0 +1,58 @@
+"""Patients each of whose accesses is looked at. For compliance."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict
+
+from api.deps import Clinic, Me, Transaction
+from api.json import Json
+from api.paging import Listing
+from records.compliance import watching
+from records.compliance.models import WatchReason
+
+router = APIRouter(prefix="/audit/watched", tags=["audit"])
+
+
+class NewWatch(BaseModel):
+    """Whom to watch, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    patient_id: UUID
+    reason: WatchReason
+
+
+class WatchView(BaseModel):
+    """A patient who is watched. Accesses since then are alerts of rule R4."""
+
+    patient_id: UUID
+    reason: WatchReason
+    set_by: UUID
+    since: datetime
+
+
+@router.get("", operation_id="list_watched_patients", response_model=Listing[WatchView])
+async def get_watched(clinic: Clinic, me: Me) -> Response:
+    """List who is watched, the last first; there are few, and no pages."""
+    found = await watching.list_watched(clinic, me)
+    return Json({"items": [_view(w) for w in found], "next_cursor": None})
+
+
+@router.post("", operation_id="watch_patient", status_code=201, response_model=WatchView)
+async def post_watch(new: NewWatch, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Watch a patient: each access by staff is an alert from now on."""
+    return Json(_view(await watching.watch(session, clinic, me, new.patient_id, new.reason)), 201)
+
+
+@router.post("/{patient_id}/release", operation_id="release_watched_patient", status_code=204)
+async def post_release(patient_id: UUID, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """End the watch on a patient. Alerts that were found stay."""
+    await watching.release(session, clinic, me, patient_id)
+    return Response(status_code=204)
+
+
+def _view(row: Any) -> dict[str, Any]:
+    return {name: row[name] for name in WatchView.model_fields}
