@@ -34,6 +34,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         _servers_of(session.config).broker()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what each fault came to, with the seed that repeats it."""
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, ())]
+    found = [dict(getattr(report, "user_properties", ())).get("fault") for report in reports]
+    for line in sorted(filter(None, found), key=lambda told: int(told[1:].split()[0])):
+        terminalreporter.write_line(line)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _running in config.stash:
         config.stash[_running].stop()
