@@ -60,7 +60,7 @@ async def store(url: str, *events: Event) -> None:
 
 async def sealed(url: str, keys: KekProvider, *events: Event) -> list[Sent]:
     """Return events as a producer sends them that the ledger's worker knows."""
-    producer = Producer.new(keys)
+    producer = Producer(keys)
     async with role(url, None) as database:
         await producer.introduce(database)
     bodies = [(e.id, e.body(Stamp(producer.boot, n))) for n, e in enumerate(events)]

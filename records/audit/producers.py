@@ -4,16 +4,17 @@ The database keeps the key wrapped by the audit KEK. So whoever can write the ou
 statement, can add rows to it and yet no event: the ledger's worker asks for the MAC, and sets apart what has none.
 """
 
+import asyncio
 import hmac
 import os
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from functools import partial
+from typing import Any, Final
 from uuid import UUID
 
 from core.crypto.kek import KekProvider, KeyPurpose, Wrapped
 from core.crypto.primitives import KEY_BYTES, lp, mac
-from core.crypto.refusal import DecryptError
+from core.crypto.refusal import DecryptError, Unpicklable
 from core.database import Database
 from core.ids import new_id
 
@@ -24,29 +25,28 @@ ON CONFLICT DO NOTHING
 _MEET: Final = "SELECT boot, kek_version, wrapped FROM audit.producer WHERE boot = ANY($1::uuid[])"
 
 
-@dataclass(frozen=True, slots=True)
-class Producer:
+class Producer(Unpicklable):
     """This run of this process: its name, and the key it seals events with."""
 
-    boot: UUID
-    key: bytes = field(repr=False)
-    wrapped: Wrapped
-
-    @classmethod
-    def new(cls, keys: KekProvider) -> Self:
-        """Make a producer that nobody knows yet."""
-        boot, key = new_id(), os.urandom(KEY_BYTES)
-        return cls(boot, key, keys.wrap(KeyPurpose.AUDIT, key, producer_context(boot)))
+    def __init__(self, keys: KekProvider) -> None:
+        self.boot = new_id()
+        self._keys = keys
+        self._key = os.urandom(KEY_BYTES)
+        self._known = False
 
     def seal(self, body: bytes) -> bytes:
         """Return the MAC of an event."""
-        return mac(self.key, body)
+        return mac(self._key, body)
 
     async def introduce(self, database: Database) -> None:
-        """Let those who check events know this producer."""
+        """Let those who check events know this producer: before its first event, since many a run has none."""
+        if self._known:
+            return
+        wrap = partial(self._keys.wrap, KeyPurpose.AUDIT, self._key, producer_context(self.boot))
+        wrapped = await asyncio.to_thread(wrap)
         async with database.bare() as connection:
-            given = self.boot, self.wrapped.version, self.wrapped.blob
-            await connection.execute(_INTRODUCE, *given)
+            await connection.execute(_INTRODUCE, self.boot, wrapped.version, wrapped.blob)
+        self._known = True
 
 
 class Producers:

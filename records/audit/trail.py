@@ -73,7 +73,7 @@ class Trail:
     def __init__(self, database: Database, keys: KekProvider, *, deadline: float = 1.0) -> None:
         self._database = database
         self._deadline = deadline
-        self._producer = Producer.new(keys)
+        self._producer = Producer(keys)
         self._numbers = Numbers(self._producer.boot)
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
@@ -82,8 +82,7 @@ class Trail:
         """Events of this process by action and outcome, since it began."""
 
     async def start(self) -> None:
-        """Begin to write, as a producer that the ledger's worker knows."""
-        await self._producer.introduce(self._database)
+        """Begin to write."""
         self._writer = asyncio.create_task(self._write_for_ever(), name="audit trail")
 
     async def stop(self) -> None:
@@ -115,6 +114,7 @@ class Trail:
 
     async def _note_pending(self, session: Any) -> None:
         """Write the transaction's events, with the anchors of the rows it wrote."""
+        await self._producer.introduce(self._database)
         waiting = pending(session, _EVENTS)
         entries = self._stamped(list(_anchored(waiting, taken(session))))
         waiting.clear()
@@ -184,8 +184,10 @@ class Trail:
         ids, bodies = [e[0] for e in entries], [e[2] for e in entries]
         seals = [self._producer.seal(body) for body in bodies]
         try:
-            async with asyncio.timeout(self._deadline), self._database.bare() as connection:
-                await connection.execute(_INSERT, ids, bodies, seals)
+            async with asyncio.timeout(self._deadline):
+                await self._producer.introduce(self._database)
+                async with self._database.bare() as connection:
+                    await connection.execute(_INSERT, ids, bodies, seals)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             log.error("audit trail did not write", events=len(ids), error=type(error).__name__)
             return _silent()
