@@ -161,6 +161,8 @@ def test_keys_unwrap_as_they_were_wrapped_and_show_nothing(provider: KekProvider
     assert provider.unwrap_many(RECORD, pairs) == [SECRET] * 5
     assert len({wrapped.blob for wrapped, _ in pairs}) == 5
     assert SECRET not in b"".join(wrapped.blob for wrapped, _ in pairs)
+    for purpose in KeyPurpose:
+        assert provider.unwrap(purpose, provider.wrap(purpose, SECRET, b"x"), b"x") == SECRET
 
 
 def test_a_rotation_wraps_anew_while_the_old_version_still_unwraps(provider: KekProvider):

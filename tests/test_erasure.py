@@ -87,6 +87,25 @@ async def test_what_was_erased_is_gone_to_its_readers_and_absent_to_others(api: 
     assert (await api.get(api.people.baker, record)).status_code == 404
 
 
+async def test_the_visit_of_the_erased_can_still_be_called_off_and_says_so(api: Api):
+    await erase(api)
+    visit = f"/v1/appointments/{api.people.appointment_id}"
+    answer = await api.post(api.people.reception, f"{visit}/cancel", {})
+    assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+    assert answer.json()["erased"] is True
+    assert answer.json()["reason"] is None
+
+
+async def test_no_new_word_is_kept_of_the_erased(api: Api, database_url: str):
+    await erase(api)
+    visit = f"/v1/appointments/{api.people.appointment_id}"
+    answer = await api.post(api.people.reception, f"{visit}/cancel", {"reason": "She died"})
+    assert (answer.status_code, answer.json()["code"]) == (410, "erased")
+    note = {"kind": "note", "title": "Late", "content": {"text": "x"}}
+    answer = await api.post(api.people.adams, f"{visit}/records", note)
+    assert (answer.status_code, answer.json()["code"]) == (410, "erased")
+
+
 async def test_lists_go_on_without_the_erased(api: Api):
     await erase(api)
     for me, where in (

@@ -46,6 +46,7 @@ class AppointmentView(BaseModel):
     moves: int = Field(description="how often it was rescheduled")
     series_id: UUID | None = Field(None, description="the series it was booked in")
     held_until: AwareDatetime | None = Field(None, description="of a hold: when it runs out")
+    erased: bool = Field(False, description="whether the patient was erased, and every word of it")
     version: int
     created_at: AwareDatetime
 

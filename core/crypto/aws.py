@@ -1,7 +1,8 @@
 """KEKs in AWS KMS: they never leave it, and what they wrap is bound to its context as encryption context.
 
 Each version is a KMS key of its own, by the alias `alias/<prefix>-<purpose>-v<number>`: KMS turns over key material by itself, but then
-nobody can tell what still needs the old one, nor end it. Which purposes this process may use, its IAM grants say.
+nobody can tell what still needs the old one, nor end it. The audit purpose has a second one for MACs (`…-audit-mac-v1`): in KMS, a key does
+one thing only. Which purposes this process may use, its IAM grants say.
 """
 
 import logging
@@ -33,11 +34,8 @@ logging.getLogger("botocore").setLevel(
 
 _MAC: Final = "HMAC_SHA_256"
 _FORGED: Final = {"InvalidCiphertextException", "IncorrectKeyException"}
-_SPECS: Final = {
-    KeyPurpose.RECORD: ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"),
-    KeyPurpose.INDEX: ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"),
-    KeyPurpose.AUDIT: ("HMAC_256", "GENERATE_VERIFY_MAC"),
-}
+_WRAPS: Final = {"KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT"}
+_MAKES_MACS: Final = {"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}
 
 
 class AwsKms(Unpicklable):
@@ -76,7 +74,7 @@ class AwsKms(Unpicklable):
 
     def unwrap(self, purpose: KeyPurpose, wrapped: Wrapped, context: bytes) -> bytes:
         version = self._living(purpose, wrapped.version)
-        if not wrapped.blob or _SPECS[purpose][1] != "ENCRYPT_DECRYPT":
+        if not wrapped.blob:
             raise DecryptError(DecryptCode.AUTH)
         bound = {"CiphertextBlob": wrapped.blob, "EncryptionContext": _bound(context)}
         try:
@@ -98,7 +96,8 @@ class AwsKms(Unpicklable):
     def mac(self, purpose: KeyPurpose, label: bytes, message: bytes) -> bytes:
         version = self.current_version(purpose)
         digest = _digest(label, message)
-        made = self._call("generate_mac", purpose, version, Message=digest, MacAlgorithm=_MAC)
+        given = {"Message": digest, "MacAlgorithm": _MAC}
+        made = self._call("generate_mac", f"{purpose}-mac", version, **given)
         return version.to_bytes(4, "big") + bytes(made["Mac"])
 
     def verify_mac(self, purpose: KeyPurpose, label: bytes, message: bytes, tag: bytes) -> bool:
@@ -107,7 +106,7 @@ class AwsKms(Unpicklable):
             return False
         shown = {"Message": _digest(label, message), "Mac": tag[4:], "MacAlgorithm": _MAC}
         try:
-            self._call("verify_mac", purpose, version, **shown)
+            self._call("verify_mac", f"{purpose}-mac", version, **shown)
         except ClientError as error:
             wrong = error.response["Error"]["Code"] == "KMSInvalidMacException"
         else:
@@ -132,9 +131,10 @@ class AwsKms(Unpicklable):
         if version == self.current_version(purpose):
             raise Conflict("The current key version still wraps.", code="key-in-use")
         self._living(purpose, version)
-        key = self._reach(self._kms.describe_key, KeyId=self._alias(purpose, version))
-        doomed = {"KeyId": key["KeyMetadata"]["KeyId"], "PendingWindowInDays": WAITING_DAYS}
-        self._reach(self._kms.schedule_key_deletion, **doomed)
+        for name in _names(purpose):
+            key = self._reach(self._kms.describe_key, KeyId=self._alias(name, version))
+            doomed = {"KeyId": key["KeyMetadata"]["KeyId"], "PendingWindowInDays": WAITING_DAYS}
+            self._reach(self._kms.schedule_key_deletion, **doomed)
         self._versions.pop(purpose, None)
 
     def health(self) -> None:
@@ -172,21 +172,24 @@ class AwsKms(Unpicklable):
         return found
 
     def _make(self, purpose: KeyPurpose, version: int) -> str:
-        spec, usage = _SPECS[purpose]
-        made = self._reach(self._kms.create_key, KeySpec=spec, KeyUsage=usage)
-        alias, key = self._alias(purpose, version), made["KeyMetadata"]["KeyId"]
-        self._reach(self._kms.create_alias, AliasName=alias, TargetKeyId=key)
+        """Make a version. The key that wraps comes last: with its alias, the version is there."""
+        for name in _names(purpose):
+            made = self._reach(self._kms.create_key, **(_WRAPS if name == purpose else _MAKES_MACS))
+            given = {"AliasName": self._alias(name, version)}
+            self._reach(
+                self._kms.create_alias, **given, TargetKeyId=made["KeyMetadata"]["KeyId"]
+            )
         self._versions.pop(purpose, None)
-        return alias
+        return self._alias(purpose, version)
 
-    def _alias(self, purpose: KeyPurpose, version: int | str) -> str:
-        return f"alias/{self._prefix}-{purpose}-v{version}"
+    def _alias(self, name: str, version: int | str) -> str:
+        return f"alias/{self._prefix}-{name}-v{version}"
 
-    def _call(self, what: str, purpose: KeyPurpose, version: int, **given: Any) -> Any:
+    def _call(self, what: str, name: str, version: int, **given: Any) -> Any:
         """Call KMS about one version; its refusals go on as ClientError, all else is out of reach."""
         function = getattr(self._kms, what)
         try:
-            return function(KeyId=self._alias(purpose, version), **given)
+            return function(KeyId=self._alias(name, version), **given)
         except BotoCoreError:
             pass
         raise out_of_reach()
@@ -197,6 +200,11 @@ class AwsKms(Unpicklable):
         except (BotoCoreError, ClientError):
             pass
         raise out_of_reach()
+
+
+def _names(purpose: KeyPurpose) -> list[str]:
+    """Return the KMS keys that a version of a purpose is made of."""
+    return [f"{purpose}-mac", purpose] if purpose is KeyPurpose.AUDIT else [purpose]
 
 
 def _bound(context: bytes) -> dict[str, str]:

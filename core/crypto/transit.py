@@ -156,9 +156,8 @@ class VaultTransit(Unpicklable):
         return True
 
     def _make(self, purpose: KeyPurpose) -> str:
-        """Make a key; those that wrap derive another one of each context, which binds what they wrap."""
-        derived = purpose is not KeyPurpose.AUDIT
-        self._call("create_key", purpose, key_type="aes256-gcm96", derived=derived)
+        """Make a key that derives another one of each context, which binds what it wraps."""
+        self._call("create_key", purpose, key_type="aes256-gcm96", derived=True)
         return self._name(purpose)
 
     def _read(self, purpose: KeyPurpose) -> Any:

@@ -35,6 +35,7 @@ from records.scheduling.offering import ENDS, offer, settle
 from records.scheduling.reading import OpenAppointment, opened, resource_of, selected
 from records.scheduling.supply import Service
 from records.scheduling.taken import SlotTaken
+from records.vault.models import KeyState
 
 _visit: Final = table_of(Appointment)
 _ID: Final = bindparam("appointment_id", type_=PGUUID())
@@ -105,6 +106,7 @@ async def changed(
     """Decide on the image before and after, then write both the change and its history.
 
     A time that is freed is offered to who waits, or else added to `freed`, to be offered later.
+    The visit of an erased patient goes on to its end: it has no words any more, and takes no new ones (Erased).
     """
     stored = resource_of(row)
     image = {**row, **new, "version": row["version"] + 1}
@@ -128,6 +130,8 @@ async def changed(
             await offer(session, clinic, row)
         else:
             freed.append(row)
+    if row["key_state"] == KeyState.DESTROYED:
+        return replace(opened(image, {"reason": None}), erased=True)
     return opened(image, await clinic.reveal(me, permit, Appointment, {**row, **cells}))
 
 

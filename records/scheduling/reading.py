@@ -53,6 +53,7 @@ class OpenAppointment:
     moves: int = 0
     held_until: datetime | None = None
     series_id: UUID | None = None
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
