@@ -96,7 +96,7 @@ async def test_the_visit_of_the_erased_can_still_be_called_off_and_says_so(api: 
     assert answer.json()["reason"] is None
 
 
-async def test_no_new_word_is_kept_of_the_erased(api: Api, database_url: str):
+async def test_no_new_word_is_kept_of_the_erased(api: Api):
     await erase(api)
     visit = f"/v1/appointments/{api.people.appointment_id}"
     answer = await api.post(api.people.reception, f"{visit}/cancel", {"reason": "She died"})

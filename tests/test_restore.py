@@ -106,7 +106,7 @@ async def verified(url: str, home: Path, book: Book) -> Report:
 
 
 async def test_a_restored_dump_yields_nothing_of_the_erased_and_the_trail_still_proves_itself(
-    drill: Drill, database_url: str, tmp_path: Path
+    drill: Drill, database_url: str, tmp_path: Path, home: Path
 ):
     people = drill.people
     connection = await asyncpg.connect(drill.restored)
@@ -121,7 +121,7 @@ async def test_a_restored_dump_yields_nothing_of_the_erased_and_the_trail_still_
             with pytest.raises(Erased):
                 await read
         assert await _refusals(old) == ["key_destroyed"] * 5
-    assert find(WORDS, tmp_path, tmp_path / "patterns") == {}
+    assert find(WORDS, tmp_path, home / "patterns") == {}
     live = await verified(database_url, tmp_path, Book(tmp_path / BOOK))
     assert (live.verdict, live.count) == (Verdict.GOOD, 0)
     past = await verified(drill.restored, tmp_path, Book(tmp_path / "no book"))

@@ -176,9 +176,7 @@ class AwsKms(Unpicklable):
         for name in _names(purpose):
             made = self._reach(self._kms.create_key, **(_WRAPS if name == purpose else _MAKES_MACS))
             given = {"AliasName": self._alias(name, version)}
-            self._reach(
-                self._kms.create_alias, **given, TargetKeyId=made["KeyMetadata"]["KeyId"]
-            )
+            self._reach(self._kms.create_alias, **given, TargetKeyId=made["KeyMetadata"]["KeyId"])
         self._versions.pop(purpose, None)
         return self._alias(purpose, version)
 
