@@ -106,7 +106,7 @@ async def changed(
     """Decide on the image before and after, then write both the change and its history.
 
     A time that is freed is offered to who waits, or else added to `freed`, to be offered later.
-    The visit of an erased patient goes on to its end: it has no words any more, and takes no new ones (Erased).
+    The visit of an erased patient goes on to its end, without words.
     """
     stored = resource_of(row)
     image = {**row, **new, "version": row["version"] + 1}
@@ -130,9 +130,16 @@ async def changed(
             await offer(session, clinic, row)
         else:
             freed.append(row)
+    return await _as_it_is(clinic, me, permit, {**row, **cells}, image)
+
+
+async def _as_it_is(
+    clinic: Clinic, me: Me, permit: Permit, row: Mapping[str, Any], image: Mapping[str, Any]
+) -> OpenAppointment:
+    """Return the visit after the change; of an erased patient, what is left of it."""
     if row["key_state"] == KeyState.DESTROYED:
         return replace(opened(image, {"reason": None}), erased=True)
-    return opened(image, await clinic.reveal(me, permit, Appointment, {**row, **cells}))
+    return opened(image, await clinic.reveal(me, permit, Appointment, row))
 
 
 async def _sealed(
