@@ -106,7 +106,6 @@ async def changed(
     """Decide on the image before and after, then write both the change and its history.
 
     A time that is freed is offered to who waits, or else added to `freed`, to be offered later.
-    The visit of an erased patient goes on to its end, without words.
     """
     stored = resource_of(row)
     image = {**row, **new, "version": row["version"] + 1}
