@@ -16,20 +16,16 @@ def etag(version: int) -> str:
     return f'W/"{version}"'
 
 
-def _seen(
+async def _seen(
     if_match: Annotated[
         str | None,
         Header(description="the ETag this change is based on; another version is 412"),
     ] = None,
 ) -> int | None:
-    """Return the version a caller has seen; None for nothing said, or for `*`."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    tag = _TAG.fullmatch(if_match.strip())
-    return int(tag.group(1)) if tag else _NONE_OF_OURS
+    return _version(if_match)
 
 
-def _required(
+async def _required(
     if_match: Annotated[
         str | None,
         Header(description="the ETag this change is based on: missing is 428, stale is 412"),
@@ -37,7 +33,15 @@ def _required(
 ) -> int | None:
     if if_match is None:
         raise PreconditionRequired("send the ETag of what you read as If-Match")
-    return _seen(if_match)
+    return _version(if_match)
+
+
+def _version(if_match: str | None) -> int | None:
+    """Return the version a caller has seen; None for nothing said, or for `*`."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tag = _TAG.fullmatch(if_match.strip())
+    return int(tag.group(1)) if tag else _NONE_OF_OURS
 
 
 Seen = Annotated[int | None, Depends(_seen)]

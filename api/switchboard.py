@@ -6,21 +6,32 @@ What is not found here is asked for FastAPI's way: 404, 405, redirects.
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.calling import planned
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A route as FastAPI included it, and what answers for it."""
+
+    route: Any
+    answer: ASGIApp
 
 
 class Switchboard:
     """The routes of an app by the length of their path, its second word and its fourth (`/v1/patients/{id}/records`)."""
 
     def __init__(self, app: FastAPI) -> None:
-        self._router = app.router
         self._ask_everyone = app.router.middleware_stack
-        self._routes: defaultdict[Hashable, list[BaseRoute]] = defaultdict(list)
+        self._lines: defaultdict[Hashable, list[Line]] = defaultdict(list)
         app.router.middleware_stack = self
 
     def include(self, app: FastAPI, router: APIRouter, prefix: str = "", **options: Any) -> None:
@@ -31,22 +42,30 @@ class Switchboard:
             app.include_router(alone, prefix=prefix, **options)
             path = prefix + getattr(route, "path", "")
             if ":path}" not in path:  # which may be of any length
-                self._routes[_key(path)].append(app.router.routes[-1])
+                self._lines[_key(path)].append(_line(app.router.routes[-1], route))
 
-    def candidates(self, path: str) -> Iterator[BaseRoute]:
+    def candidates(self, path: str) -> Iterator[Line]:
         """Return the few routes that may match a path, those with its very words first."""
         length, second, fourth = _key(path)
-        named = self._routes.get((length, second, fourth), ())
-        return chain(named, self._routes.get((length, second, None), ()))
+        named = self._lines.get((length, second, fourth), ())
+        return chain(named, self._lines.get((length, second, None), ()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request by the first route found that matches it, path and method."""
         if scope["type"] == "http":
-            for route in self.candidates(scope["path"]):
-                if route.matches(scope)[0] is Match.FULL:
-                    scope["router"] = self._router
-                    return await route.handle(scope, receive, send)
+            for line in self.candidates(scope["path"]):
+                match, found = line.route.matches(scope)
+                if match is Match.FULL:
+                    scope.update(found, route=line.route)
+                    return await line.answer(scope, receive, send)
         return await self._ask_everyone(scope, receive, send)
+
+
+def _line(included: Any, route: BaseRoute) -> Line:
+    """Return the line of a route that was included alone."""
+    (found,) = included.effective_candidates()
+    planned_call = planned(found) if isinstance(route, APIRoute) else None
+    return Line(found, planned_call or included.handle)
 
 
 def _key(path: str) -> tuple[int, str, str | None]:

@@ -5,7 +5,6 @@ Two ways in, because they cost differently. `transaction()` is SQLAlchemy's sess
 one round trip, no ORM.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
@@ -19,12 +18,11 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from core.crypto.sealed import Sealed
 from core.database_errors import translated
+from core.pool import PATIENCE, Loan, Pool
 
 _dialect: Any = dialect
 TIMEOUT = 5.0
 """Seconds to reach the server."""
-PATIENCE = 30.0
-"""Seconds to wait for a free connection: a rush is answered late rather than refused."""
 _UNDO = "undo"
 _LAST = "last"
 _PENDING = "pending"
@@ -95,8 +93,7 @@ class Database:
             "timeout": TIMEOUT,
         }
         self._url = url
-        self._size = size
-        self._pool: asyncpg.Pool | None = None
+        self._pool = Pool(self._connected, size)
         self.engine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"),
             pool_size=size,
@@ -107,22 +104,18 @@ class Database:
         )
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
+    async def _connected(self) -> Any:
+        # A list under many rules is long: its plan is kept too.
+        return await asyncpg.connect(self._url, max_cacheable_statement_size=0, **self._connect)
+
     async def open(self) -> None:
-        """Connect the pool of bare connections; raise Unavailable when the server is away."""
-        with translated():
-            self._pool = await asyncpg.create_pool(
-                self._url,
-                min_size=1,
-                max_size=self._size,
-                reset=_leave_as_is,
-                max_cacheable_statement_size=0,  # a list under many rules is long: keep its plan too
-                **self._connect,
-            )
+        """Make the first connection; raise Unavailable when the server is away."""
+        async with self.bare():
+            pass
 
     async def close(self) -> None:
         """Let every connection go."""
-        if self._pool:
-            await self._pool.close()
+        await self._pool.close()
         await self.engine.dispose()
 
     @asynccontextmanager
@@ -142,17 +135,9 @@ class Database:
                         undo()
                     raise
 
-    @asynccontextmanager
-    async def bare(self) -> AsyncIterator[Any]:
-        """Yield an asyncpg connection outside any transaction; leave nothing behind on it."""
-        assert self._pool is not None, "open() the database first"
-        with translated():
-            async with asyncio.timeout(PATIENCE):  # asyncpg's own timeout would cost a task
-                connection = await self._pool.acquire()
-            try:
-                yield connection
-            finally:
-                await self._pool.release(connection)
+    def bare(self) -> Loan:
+        """Lend an asyncpg connection outside any transaction; leave nothing behind on it."""
+        return Loan(self._pool)
 
     @asynccontextmanager
     async def listening(self, channel: str, heard: Callable[[], None]) -> AsyncIterator[Any]:
@@ -219,7 +204,3 @@ async def attempt(session: AsyncSession) -> AsyncIterator[None]:
         for name, items in lists.items():
             del items[before.get(name, 0) :]
         raise
-
-
-async def _leave_as_is(_connection: object) -> None:
-    """Skip asyncpg's reset on release: it is a round trip, and a `Query` leaves no state behind."""

@@ -1,0 +1,178 @@
+"""Calling a route: what it asks for by type is planned once, when the route is included.
+
+FastAPI's resolver asks again, at every request and of every parameter, what kind of thing it is: that was a fifth of all that
+a read cost. A plan gives the same arguments and the same refusals, since FastAPI's own functions read and check them.
+What a plan does not know (forms, functions for a thread) is left to FastAPI.
+"""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from email.message import Message
+from functools import lru_cache
+from inspect import isasyncgenfunction, iscoroutinefunction
+from json import JSONDecodeError
+from typing import Any, Final, get_type_hints
+
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import request_body_to_args, request_params_to_args
+from fastapi.exceptions import RequestValidationError
+from fastapi.params import Body, Form
+from pydantic_core import PydanticUndefined
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_NOTHING: Final = object()
+_OTHERS: Final = ("websocket", "http_connection", "response", "background_tasks", "security_scopes")
+_SOURCES: Final = {
+    "path_params": "path_params",
+    "query_params": "query_params",
+    "header_params": "headers",
+    "cookie_params": "cookies",
+}
+
+
+class Unplanned(Exception):
+    """A function asks for something that a plan does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A function to call: what a route depends on and, last, the route itself.
+
+    `given` are its arguments by the places of the steps that return them, `read` those from the request by where
+    they stand there. A function that `opens` something has it closed when the route has returned.
+    """
+
+    call: Callable[..., Any]
+    given: tuple[tuple[str | None, int], ...]
+    read: tuple[tuple[str, Any], ...]
+    body: Any
+    request: str | None
+    opens: bool
+
+
+def planned(route: Any) -> ASGIApp | None:
+    """Return a route as an application of its own; None for one that FastAPI has to call."""
+    try:
+        steps = _steps(route.dependant)
+        reads_body = _reads_body(route)
+    except Unplanned:
+        return None
+    opens = any(step.opens for step in steps)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        body = await _body(request) if reads_body else PydanticUndefined
+        if opens:
+            async with AsyncExitStack() as stack:
+                response = await _call(steps, request, body, stack)
+        else:
+            response = await _call(steps, request, body, None)
+        await response(scope, receive, send)
+
+    return app
+
+
+def _reads_body(route: Any) -> bool:
+    """Tell whether a route has a body; the answer must be a Response, which nothing has to make one of."""
+    returned = get_type_hints(route.endpoint).get("return")
+    if not (isinstance(returned, type) and issubclass(returned, Response)):
+        raise Unplanned
+    how = route.body_field and route.body_field.field_info
+    if isinstance(how, Form) or (isinstance(how, Body) and route._embed_body_fields):  # noqa: SLF001
+        raise Unplanned
+    return route.body_field is not None
+
+
+def _steps(route: Dependant) -> list[Step]:
+    """Return the functions of a route, each once and after those it depends on."""
+    places: dict[Any, int] = {}
+    steps: list[Step] = []
+
+    def add(asked: Dependant) -> int:
+        if asked.call not in places:
+            given = tuple((each.name, add(each)) for each in asked.dependencies)
+            steps.append(_step(asked, given))
+            places[asked.call] = len(steps) - 1
+        return places[asked.call]
+
+    add(route)
+    return steps
+
+
+def _step(asked: Dependant, given: tuple[tuple[str | None, int], ...]) -> Step:
+    opens = isasyncgenfunction(asked.call)
+    in_the_loop = iscoroutinefunction(asked.call) or (opens and asked.scope == "function")
+    if not in_the_loop or any(getattr(asked, f"{other}_param_name") for other in _OTHERS):
+        raise Unplanned
+    read = tuple((_SOURCES[n], fields) for n in _SOURCES if (fields := getattr(asked, n)))
+    assert asked.call
+    return Step(asked.call, given, read, asked.body_params, asked.request_param_name, opens)
+
+
+async def _call(
+    steps: list[Step], request: Request, body: Any, stack: AsyncExitStack | None
+) -> Response:
+    """Call one after the other; what lacks an argument is left out, so that all that is wrong is told at once."""
+    results: list[Any] = []
+    faults: list[Any] = []
+    for step in steps:
+        arguments, wrong = await _arguments(step, request, body)
+        whole = not wrong
+        for name, place in step.given:
+            whole = whole and results[place] is not _NOTHING
+            if name:
+                arguments[name] = results[place]
+        faults += wrong
+        results.append(await _result(step, arguments, stack) if whole else _NOTHING)
+    if faults:
+        raise RequestValidationError(faults)
+    response: Response = results[-1]
+    return response
+
+
+async def _result(step: Step, arguments: dict[str, Any], stack: AsyncExitStack | None) -> Any:
+    if stack and step.opens:
+        return await stack.enter_async_context(asynccontextmanager(step.call)(**arguments))
+    return await step.call(**arguments)
+
+
+async def _arguments(step: Step, request: Request, body: Any) -> tuple[dict[str, Any], list[Any]]:
+    """Return what a function takes from the request itself, and what is wrong with that."""
+    arguments: dict[str, Any] = {step.request: request} if step.request else {}
+    faults: list[Any] = []
+    for source, fields in step.read:
+        values, wrong = request_params_to_args(fields, getattr(request, source))
+        arguments |= values
+        faults += wrong
+    if step.body:
+        values, wrong = await request_body_to_args(step.body, body, embed_body_fields=False)
+        arguments |= values
+        faults += wrong
+    return arguments, faults
+
+
+async def _body(request: Request) -> Any:
+    """Return a request's body: parsed where it says that it is JSON."""
+    try:
+        raw = await request.body()
+        if not raw or not _is_json(request.headers.get("content-type", "")):
+            return raw or PydanticUndefined
+        return await request.json()
+    except JSONDecodeError as error:
+        fault = {"type": "json_invalid", "loc": ("body", error.pos), "msg": "not JSON"}
+        raise RequestValidationError([fault]) from None
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "There was an error parsing the body") from None
+
+
+@lru_cache(maxsize=64)
+def _is_json(media_type: str) -> bool:
+    message = Message()
+    message["content-type"] = media_type
+    subtype = message.get_content_subtype()
+    main = bool(media_type) and message.get_content_maintype() == "application"
+    return main and (subtype == "json" or subtype.endswith("+json"))
