@@ -1,5 +1,6 @@
 """The ASGI application: lifespan, middleware, routers, error handlers, and the OpenAPI document."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -148,4 +149,16 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
         routes.include(app, module.router, prefix=V1, responses=errors.RESPONSES)
     docs.describe_access(app, V1)
     openapi.complete(app)
+    return app
+
+
+def served() -> FastAPI:
+    """Return the application of a process that does nothing else.
+
+    What was loaded for it is there to stay: the garbage collector, which took a seventh of a read's time to walk through it
+    again and again, is told so.
+    """
+    app = create_app()
+    gc.collect()
+    gc.freeze()
     return app

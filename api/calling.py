@@ -27,7 +27,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 _NOTHING: Final = object()
 _OTHERS: Final = ("websocket", "http_connection", "response", "background_tasks", "security_scopes")
 _SOURCES: Final = {
-    "path_params": "path_params",
     "query_params": "query_params",
     "header_params": "headers",
     "cookie_params": "cookies",
@@ -42,12 +41,13 @@ class Unplanned(Exception):
 class Step:
     """A function to call: what a route depends on and, last, the route itself.
 
-    `given` are its arguments by the places of the steps that return them, `read` those from the request by where
-    they stand there. A function that `opens` something has it closed when the route has returned.
+    `given` are its arguments by the places of the steps that return them, `path` those in the path, and `read` others of
+    the request by where they stand there. What a function `opens` is closed when the route has returned.
     """
 
     call: Callable[..., Any]
     given: tuple[tuple[str | None, int], ...]
+    path: tuple[Any, ...]
     read: tuple[tuple[str, Any], ...]
     body: Any
     request: str | None
@@ -110,7 +110,8 @@ def _step(asked: Dependant, given: tuple[tuple[str | None, int], ...]) -> Step:
         raise Unplanned
     read = tuple((_SOURCES[n], fields) for n in _SOURCES if (fields := getattr(asked, n)))
     assert asked.call
-    return Step(asked.call, given, read, asked.body_params, asked.request_param_name, opens)
+    path, body = tuple(asked.path_params), asked.body_params
+    return Step(asked.call, given, path, read, body, asked.request_param_name, opens)
 
 
 async def _call(
@@ -144,6 +145,11 @@ async def _arguments(step: Step, request: Request, body: Any) -> tuple[dict[str,
     """Return what a function takes from the request itself, and what is wrong with that."""
     arguments: dict[str, Any] = {step.request: request} if step.request else {}
     faults: list[Any] = []
+    for field in step.path:
+        arguments[field.name], wrong = field.validate(
+            request.path_params[field.alias], arguments, loc=("path", field.alias)
+        )
+        faults += wrong
     for source, fields in step.read:
         values, wrong = request_params_to_args(fields, getattr(request, source))
         arguments |= values

@@ -57,7 +57,7 @@ def serve(host: str = "127.0.0.1", workers: int = 1) -> None:
     import uvicorn
 
     uvicorn.run(
-        "api.app:create_app",
+        "api.app:served",
         factory=True,
         host=host,
         port=settings().port,

@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from core.errors import Throttled
 from core.settings import Settings
-from core.windows import Limit, Standing, Windows, limit
+from core.windows import Standing, Windows, limit
 
 SEARCHES: Final = frozenset({"/v1/patients/search"})
 _STATE: Final = "confide.limits"
@@ -51,15 +51,14 @@ class Limits:
         _refuse(found)
 
 
-def headers(scope: Scope) -> dict[str, str]:
+def headers(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Return what an answer says of the limits that applied to it."""
     found: list[tuple[str, Standing]] | None = scope.get(_STATE)
     if not found:
-        return {}
-    return {
-        "RateLimit-Policy": ", ".join(_policy(name, standing.limit) for name, standing in found),
-        "RateLimit": ", ".join(f'"{n}";r={max(s.left, 0)};t={s.resets}' for n, s in found),
-    }
+        return []
+    policies = ", ".join(f'"{n}";q={s.limit.amount};w={s.limit.seconds}' for n, s in found)
+    standings = ", ".join(f'"{n}";r={max(s.left, 0)};t={s.resets}' for n, s in found)
+    return [(b"ratelimit-policy", policies.encode()), (b"ratelimit", standings.encode())]
 
 
 def of(state: Any) -> Limits:
@@ -68,10 +67,6 @@ def of(state: Any) -> Limits:
         state.limits = Limits(state.settings)
     found: Limits = state.limits
     return found
-
-
-def _policy(name: str, of_it: Limit) -> str:
-    return f'"{name}";q={of_it.amount};w={of_it.seconds}'
 
 
 def _refuse(found: list[tuple[str, Standing]]) -> None:

@@ -1,11 +1,11 @@
 """Around every request: an id, a limit on its body, security headers, and counters."""
 
 import re
+from functools import lru_cache
 from time import perf_counter
 from typing import Final
 
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,20 +13,23 @@ from api import limits
 from api.depth import DEEPEST, Depth
 from core.ids import new_id
 
+Pair = tuple[bytes, bytes]
+
 MISSING: Final = 404
 BODY_LIMIT: Final = 1 << 20
 """Bytes of a request body at most. An upload is bounded by its own route, which streams it."""
 _UPLOAD: Final = re.compile(r"/v1/records/[^/]+/attachments")
 
-_SECURITY: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
+_SECURITY: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
+"""What an answer says where its route says nothing else."""
 _REQUESTS: Final = Counter("confide_requests", "Requests answered", ["method", "route", "status"])
 _SECONDS: Final = Histogram("confide_request_seconds", "Seconds to answer", ["route"])
 
@@ -48,14 +51,7 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = scope["request_id"]
-                if (
-                    status != MISSING
-                ):  # what is hidden and what is absent answer alike, to the letter
-                    headers.update(limits.headers(scope))
-                for name, value in _SECURITY.items():
-                    headers.setdefault(name, value)
+                message["headers"] = _headers(scope, status, message["headers"])
                 if status == MISSING and "app" in scope:
                     limits.of(scope["app"].state).missed(scope)
             await send(message)
@@ -64,6 +60,16 @@ class Envelope:
             await self._app(scope, _bounded(scope, receive), sending)
         finally:
             _count(scope, status, perf_counter() - began)
+
+
+def _headers(scope: Scope, status: int, given: list[Pair]) -> list[Pair]:
+    """Return an answer's headers: as pairs of bytes, since Starlette's way with text costs as much as a decision."""
+    names = {name for name, _ in given}
+    headers = [*given, (b"x-request-id", scope["request_id"].encode())]
+    if status != MISSING:  # what is hidden and what is absent answer alike, to the letter
+        headers += limits.headers(scope)
+    headers += [pair for pair in _SECURITY if pair[0] not in names]
+    return headers
 
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:
@@ -100,6 +106,12 @@ def template(scope: Scope) -> str:
 
 def _count(scope: Scope, status: int, seconds: float) -> None:
     """Count by route template: a path may hold an id, a label must not."""
-    route = template(scope)
-    _REQUESTS.labels(scope["method"], route, status).inc()
-    _SECONDS.labels(route).observe(seconds)
+    requests, durations = _meters(scope["method"], template(scope), status)
+    requests.inc()
+    durations.observe(seconds)
+
+
+@lru_cache(maxsize=4096)
+def _meters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Return the counters with these labels, found once."""
+    return _REQUESTS.labels(method, route, status), _SECONDS.labels(route)

@@ -35,11 +35,19 @@ def canonical(value: Any) -> bytes:
 
 
 def _simple(value: Any) -> bool:
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return True
-    if kind is int:
-        return bool(-_EXACT < value < _EXACT)
-    if kind is dict:
-        return all(type(k) is str and k.isascii() and _simple(v) for k, v in value.items())
-    return kind is list and all(map(_simple, value))
+    """Tell whether orjson writes a value canonically. Each part is looked at in turn, without a call for it."""
+    parts = [value]
+    for part in parts:
+        kind = type(part)
+        if kind is dict:
+            if not all(type(key) is str and key.isascii() for key in part):
+                return False
+            parts.extend(part.values())
+        elif kind is list:
+            parts.extend(part)
+        elif kind is int:
+            if not -_EXACT < part < _EXACT:
+                return False
+        elif not (kind is str or kind is bool or part is None):
+            return False
+    return True

@@ -1,0 +1,149 @@
+"""A planned route is called with what FastAPI would have given it, and refuses what FastAPI would have refused."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Form, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import JSONResponse
+
+from api import errors
+from api.calling import planned
+from api.switchboard import Switchboard
+from core.errors import Conflict
+
+router = APIRouter()
+closed: list[str] = []
+
+
+class Thing(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    count: int = 1
+
+
+async def who(request: Request) -> str:
+    return request.headers.get("x-who", "nobody")
+
+
+async def greeting(who: Annotated[str, Depends(who)], lang: str = "en") -> str:
+    return f"{lang}:{who}"
+
+
+async def work(request: Request) -> AsyncIterator[str]:
+    try:
+        yield "work"
+        closed.append(f"{request.method} done")
+    except Conflict:
+        closed.append("undone")
+        raise
+
+
+Who = Annotated[str, Depends(who)]
+Greeting = Annotated[str, Depends(greeting)]
+Work = Annotated[str, Depends(work, scope="function")]
+
+
+@router.get("/things/{thing_id}/parts/{number}")
+async def get_part(
+    thing_id: UUID,
+    number: int,
+    who: Who,
+    greeting: Greeting,
+    limit: Annotated[int, Query(ge=1, le=5)] = 2,
+    tags: Annotated[list[str] | None, Query()] = None,
+    if_match: Annotated[str | None, Header(max_length=8)] = None,
+) -> Response:
+    return JSONResponse([str(thing_id), number, who, greeting, limit, tags, if_match])
+
+
+@router.post("/things")
+async def post_thing(thing: Thing, work: Work, greeting: Greeting) -> Response:
+    if thing.name == "taken":
+        raise Conflict("taken", code="taken")
+    return JSONResponse([thing.name, thing.count, work, greeting, len(closed)], 201)
+
+
+@router.post("/forms")
+async def post_form(name: Annotated[str, Form()]) -> Response:
+    return JSONResponse(name)
+
+
+@router.get("/plain")
+async def get_plain() -> dict[str, int]:
+    return {"a": 1}
+
+
+def application(*, by_plan: bool) -> FastAPI:
+    app = FastAPI()
+    errors.install(app)
+    if by_plan:
+        Switchboard(app).include(app, router)
+    else:
+        app.include_router(router)
+    return app
+
+
+JSON = {"content-type": "application/json"}
+GOOD = "/things/0190a5b2-0000-7000-8000-000000000001/parts/7"
+REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
+    ("GET", GOOD, {}),
+    ("GET", f"{GOOD}?limit=5&lang=fr&tags=a&tags=b", {"headers": {"x-who": "me", "if-match": "1"}}),
+    ("GET", f"{GOOD}?limit=6", {"headers": {"if-match": "123456789"}}),
+    ("GET", f"{GOOD}?limit=", {}),
+    ("GET", "/things/1/parts/x", {}),
+    ("POST", GOOD, {}),
+    ("POST", "/things", {"json": {"name": "a", "count": 3}}),
+    ("POST", "/things", {"json": {"name": "taken"}}),
+    ("POST", "/things", {"json": {"name": 1, "more": 2}}),
+    ("POST", "/things", {"json": ["a"]}),
+    ("POST", "/things", {"content": b"", "headers": JSON}),
+    ("POST", "/things", {"content": b"{", "headers": JSON}),
+    ("POST", "/things", {"content": b"\xff", "headers": JSON}),
+    ("POST", "/things", {"content": b'{"name": "a"}'}),
+    ("POST", "/things", {"content": b'{"name": "a"}', "headers": {"content-type": "text/plain"}}),
+    (
+        "POST",
+        "/things",
+        {"content": b'{"name":"a"}', "headers": {"content-type": "application/x+json"}},
+    ),
+    ("POST", "/forms", {"data": {"name": "a"}}),
+    ("GET", "/plain", {}),
+]
+
+
+async def answered(app: FastAPI, method: str, path: str, sent: dict[str, Any]) -> tuple[int, Any]:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        closed.clear()
+        answer = await client.request(method, path, **sent)
+        body = answer.json()
+        return answer.status_code, [body, list(closed)]
+
+
+@pytest.mark.parametrize(("method", "path", "sent"), REQUESTS)
+async def test_a_planned_route_answers_as_fastapi_would(
+    method: str, path: str, sent: dict[str, Any]
+):
+    ours = await answered(application(by_plan=True), method, path, sent)
+    theirs = await answered(application(by_plan=False), method, path, sent)
+    assert ours == theirs
+
+
+async def test_what_a_route_opened_is_closed_before_the_answer_leaves_and_undone_by_its_errors():
+    app = application(by_plan=True)
+    status, (body, after) = await answered(app, "POST", "/things", {"json": {"name": "a"}})
+    assert (status, body[-1], after) == (201, 0, ["POST done"])
+    status, (_, after) = await answered(app, "POST", "/things", {"json": {"name": "taken"}})
+    assert (status, after) == (409, ["undone"])
+
+
+def test_what_a_plan_does_not_know_is_left_to_fastapi():
+    app = application(by_plan=False)
+    (included,) = app.router.routes[-1:]
+    kept = {c.path for c in included.effective_candidates() if planned(c) is None}
+    assert kept == {"/forms", "/plain"}

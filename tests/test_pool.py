@@ -1,0 +1,73 @@
+"""Bare connections: never more than there may be, handed on in turn, and none lent that cannot be trusted."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from core.pool import Pool
+
+
+def pool_of(url: str, size: int) -> Pool:
+    return Pool(lambda: asyncpg.connect(url), size)
+
+
+async def test_no_more_are_open_than_there_may_be_and_who_waited_longest_goes_first(
+    database_url: str,
+):
+    pool, order = pool_of(database_url, 2), list[int]()
+    backends: set[int] = set()
+
+    async def use(number: int) -> None:
+        connection = await pool.take()
+        order.append(number)
+        backends.add(await connection.fetchval("SELECT pg_backend_pid()"))
+        pool.give(connection)
+
+    await asyncio.gather(*(use(n) for n in range(12)))
+    assert order[2:] == list(range(2, 12))
+    assert len(backends) <= 2
+    await pool.close()
+
+
+async def test_one_that_was_closed_or_left_in_mid_statement_is_not_lent_again(database_url: str):
+    pool = pool_of(database_url, 1)
+    first = await pool.take()
+    pool.give(first, asyncio.CancelledError())
+    second = await pool.take()
+    assert second is not first
+    pool.give(second, asyncpg.UniqueViolationError("the server said so"))
+    third = await pool.take()
+    assert third is second
+    await third.close()
+    pool.give(third)
+    assert await (await pool.take()).fetchval("SELECT 1") == 1
+    await pool.close()
+
+
+async def test_who_stops_waiting_takes_nothing_with_them(database_url: str):
+    pool = pool_of(database_url, 1)
+    only = await pool.take()
+    impatient = asyncio.create_task(pool.take())
+    await asyncio.sleep(0)
+    pool.give(only)  # it is theirs now, and they go in the same moment
+    impatient.cancel()
+    await asyncio.gather(impatient, return_exceptions=True)
+    async with asyncio.timeout(5):
+        assert await (await pool.take()).fetchval("SELECT 1") == 1
+    await pool.close()
+
+
+async def test_a_place_whose_connection_could_not_be_made_is_free_again(database_url: str):
+    fails = [OSError("away")]
+
+    async def connect() -> object:
+        if fails:
+            raise fails.pop()
+        return await asyncpg.connect(database_url)
+
+    pool = Pool(connect, 1)
+    with pytest.raises(OSError, match="away"):
+        await pool.take()
+    assert await (await pool.take()).fetchval("SELECT 1") == 1
+    await pool.close()
