@@ -1,8 +1,9 @@
-"""Letters by SMTP: one sender, plain text. Without a server the letter is not sent, and the log says so."""
+"""Letters by SMTP: one sender, plain text, at most an entry for a calendar. Without a server the letter is not sent, and the log says so."""
 
 import asyncio
 import smtplib
 import ssl
+from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import make_msgid
 from urllib.parse import unquote, urlsplit
@@ -17,7 +18,22 @@ PATIENCE = 10.0
 log = structlog.get_logger()
 
 
-async def send(here: Settings, to: str, subject: str, text: str, key: str = "") -> bool:
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What a calendar program does by itself with a letter (iMIP, RFC 6047): an iCalendar text under its method."""
+
+    method: str
+    calendar: str
+
+
+async def send(
+    here: Settings,
+    to: str,
+    subject: str,
+    text: str,
+    key: str = "",
+    invitation: Invitation | None = None,
+) -> bool:
     """Hand a letter to the mail server; tell whether it was taken. A failure is logged by its kind, and no more.
 
     `key` names the letter: if it is sent again, its Message-ID is the same.
@@ -30,6 +46,9 @@ async def send(here: Settings, to: str, subject: str, text: str, key: str = "") 
     letter["From"], letter["To"], letter["Subject"] = here.mail_from, to, subject
     letter["Message-ID"] = f"<{key}@confide>" if key else make_msgid(domain="confide")
     letter.set_content(text)
+    if invitation:
+        method = {"method": invitation.method}
+        letter.add_alternative(invitation.calendar, subtype="calendar", params=method)
     try:
         await asyncio.to_thread(_hand_over, url, letter)
     except (OSError, smtplib.SMTPException) as error:

@@ -12,6 +12,7 @@ import records.once
 import records.people.models
 import records.scheduling.feeds
 import records.scheduling.models
+import records.scheduling.notices
 import records.scheduling.reminding
 import records.scheduling.supply
 import records.scheduling.waitlist

@@ -29,5 +29,6 @@ app.conf.beat_schedule = {
     "holds that ran out": every(30, "scheduling.lapse"),
     "visits nobody came to": every(300, "scheduling.missed"),
     "reminders": every(60, "scheduling.remind"),
+    "news of visits": every(60, "scheduling.tell"),
     "idempotency keys": every(3600, "once.forget"),
 }

@@ -5,11 +5,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 from icalendar import Calendar
 
+from core.ids import new_id
+from policies.facts import Subject
+from policies.vocabulary import Role
+from records.identity import accounts
 from tests.apis import Api, serve
-from tests.clinics import outbox
+from tests.clinics import PASSWORD, me_as, outbox
 
 
 @pytest.fixture
@@ -40,6 +45,85 @@ async def test_an_address_nobody_made_leads_nowhere(api: Api):
 
 async def test_who_has_no_calendar_has_no_feed(api: Api):
     assert (await api.post(api.people.reception, "/v1/me/calendar-feeds", {})).status_code == 404
+
+
+async def opened(api: Api, who: str, **whose: object) -> httpx.Response:
+    return await api.post(getattr(api.people, who), "/v1/me/calendar-feeds", whose)
+
+
+async def test_a_feed_is_made_of_no_calendar_that_the_maker_may_not_read(api: Api):
+    adams, patient = str(api.people.adams.subject.doctor_id), str(api.people.patient_id)
+    for who, whose, status in (
+        ("baker", {"doctor_id": adams}, 403),
+        ("patient", {"doctor_id": adams}, 403),
+        ("admin", {"doctor_id": adams}, 403),
+        ("baker", {"patient_id": patient}, 404),
+        ("adams", {"patient_id": patient}, 404),  # one visit with them is not all visits
+        ("reception", {"patient_id": str(new_id())}, 404),
+        ("reception", {"doctor_id": str(new_id())}, 422),
+        ("reception", {"doctor_id": adams, "patient_id": patient}, 422),
+    ):
+        assert (await opened(api, who, **whose)).status_code == status, (who, whose)
+
+
+async def test_the_desk_makes_a_doctors_feed_and_a_patients(api: Api):
+    adams, patient = str(api.people.adams.subject.doctor_id), str(api.people.patient_id)
+    for whose in ({"doctor_id": adams}, {"patient_id": patient}):
+        made = await opened(api, "reception", **whose)
+        assert made.status_code == 201, made.text
+        found = await event(api, made.json()["url"])
+        assert str(found["UID"]) == f"{api.people.appointment_id}@confide"
+
+
+async def test_a_parent_has_a_feed_of_their_childs_visits_as_long_as_they_stand_in_for_the_child(
+    api: Api, database_url: str
+):
+    async with api.clinic.database.transaction() as session:
+        account = await accounts.create(
+            session,
+            api.clinic.indexes,
+            username="parent@test",
+            password=PASSWORD,
+            roles=[Role.PATIENT],
+        )
+    parent = me_as(Subject(account.id, frozenset({Role.PATIENT})))
+    path = f"/v1/patients/{api.people.patient_id}/proxies"
+    named = await api.post(
+        api.people.reception, path, {"account_id": str(account.id), "relationship": "parent"}
+    )
+    assert named.status_code == 201, named.text
+    whose = {"patient_id": str(api.people.patient_id)}
+    made = (await api.post(parent, "/v1/me/calendar-feeds", whose)).json()
+    assert str((await event(api, made["url"]))["STATUS"]) == "CONFIRMED"
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("DELETE FROM proxy")
+    await connection.close()
+    assert "VEVENT" not in (await fetch(api, made["url"])).text
+
+
+async def test_whose_calendar_it_is_sees_a_feed_that_another_made_and_ends_it(api: Api):
+    made = (await opened(api, "reception", patient_id=str(api.people.patient_id))).json()
+    listed = (await api.get(api.people.patient, "/v1/me/calendar-feeds")).json()["items"]
+    assert [f["id"] for f in listed] == [made["id"]]
+    assert (await api.get(api.people.adams, "/v1/me/calendar-feeds")).json()["items"] == []
+    bearer = await api.bearer(api.people.patient) | {"If-Match": "*"}
+    path = f"/v1/me/calendar-feeds/{made['id']}"
+    assert (await api.http.delete(path, headers=bearer)).status_code == 204
+    assert (await fetch(api, made["url"])).status_code == 404
+
+
+async def test_one_visit_is_put_into_a_calendar_and_taken_out_when_it_is_off(api: Api):
+    path = f"/v1/appointments/{api.people.appointment_id}"
+    assert (await api.get(api.people.baker, f"{path}/calendar")).status_code == 404
+    for act, method, sequence in ((None, "PUBLISH", 0), ("cancel", "CANCEL", 1)):
+        if act:
+            await api.post(api.people.reception, f"{path}/{act}", {})
+        read = await api.get(api.people.patient, f"{path}/calendar")
+        assert read.headers["content-type"].startswith(f"text/calendar; method={method}")
+        calendar = Calendar.from_ical(read.text)
+        (found,) = calendar.walk("VEVENT")
+        assert (str(calendar["METHOD"]), found["SEQUENCE"]) == (method, sequence)
+        assert "megrims" not in read.text
 
 
 async def test_a_revoked_address_is_worthless_at_once(api: Api):

@@ -1,7 +1,6 @@
 """Reminders: a day and two hours before, in the clinic's day, to who has an address, once, and with nothing clinical."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,25 +9,24 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 import time_machine
-from aiosmtpd.controller import Controller
-from aiosmtpd.handlers import Message
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from core.settings import Settings
 from records.clinic import Clinic
+from records.scheduling.letters import notifier
 from records.scheduling.reminding import (
     EVENING,
     LEAD,
     MORNING,
     ReminderKind,
     due,
-    letter,
-    notifier,
     remind,
+    text_of,
 )
 from tests.clinics import open_clinic, outbox, populate
+from tests.inboxes import Inbox, open_inbox
 
 ZONE = "America/New_York"
 NOON = datetime.now(ZoneInfo(ZONE)).replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(
@@ -36,25 +34,10 @@ NOON = datetime.now(ZoneInfo(ZONE)).replace(hour=12, minute=0, second=0, microse
 )
 
 
-class Inbox(Message):
-    def __init__(self) -> None:
-        super().__init__()
-        self.letters: list = []
-
-    def handle_message(self, message) -> None:
-        self.letters.append(message)
-
-
 @pytest.fixture
 def inbox() -> Iterator[tuple[Inbox, Settings]]:
-    box = Inbox()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = Controller(box, hostname="127.0.0.1", port=port)
-    server.start()
-    yield box, Settings(environment="development", smtp_url=f"smtp://127.0.0.1:{port}")
-    server.stop()
+    with open_inbox() as found:
+        yield found
 
 
 @pytest.fixture
@@ -204,5 +187,5 @@ def test_a_reminder_is_due_by_day_and_at_most_half_a_day_before_its_lead(start, 
 
 
 def test_the_text_has_no_place_for_anything_but_the_time():
-    text = letter(datetime(2026, 3, 8, 14, 30, tzinfo=UTC), ZoneInfo(ZONE))
+    text = text_of(datetime(2026, 3, 8, 14, 30, tzinfo=UTC), ZoneInfo(ZONE))
     assert "Sunday, 08 March 2026 at 10:30 (America/New_York)" in text

@@ -1,40 +1,46 @@
 """Calendar feeds: addresses for calendar programs, and the iCalendar (RFC 5545) behind them."""
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC
+from collections.abc import Iterable
 from hashlib import sha256
-from typing import Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
-from icalendar import Calendar, Event
-from pydantic import AwareDatetime, BaseModel, Field
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from api.deps import Clinic, Me, Transaction, origin
 from api.errors import RESPONSES
-from api.etags import MustHaveSeen
+from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.paging import Listing
-from core.clock import now
-from records.scheduling.feeds import Busy, list_feeds, open_feed, read_feed, revoke_feed
+from records.scheduling.feeds import list_feeds, open_feed, read_feed, read_visit, revoke_feed
+from records.scheduling.ical import Busy, calendar_of
 
-router = APIRouter(prefix="/me/calendar-feeds", tags=["appointments"])
+router = APIRouter(tags=["appointments"])
 public = APIRouter(prefix="/calendars", tags=["appointments"])
 
+FEEDS: Final = "/me/calendar-feeds"
 ICALENDAR: Final = "text/calendar"
-SEEN_AS: Final[Mapping[str, str]] = {
-    "proposed": "TENTATIVE",
-    "pending": "TENTATIVE",
-    "waitlist": "TENTATIVE",
-    "cancelled": "CANCELLED",
-    "noshow": "CANCELLED",
-}
-"""iCalendar's word for a status; all others are CONFIRMED."""
 _FIRST: Final = 'W/"1"'
 
 
+class NewFeed(BaseModel):
+    """Whose calendar; the caller's own if both are left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    doctor_id: UUID | None = Field(None, description="a doctor's, for whom may read all of it")
+    patient_id: UUID | None = Field(None, description="a patient's, for whom may read their visits")
+
+    @model_validator(mode="after")
+    def _one(self) -> "NewFeed":
+        if self.doctor_id and self.patient_id:
+            raise ValueError("a feed is of one calendar")
+        return self
+
+
 class FeedView(BaseModel):
-    """A feed of one's own calendar."""
+    """A feed of a calendar."""
 
     id: UUID
     doctor_id: UUID | None
@@ -48,25 +54,32 @@ class NewFeedView(FeedView):
     url: str = Field(examples=["https://clinic.example/calendars/….ics"])
 
 
-@router.post("", operation_id="open_calendar_feed", status_code=201, response_model=NewFeedView)
-async def post_feed(request: Request, session: Transaction, clinic: Clinic, me: Me) -> Response:
-    """Make an address for the caller's own calendar: a doctor's, or a patient's."""
-    feed, secret = await open_feed(session, clinic, me)
+@router.post(FEEDS, operation_id="open_calendar_feed", status_code=201, response_model=NewFeedView)
+async def post_feed(
+    request: Request,
+    session: Transaction,
+    clinic: Clinic,
+    me: Me,
+    new: Annotated[NewFeed | None, Body()] = None,
+) -> Response:
+    """Make an address for a calendar: one's own, or a doctor's or patient's whose visits one may see."""
+    whose = new.model_dump() if new else {}
+    feed, secret = await open_feed(session, clinic, me, **whose)
     url = f"{request.app.state.settings.issuer}/calendars/{secret}.ics"
     shown = {name: getattr(feed, name) for name in FeedView.model_fields}
-    headers = {"Location": f"/v1/me/calendar-feeds/{feed.id}", "ETag": _FIRST}
+    headers = {"Location": f"/v1{FEEDS}/{feed.id}", "ETag": _FIRST}
     return Json({**shown, "url": url}, 201, headers)
 
 
-@router.get("", operation_id="list_calendar_feeds", response_model=Listing[FeedView])
+@router.get(FEEDS, operation_id="list_calendar_feeds", response_model=Listing[FeedView])
 async def get_feeds(clinic: Clinic, me: Me) -> Response:
-    """List the caller's feeds that still work; their addresses are not told again."""
+    """List the feeds that the caller made, or others of the caller's calendar; addresses are not told again."""
     found = await list_feeds(clinic, me)
     items = [{name: row[name] for name in FeedView.model_fields} for row in found]
     return Json({"items": items, "next_cursor": None})
 
 
-@router.delete("/{feed_id}", operation_id="revoke_calendar_feed", status_code=204)
+@router.delete(f"{FEEDS}/{{feed_id}}", operation_id="revoke_calendar_feed", status_code=204)
 async def delete_feed(
     feed_id: UUID, session: Transaction, clinic: Clinic, me: Me, _seen: MustHaveSeen
 ) -> Response:
@@ -87,38 +100,23 @@ async def get_calendar(secret: str, request: Request, clinic: Clinic) -> Respons
     tag = _tag(visits)
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers={"ETag": tag})
-    return Response(written(feed_id, visits), 200, {"ETag": tag}, ICALENDAR)
+    head = {"x-wr-calname": "Appointments", "uid": str(feed_id)}
+    text = calendar_of(visits, "PUBLISH", **head).to_ical()
+    return Response(text, 200, {"ETag": tag}, ICALENDAR)
 
 
-def written(feed_id: UUID, visits: Iterable[Busy]) -> bytes:
-    """Return the calendar. Each change of a visit raises its SEQUENCE, as programs expect of an update."""
-    calendar = Calendar()
-    head: dict[str, Any] = {
-        "prodid": "-//Confide//Calendar//EN",
-        "version": "2.0",
-        "method": "PUBLISH",
-        "x-wr-calname": "Appointments",
-        "uid": str(feed_id),
-    }
-    for name, value in head.items():
-        calendar.add(name, value)
-    for visit in visits:
-        calendar.add_component(_event(visit))
-    text: bytes = calendar.to_ical()
-    return text
-
-
-def _event(visit: Busy) -> Event:
-    event = Event()
-    event.add("uid", f"{visit.id}@confide")
-    event.add("dtstamp", now())
-    event.add("dtstart", visit.start.astimezone(UTC))
-    event.add("dtend", visit.end.astimezone(UTC))
-    event.add("summary", "Appointment")
-    event.add("status", SEEN_AS.get(visit.status, "CONFIRMED"))
-    event.add("sequence", visit.version - 1)
-    event.add("class", "PRIVATE")
-    return event
+@router.get(
+    "/appointments/{appointment_id}/calendar",
+    operation_id="read_appointment_calendar",
+    responses={**RESPONSES, 200: {"content": {ICALENDAR: {}}, "description": "iCalendar"}},
+    response_class=Response,
+)
+async def get_visit(appointment_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """Read one visit as iCalendar, to be put into a calendar, or taken out: its METHOD is CANCEL when it is off."""
+    visit = await read_visit(clinic, me, appointment_id)
+    method = "CANCEL" if visit.off else "PUBLISH"
+    kind, headers = f"{ICALENDAR}; method={method}", {"ETag": etag(visit.version)}
+    return Response(calendar_of([visit], method).to_ical(), 200, headers, kind)
 
 
 def _tag(visits: Iterable[Busy]) -> str:

@@ -1,31 +1,45 @@
 """Calendar feeds: an address nobody can guess, for a calendar program that cannot log in.
 
 The address stands for the account that made it: every fetch asks the policy of now, as that account, and is on the trail.
+So it never shows more than who made it may see, and ends with their rights.
 What it shows is that there is a visit, and when; not whose, not why.
 """
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Select, bindparam, or_, select, update
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    or_,
+    select,
+    update,
+)
 from sqlmodel import Field
 
 from core.clock import now
 from core.database import Query
 from core.errors import Forbidden, NotFound
+from policies.facts import Resource
 from policies.scopes import Reach
 from policies.vocabulary import Action, Outcome, ResourceType
 from records.access.me import Me
-from records.access.relations import asking
+from records.access.relations import asking, ids_of
 from records.audit.event import Act, Event, Origin
-from records.base import Executor, Row, add, moment, table_of
+from records.base import Executor, Row, add, fitting, moment, table_of
 from records.clinic import Clinic
 from records.identity.callers import account_as_caller
+from records.people.reading import patient_in_sight
+from records.scheduling.ical import Busy
 from records.scheduling.models import Appointment
 from records.scheduling.reading import COLUMNS, resource_of, selected
 
@@ -54,17 +68,6 @@ class CalendarFeed(Row, table=True):
     revoked_at: datetime | None = moment(nullable=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """A visit as a calendar sees it. `version` counts its changes."""
-
-    id: UUID
-    start: datetime
-    end: datetime
-    status: str
-    version: int
-
-
 _table, _visit = table_of(CalendarFeed), table_of(Appointment).c
 _feed = _table.c
 _ALIVE: Final = Query(
@@ -72,41 +75,72 @@ _ALIVE: Final = Query(
 )
 
 
-async def open_feed(session: Executor, clinic: Clinic, me: Me) -> tuple[CalendarFeed, str]:
-    """Make a feed of the caller's own calendar; return it with its secret, which is not kept.
+_VISIT: Final = Query(selected().where(_visit.id == bindparam("appointment_id", type_=PGUUID())))
 
-    Raises Forbidden for a token that may not see the whole calendar: the feed would.
+
+async def open_feed(
+    session: Executor,
+    clinic: Clinic,
+    me: Me,
+    doctor_id: UUID | None = None,
+    patient_id: UUID | None = None,
+) -> tuple[CalendarFeed, str]:
+    """Make a feed of a doctor's calendar or a patient's, or else the caller's own; return it with its secret, which is not kept.
+
+    Raises NotFound or Forbidden for a calendar the caller may not read, and Forbidden for a token that may not see all of
+    it: the feed would.
     """
     if me.scope and me.scope.reach(Action.READ, ResourceType.APPOINTMENT) is not Reach.ALL:
         raise Forbidden("the token is not for this", code="insufficient-scope")
+    if doctor_id is None and patient_id is None:
+        doctor_id = me.subject.doctor_id
+        patient_id = None if doctor_id else me.subject.patient_id
+    if doctor_id is None and patient_id is None:
+        raise NotFound("you have no calendar of your own")
+    await _require(clinic, me, doctor_id, patient_id)
     secret = secrets.token_urlsafe(32)
-    doctor_id = me.subject.doctor_id
     feed = CalendarFeed(
         token_hash=_hash(secret),
         account_id=me.subject.id,
         doctor_id=doctor_id,
-        patient_id=None if doctor_id else me.subject.patient_id,
+        patient_id=patient_id,
     )
-    if not (feed.doctor_id or feed.patient_id):
-        raise NotFound("you have no calendar of your own")
-    await add(session, feed)
-    await clinic.trail.note_within(session, _event(me, feed.id, "feed-opened"))
+    with fitting(CalendarFeed):
+        await add(session, feed)
+    await clinic.trail.note_within(session, _event(me, feed.id, patient_id, "feed-opened"))
     return feed, secret
 
 
+async def _require(clinic: Clinic, me: Me, doctor_id: UUID | None, patient_id: UUID | None) -> None:
+    """Refuse a calendar the caller may not read. What is in it is decided visit by visit at every fetch."""
+    calendar = Resource(ResourceType.APPOINTMENT, doctor_id=doctor_id)
+    if patient_id:
+        whom = await patient_in_sight(clinic, me, patient_id)
+        calendar = replace(whom, type=ResourceType.APPOINTMENT, id=None)
+    await clinic.gate.require(me, Action.READ, calendar)
+
+
 async def list_feeds(clinic: Clinic, me: Me) -> Sequence[Mapping[str, Any]]:
-    """Return the caller's feeds that still work."""
-    mine = (_feed.account_id == me.subject.id, _feed.revoked_at.is_(None))
-    return await clinic.database.select(select(*_feed).where(*mine).order_by(_feed.id))
+    """Return the feeds that still work: those the caller made, and those that others made of the caller's calendar."""
+    return await clinic.database.select(select(*_feed).where(_mine(me)).order_by(_feed.id))
 
 
 async def revoke_feed(session: Executor, clinic: Clinic, me: Me, feed_id: UUID) -> None:
-    """Make an address worthless at once; raise NotFound for one that is not the caller's."""
-    mine = (_feed.id == feed_id, _feed.account_id == me.subject.id, _feed.revoked_at.is_(None))
-    ending = update(_table).where(*mine).values(revoked_at=now()).returning(_feed.id)
-    if (await session.execute(ending)).first() is None:
+    """Make an address worthless at once; raise NotFound for one that is not of the caller's list."""
+    ending = update(_table).where(_feed.id == feed_id, _mine(me)).values(revoked_at=now())
+    gone = (await session.execute(ending.returning(_feed.patient_id))).first()
+    if gone is None:
         raise NotFound("there is no such feed")
-    await clinic.trail.note_within(session, _event(me, feed_id, "feed-revoked"))
+    await clinic.trail.note_within(session, _event(me, feed_id, gone[0], "feed-revoked"))
+
+
+def _mine(me: Me) -> ColumnElement[bool]:
+    """Whoever made an address may end it, and so may they whose calendar it shows."""
+    subject = me.subject
+    whose = [_feed.account_id == subject.id]
+    whose += [_feed.doctor_id == subject.doctor_id] if subject.doctor_id else []
+    whose += [_feed.patient_id.in_(ids_of(subject.patient_id))] if subject.patient_id else []
+    return and_(_feed.revoked_at.is_(None), or_(*whose))
 
 
 async def read_feed(clinic: Clinic, secret: str, origin: Origin) -> tuple[UUID, list[Busy]]:
@@ -127,9 +161,20 @@ async def read_feed(clinic: Clinic, secret: str, origin: Origin) -> tuple[UUID, 
     return feed["id"], shown
 
 
+async def read_visit(clinic: Clinic, me: Me, appointment_id: UUID) -> Busy:
+    """Return one visit as a calendar sees it, or raise NotFound alike for hidden and absent ones."""
+    row = await clinic.database.one(_VISIT, appointment_id=appointment_id, **asking(me))
+    if row is None:
+        await clinic.gate.absent(me, Action.READ, ResourceType.APPOINTMENT, appointment_id)
+    await clinic.gate.read(me, Action.READ, resource_of(row))
+    return _busy(row)
+
+
 def _wanted(clinic: Clinic, me: Me, feed: Mapping[str, Any]) -> Select[Any]:
     """Select the visits of a feed; nothing sealed in them is opened."""
-    of = or_(_visit.doctor_id == feed["doctor_id"], _visit.patient_id == feed["patient_id"])
+    of = _visit.doctor_id == feed["doctor_id"]
+    if feed["patient_id"]:
+        of = _visit.patient_id.in_(ids_of(feed["patient_id"]))
     return (
         selected()
         .where(
@@ -148,7 +193,7 @@ def _busy(row: Mapping[str, Any]) -> Busy:
     return Busy(*head, row["status"], row["version"])
 
 
-def _event(me: Me, feed_id: UUID, reason: str) -> Event:
+def _event(me: Me, feed_id: UUID, patient_id: UUID | None, reason: str) -> Event:
     return Event(
         actor=me.subject.id,
         roles=tuple(me.subject.roles),
@@ -158,7 +203,7 @@ def _event(me: Me, feed_id: UUID, reason: str) -> Event:
         outcome=Outcome.ALLOW,
         reason=reason,
         purpose=me.environment.purpose,
-        patient=me.subject.patient_id,
+        patient=patient_id,
         resource_type=ResourceType.APPOINTMENT,
         resource_ids=(feed_id,),
     )

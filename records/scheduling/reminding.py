@@ -1,41 +1,29 @@
 """Reminders: a day and two hours before a visit, never at night, to the address that the patient gave.
 
 What is due is worked out from the calendar as it is at that moment, so a cancelled visit has no reminder and a moved one has
-new ones. Each is claimed by a row in the transaction that sends it: two workers cannot both have it, and a letter that
-the server did not take is not marked as sent. The letter says when, and nothing of why or with whom.
+new ones. The letter says when, and nothing of why or with whom.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import structlog
 from sqlalchemy import Select, UniqueConstraint, exists
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field
 
-from core import mail
 from core.clock import now
-from core.ids import new_id
-from core.settings import Settings
-from policies.facts import Resource
-from policies.vocabulary import Action, ResourceType
-from records.access.me import clockwork
 from records.base import Row, moment, one_of, table_of, word
 from records.clinic import Clinic
-from records.people.models import Patient
+from records.scheduling.letters import Letter, Notifier, addressed, send_once
 from records.scheduling.models import Appointment, AppointmentStatus
-from records.vault.vault import sealed_rows, still_there
 
 MORNING: Final = time(8)
 EVENING: Final = time(20)
 """Nobody is disturbed before or after; what would be due at night is due the evening before."""
 BATCH: Final = 200
-
-log = structlog.get_logger()
 
 
 class ReminderKind(StrEnum):
@@ -69,22 +57,6 @@ class Reminder(Row, table=True):
     kind: ReminderKind = word()
     starts_at: datetime = moment()
     sent_at: datetime = moment(default=True)
-
-
-Notifier = Callable[[str, str, str, str], Awaitable[bool]]
-"""A way to reach somebody: address, subject, text, and a key that is the same if it is sent again. Tells whether
-the message was taken."""
-
-
-def notifier(here: Settings) -> Notifier:
-    """Return the way this clinic has: SMTP, or else a log that a reminder was due (ids only, no address)."""
-    if not here.smtp_url.get_secret_value():
-        return _log_only
-
-    async def by_mail(to: str, subject: str, text: str, key: str) -> bool:
-        return await mail.send(here, to, subject, text, key)
-
-    return by_mail
 
 
 async def remind(clinic: Clinic, zone: str, notify: Notifier) -> int:
@@ -121,16 +93,13 @@ def _ahead(kind: ReminderKind) -> Select[Any]:
     dealt_with = exists().where(
         done.appointment_id == visit.id, done.kind == kind, done.starts_at == visit.starts_at
     )
-    head = (visit.id.label("appointment_id"), visit.starts_at, visit.created_at)
     return (
-        sealed_rows(Patient, *head)
-        .join(table_of(Appointment), visit.patient_id == table_of(Patient).c.id)
+        addressed(visit.starts_at)
         .where(
             visit.status == AppointmentStatus.BOOKED,
             visit.starts_at.between(nearest, farthest),
             visit.created_at < visit.starts_at - LEAD[kind],
             ~dealt_with,
-            still_there(),
         )
         .order_by(visit.starts_at)
         .limit(BATCH)
@@ -139,44 +108,22 @@ def _ahead(kind: ReminderKind) -> Select[Any]:
 
 async def _send(
     clinic: Clinic, row: Mapping[str, Any], kind: ReminderKind, zone: ZoneInfo, notify: Notifier
-) -> int:
-    """Claim a reminder, send it, and commit both; what was not taken rolls back and is due again."""
-    me = clockwork("remind")
-    patient = Resource(ResourceType.PATIENT, id=row["resource_id"], patient_id=row["patient_id"])
-    claim = {
-        "id": new_id(),
-        "appointment_id": row["appointment_id"],
-        "kind": kind,
-        "starts_at": row["starts_at"],
-    }
-    async with clinic.database.transaction() as session:
-        claiming = insert(table_of(Reminder)).values(**claim, sent_at=now())
-        mine = claiming.on_conflict_do_nothing().returning(table_of(Reminder).c.id)
-        if (await session.execute(mine)).first() is None:
-            return 0
-        permit = await clinic.gate.write(session, me, Action.NOTIFY, patient)
-        address = clinic.vault.open(permit, Patient, row, only=["email"])["email"]
-        if address is None:
-            return 1
-        key = f"{row['appointment_id']}.{kind}.{row['starts_at'].timestamp():.0f}"
-        if not await notify(str(address), SUBJECT, letter(row["starts_at"], zone), key):
-            await session.rollback()
-            return 0
-    return 1
+) -> bool:
+    visit_id, start = row["appointment_id"], row["starts_at"]
+    claim = Reminder(appointment_id=visit_id, kind=kind, starts_at=start)
+    letter = Letter(text_of(start, zone), f"{visit_id}.{kind}.{start.timestamp():.0f}")
+    return await send_once(clinic, row, "remind", claim, notify, lambda _: letter)
 
 
-SUBJECT: Final = "Your appointment"
-
-
-def letter(start: datetime, zone: ZoneInfo) -> str:
+def text_of(start: datetime, zone: ZoneInfo) -> str:
     """Return the text: a time and no more."""
-    local = start.astimezone(zone)
     return (
-        f"You have an appointment on {local:%A, %d %B %Y} at {local:%H:%M} ({zone.key}).\n\n"
+        f"You have an appointment on {spoken(start, zone)}.\n\n"
         "If you cannot come, please cancel it or call us, so that somebody else can have the time.\n"
     )
 
 
-async def _log_only(_to: str, _subject: str, _text: str, key: str) -> bool:
-    log.info("reminder due; no mail server is set", reminder=key)
-    return True
+def spoken(start: datetime, zone: ZoneInfo) -> str:
+    """Return a time as the clinic's clocks show it."""
+    local = start.astimezone(zone)
+    return f"{local:%A, %d %B %Y} at {local:%H:%M} ({zone.key})"

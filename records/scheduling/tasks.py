@@ -12,7 +12,9 @@ from core.settings import settings
 from records import once
 from records.clinic import Clinic
 from records.scheduling.clockwork import lapse, mark_missed
-from records.scheduling.reminding import notifier, remind
+from records.scheduling.letters import notifier
+from records.scheduling.notices import tell
+from records.scheduling.reminding import remind
 
 Chore = Callable[[Session, Clinic], Awaitable[Any]]
 
@@ -34,6 +36,16 @@ def send_reminders() -> None:
     """Remind patients of visits that are near."""
     here = settings()
     asyncio.run(_open(lambda clinic: remind(clinic, here.time_zone, notifier(here))))
+
+
+@shared_task(name="scheduling.tell")  # type: ignore[untyped-decorator]
+def send_notices() -> None:
+    """Tell patients what became of their visits, where there is a mail server."""
+    here = settings()
+    if here.smtp_url.get_secret_value():
+        asyncio.run(
+            _open(lambda clinic: tell(clinic, here.time_zone, here.mail_from, notifier(here)))
+        )
 
 
 @shared_task(name="once.forget")  # type: ignore[untyped-decorator]
