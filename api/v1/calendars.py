@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
@@ -21,6 +21,10 @@ public = APIRouter(prefix="/calendars", tags=["appointments"])
 
 FEEDS: Final = "/me/calendar-feeds"
 ICALENDAR: Final = "text/calendar"
+ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    **RESPONSES,
+    200: {"content": {ICALENDAR: {"schema": {"type": "string"}}}, "description": "iCalendar"},
+}
 _FIRST: Final = 'W/"1"'
 
 
@@ -91,7 +95,7 @@ async def delete_feed(
 @public.get(
     "/{secret}",
     operation_id="read_calendar",
-    responses={**RESPONSES, 200: {"content": {ICALENDAR: {}}, "description": "iCalendar"}},
+    responses=ANSWERS,
     response_class=Response,
 )
 async def get_calendar(secret: str, request: Request, clinic: Clinic) -> Response:
@@ -108,7 +112,7 @@ async def get_calendar(secret: str, request: Request, clinic: Clinic) -> Respons
 @router.get(
     "/appointments/{appointment_id}/calendar",
     operation_id="read_appointment_calendar",
-    responses={**RESPONSES, 200: {"content": {ICALENDAR: {}}, "description": "iCalendar"}},
+    responses=ANSWERS,
     response_class=Response,
 )
 async def get_visit(appointment_id: UUID, clinic: Clinic, me: Me) -> Response:
