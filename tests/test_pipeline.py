@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.broker import TRAIL, celery_app
+from core.clock import now
 from core.crypto.kek import KeyPurpose
 from core.database import Database
 from core.errors import NotFound
@@ -25,6 +27,7 @@ from records.audit.event import Event, Origin, Stamp
 from records.audit.ledger import Malformed
 from records.clinic import Clinic
 from records.clinical.reading import read_record
+from records.scheduling.booking import book
 from tests.clinics import keyring, open_clinic, outbox, populate
 from tests.pipelines import Pipeline, pipeline
 from tests.sealing import sealed
@@ -162,6 +165,30 @@ async def test_a_read_and_a_refusal_reach_the_ledger_within_seconds(
     expected = [e["id"] for e in await outbox(database_url)]
     await line.drained(20)
     assert set(expected) <= set(await line.ledger())
+
+
+@pytest.mark.parametrize("way", ["read", "write", "booking"])
+async def test_the_first_event_of_a_process_is_known_whatever_it_is(
+    clinic: Clinic, database_url: str, tmp_path: Path, way: str
+):
+    people = await populate(clinic)
+    async with open_clinic(database_url, tmp_path) as fresh:
+        if way == "read":
+            await read_record(fresh, people.adams, people.record.id)
+        elif way == "write":
+            async with fresh.database.transaction() as session:
+                await fresh.trail.note_within(session, event())
+        else:
+            day = now().replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
+            at = day + timedelta(hours=2)
+            async with fresh.database.transaction() as session:
+                await book(session, fresh, people.reception, patient_id=people.patient_id,
+                           doctor_id=people.adams.subject.doctor_id, start=at)  # fmt: skip
+        last = (await outbox(database_url))[-1]["boot"]
+    connection = await asyncpg.connect(database_url)
+    known = await connection.fetch("SELECT boot FROM audit.producer")
+    await connection.close()
+    assert UUID(last) in {row["boot"] for row in known}
 
 
 async def test_a_forged_message_leaves_no_trace_in_the_ledger(
