@@ -20,7 +20,9 @@ from core.database import Database
 from core.settings import settings
 from core.transparency.book import Book
 from core.transparency.notes import Key, Signer, write_secret
+from policies.vocabulary import Action
 from records.audit import inspection, retention, tree
+from records.audit.commands import note_command
 from records.audit.sealer import BOOK, VERIFIER_KEY
 from records.audit.troubles import keep_verification
 from records.audit.verifier import bundle
@@ -44,8 +46,10 @@ def examined(path: Path | None, vkey: Path | None, witness: Path | None) -> Repo
         key = Key.parse(vkey.read_text()) if vkey else None
         return bundle.verify(path, key, Book(seen) if witness else (), cosigner)
     key, book = _log_key(vkey), Book(settings().home / BOOK)
+    keys = open_provider(settings().kms)
 
     async def inspected(database: Database) -> Report:
+        await note_command(database, keys, "confide audit verify", Action.READ)
         report = await inspection.inspect(database, key, book, Book(seen), cosigner)
         await keep_verification(database, report.verdict, report.size)
         return report

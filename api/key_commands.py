@@ -63,9 +63,11 @@ def rotate_signing(
     ] = False,
 ) -> None:
     """Sign tokens with a new key from now on. Running processes take it up by themselves."""
+    from api import rotation
     from core.clock import now
     from core.crypto.signing import SigningKeys
     from records.identity.tokens import KEYS
 
+    rotation.note_signing(settings(), revoke=revoke)
     number = SigningKeys.rotate(settings().home / KEYS, now=int(now().timestamp()), revoke=revoke)
     console.print(f"A new key signs; {number} in all verify.")

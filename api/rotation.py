@@ -17,6 +17,8 @@ import records.tables  # noqa: F401 - a rotation is about every table with seale
 from core.crypto.keyring import open_provider
 from core.database import Database
 from core.settings import Settings
+from policies.facts import Resource
+from policies.vocabulary import Action, ResourceType
 from records.clinic import Clinic
 from records.custody import versions as kept
 from records.custody.models import KeyPurpose, RotationKind, RotationState
@@ -97,6 +99,21 @@ async def _destroy(chosen: Settings, purpose: KeyPurpose, version: int) -> None:
         clinic.database.transaction() as session,
     ):
         await kept.destroy(session, clinic, me, purpose, version)
+
+
+def note_signing(chosen: Settings, *, revoke: bool) -> None:
+    """Put on the trail that tokens will be signed by a new key, and whether the old ones end."""
+
+    async def note() -> None:
+        acts = (Action.CREATE, Action.DELETE) if revoke else (Action.CREATE,)
+        async with (
+            _at_work(chosen, "confide keys rotate-signing") as (clinic, me),
+            clinic.database.transaction() as session,
+        ):
+            for act in acts:
+                await clinic.gate.write(session, me, act, Resource(ResourceType.KEY))
+
+    asyncio.run(note())
 
 
 @asynccontextmanager

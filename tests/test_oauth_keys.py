@@ -22,10 +22,10 @@ async def service(database_url: str, tmp_path: Path) -> AsyncIterator[Service]:
         yield running
 
 
-def command(home: Path, *arguments: str) -> str:
+def command(url: str, home: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "api.cli", "keys", "rotate-signing", *arguments],
-        env=os.environ | {"CONFIDE_HOME": str(home)},
+        env=os.environ | {"CONFIDE_HOME": str(home), "CONFIDE_DATABASE_URL": url},
         capture_output=True,
         text=True,
         check=True,
@@ -34,10 +34,10 @@ def command(home: Path, *arguments: str) -> str:
 
 
 async def test_a_running_service_signs_with_the_new_key_and_still_knows_the_old(
-    service: Service, tmp_path: Path
+    service: Service, database_url: str, tmp_path: Path
 ):
     old = (await service.grant())["access_token"]
-    assert "2 in all" in command(tmp_path)
+    assert "2 in all" in command(database_url, tmp_path)
     assert (await service.me(old)).status_code == 200
     new = (await service.grant())["access_token"]
     assert (await service.me(new)).status_code == 200
@@ -47,10 +47,12 @@ async def test_a_running_service_signs_with_the_new_key_and_still_knows_the_old(
     assert all(set(k) == {"kty", "crv", "x", "y", "kid", "alg", "use"} for k in keys)
 
 
-async def test_revoked_keys_end_every_token_even_one_seen_before(service: Service, tmp_path: Path):
+async def test_revoked_keys_end_every_token_even_one_seen_before(
+    service: Service, database_url: str, tmp_path: Path
+):
     old = (await service.grant())["access_token"]
     assert (await service.me(old)).status_code == 200
-    command(tmp_path, "--revoke")
+    command(database_url, tmp_path, "--revoke")
     assert (await service.me(old)).status_code == 401
     assert (await service.me((await service.grant())["access_token"])).status_code == 200
 

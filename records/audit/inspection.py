@@ -8,12 +8,10 @@ from typing import Any, Final
 
 from core.crypto.kek import KekProvider
 from core.database import Database
-from core.ids import new_id
 from core.transparency.book import Book
 from core.transparency.notes import Key
-from policies.vocabulary import Action, Outcome, Purpose, ResourceType
-from records.audit.event import Event, Origin
-from records.audit.trail import Trail
+from policies.vocabulary import Action
+from records.audit.commands import note_command
 from records.audit.verifier import bundle
 from records.audit.verifier.examination import Entry, Examination
 from records.audit.verifier.findings import Kind, Report
@@ -65,7 +63,7 @@ async def inspect(
 
 async def export(database: Database, keys: KekProvider, key: Key, target: Path) -> int:
     """Write the whole log as a bundle, which is an event first; return how many events are in it."""
-    await _note_export(database, keys)
+    await note_command(database, keys, "confide audit export-bundle", Action.EXPORT)
     count = 0
     with TemporaryFile(dir=target.parent) as lines, target.open("wb") as file:
         async with _snapshot(database) as connection:
@@ -77,24 +75,6 @@ async def export(database: Database, keys: KekProvider, key: Key, target: Path) 
         about = {"size": count}
         bundle.write(file, key=str(key), notes=notes, entries=lines, whole=True, about=about)
     return count
-
-
-async def _note_export(database: Database, keys: KekProvider) -> None:
-    event = Event(
-        actor=None,
-        action=Action.EXPORT,
-        outcome=Outcome.ALLOW,
-        purpose=Purpose.COMPLIANCE,
-        resource_type=ResourceType.AUDIT_EVENT,
-        resource_ids=(),
-        origin=Origin("confide audit export-bundle", str(new_id())),
-    )
-    trail = Trail(database, keys)
-    await trail.start()
-    try:
-        await trail.note(event)
-    finally:
-        await trail.stop()
 
 
 @asynccontextmanager

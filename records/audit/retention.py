@@ -14,10 +14,8 @@ from core.clock import now
 from core.crypto.kek import KekProvider
 from core.database import Database
 from core.errors import Conflict, Invalid, Locked
-from core.ids import new_id
-from policies.vocabulary import Outcome, Purpose, ResourceType
-from records.audit.event import Act, Event, Origin
-from records.audit.trail import Trail
+from records.audit.commands import note_command
+from records.audit.event import Act
 from records.audit.verifier.pruning import FLOOR, statement
 
 _PATIENCE: Final = 60.0
@@ -46,7 +44,8 @@ async def prune(
     if not months:
         return []
     await _let_go(database, cutoff)
-    event = await _say_so(database, keys, before=cutoff, at=at)
+    said = statement(cutoff)
+    event = await note_command(database, keys, "confide audit prune", Act.PRUNE, reason=said, at=at)
     await _await_seal(database, event)
     async with database.bare() as connection, connection.transaction():
         for month in months:
@@ -67,25 +66,6 @@ async def _let_go(database: Database, cutoff: datetime) -> None:
             raise Locked("a legal hold keeps events of that time", code="legal-hold")
         if await connection.fetchval(_UNSEALED, cutoff):
             raise Conflict("events of that time are not sealed yet", code="not-sealed")
-
-
-async def _say_so(database: Database, keys: KekProvider, *, before: datetime, at: datetime) -> UUID:
-    event = Event(
-        actor=None,
-        action=Act.PRUNE,
-        outcome=Outcome.ALLOW,
-        purpose=Purpose.COMPLIANCE,
-        reason=statement(before),
-        resource_type=ResourceType.AUDIT_EVENT,
-        resource_ids=(),
-        origin=Origin("confide audit prune", str(new_id())),
-        occurred_at=at,
-    )
-    trail = Trail(database, keys)
-    await trail.start()
-    await trail.note(event)
-    await trail.stop()
-    return event.id
 
 
 async def _await_seal(database: Database, event: UUID) -> None:

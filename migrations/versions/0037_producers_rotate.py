@@ -1,0 +1,15 @@
+"""Rotating the audit KEK rewraps the keys of producers: whoever rotates may read and replace them."""
+
+from alembic import op
+
+revision = "0037"
+down_revision = "0036"
+
+
+def upgrade() -> None:
+    op.execute("GRANT USAGE ON SCHEMA audit TO confide_keys")
+    op.execute("GRANT SELECT, UPDATE (kek_version, wrapped) ON audit.producer TO confide_keys")
+
+
+def downgrade() -> None:
+    op.execute("REVOKE ALL ON audit.producer FROM confide_keys")
