@@ -18,7 +18,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 @app.command("rotate")
 def rotate(
     kind: Annotated[
-        Literal["kek", "dek"], typer.Argument(help="kek: rewrap the keys; dek: seal anew")
+        Literal["kek", "dek", "index"],
+        typer.Argument(help="kek: rewrap the keys; dek: seal anew; index: make search tokens anew"),
     ],
     purpose: Purpose = "record",
     patient: Annotated[UUID | None, typer.Option(help="this patient's data key alone")] = None,

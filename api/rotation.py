@@ -33,7 +33,7 @@ console = Console(stderr=True, highlight=False)
 
 def rotate(
     chosen: Settings,
-    kind: Literal["kek", "dek"],
+    kind: Literal["kek", "dek", "index"],
     purpose: str,
     patient: UUID | None,
     *,

@@ -110,7 +110,7 @@ def _recorded() -> Iterator[Token]:
     for name in ("identifier", "source", "login"):
         recorder = _Recorder()
         method = getattr(Indexes, name)
-        method(Indexes(recorder, 100_000), "x")  # type: ignore[arg-type]
+        method(Indexes(recorder, recorder, 100_000), "x")  # type: ignore[arg-type]
         of, column, bits = recorder.asked
         yield Token(f"`Indexes.{name}`", of, (column,), bits, said(method))
 

@@ -33,7 +33,8 @@ class NewRotation(BaseModel):
 
     kind: RotationKind = Field(
         RotationKind.KEK,
-        description="`kek`: a new key-encryption key; `dek`: new data keys, and every cell sealed anew",
+        description="`kek`: a new key-encryption key; `dek`: new data keys, and every cell sealed anew; "
+        "`index`: a new key of the blind indexes, and every search token made anew",
     )
     purpose: KeyPurpose = Field(KeyPurpose.RECORD, description="which key-encryption key")
     patient_id: Annotated[

@@ -22,10 +22,14 @@ __all__ = [
 
 
 class RotationKind(StrEnum):
-    """`kek`: a new key-encryption key, every wrapped key rewrapped. `dek`: new data keys, every cell sealed anew."""
+    """`kek`: a new key-encryption key, every wrapped key rewrapped. `dek`: new data keys, every cell sealed anew.
+
+    `index`: a new root key of the blind indexes, every search token made anew.
+    """
 
     KEK = "kek"
     DEK = "dek"
+    INDEX = "index"
 
 
 class RotationState(StrEnum):

@@ -22,7 +22,7 @@ from records.audit.event import Event, Origin
 from records.audit.trail import Trail
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
-from records.custody import dek, kek
+from records.custody import blind, dek, kek
 from records.custody.models import KeyRotation, RotationKind, RotationState
 from records.custody.steps import Step
 from records.vault.models import KeyState, PatientKey
@@ -104,9 +104,10 @@ async def step(database: Database, keys: KekProvider, trail: Trail) -> bool:
             return False
         row = dict(found)
         if row["state"] == RotationState.PENDING:
-            await _keep(session, row, state=RotationState.RUNNING, target=_begin(keys, row))
+            target = await _begin(session, keys, row)
+            await _keep(session, row, state=RotationState.RUNNING, target=target)
             return True
-        act = kek.step if row["kind"] == RotationKind.KEK else dek.step
+        act = _STEPS[row["kind"]]
         await trail.note_within(session, _event(row))
         made: Step = await act(session, keys, row)
         ended = {"state": RotationState.DONE, "finished_at": now()} if made.last else {}
@@ -129,8 +130,17 @@ def _event(row: Mapping[str, Any]) -> Event:
     )
 
 
-def _begin(keys: KekProvider, row: Mapping[str, Any]) -> int | None:
-    """Make the new KEK version. Twice, if the commit that follows fails: one more version does no harm."""
+_STEPS: Final = {
+    RotationKind.KEK: kek.step,
+    RotationKind.DEK: dek.step,
+    RotationKind.INDEX: blind.step,
+}
+
+
+async def _begin(session: Executor, keys: KekProvider, row: Mapping[str, Any]) -> int | None:
+    """Make the new version. A KEK twice, if the commit that follows fails: one more version does no harm."""
+    if row["kind"] == RotationKind.INDEX:
+        return await blind.begin(session, keys)
     return keys.add_version(row["purpose"]) if row["kind"] == RotationKind.KEK else None
 
 
@@ -140,6 +150,8 @@ async def _keep(session: Executor, row: Mapping[str, Any], **values: Any) -> Non
 
 async def _extent(session: Executor, row: KeyRotation) -> int:
     """Return how many keys the rotation is about."""
+    if row.kind == RotationKind.INDEX:
+        return await blind.extent(session)
     if row.kind == RotationKind.KEK:
         return await kek.extent(session, row.purpose)
     whose = _key.patient_id == row.patient_id if row.patient_id else true()

@@ -28,7 +28,8 @@ from records.vault.vault import sealed_rows
 _patient, _identifier = table_of(Patient).c, table_of(Identifier).c
 _coverage, _member = table_of(Coverage).c, table_of(CareTeam).c
 
-Numbers = Mapping[tuple[str, bytes], IdentifierDetails]
+Number = tuple[str, bytes]
+Numbers = Mapping[Number, IdentifierDetails]
 """Identifiers by system and blind-index token."""
 
 
@@ -56,9 +57,10 @@ class Whose:
 
 async def keep_patient(desk: Desk, found: FoundPatient) -> Whose:
     """Return a patient who is known by an identifier, or register a new one."""
+    await desk.clinic.indexes.hold(desk.session)
     tokens = desk.clinic.indexes.identifier
     numbers = {(i.system, tokens(i.value)): i for i in found.identifiers}
-    if known := await _known(desk, found, numbers):
+    if known := await _known(desk, found):
         return await _again(desk, found, numbers, known)
     chart = await register(
         desk.session,
@@ -116,8 +118,18 @@ async def keep_team(
         )
 
 
-async def _known(desk: Desk, found: FoundPatient, numbers: Numbers) -> UUID | None:
-    same = tuple_(_identifier.system, _identifier.token).in_(list(numbers))
+def _spelt(desk: Desk, found: FoundPatient) -> Mapping[Number, Number]:
+    """Return every token of the bundle's numbers, and which one it would have today: an index key may be turning."""
+    indexes = desk.clinic.indexes
+    return {
+        (i.system, token): (i.system, indexes.identifier(i.value))
+        for i in found.identifiers
+        for token in indexes.identifiers(i.value)
+    }
+
+
+async def _known(desk: Desk, found: FoundPatient) -> UUID | None:
+    same = tuple_(_identifier.system, _identifier.token).in_(list(_spelt(desk, found)))
     holders = select(_identifier.patient_id).where(_identifier.active, same).distinct()
     ids = (await desk.session.execute(holders)).scalars().all()
     if len(ids) > 1:
@@ -133,7 +145,9 @@ async def _again(desk: Desk, found: FoundPatient, numbers: Numbers, patient_id: 
     mine = select(_identifier.system, _identifier.token).where(
         _identifier.active, _identifier.patient_id == patient_id
     )
-    known = {(system, bytes(token)) for system, token in (await desk.session.execute(mine)).all()}
+    spelt = _spelt(desk, found)
+    rows = [(system, bytes(token)) for system, token in (await desk.session.execute(mine)).all()]
+    known = {spelt.get(number, number) for number in rows}
     new = {number: details for number, details in numbers.items() if number not in known}
     agreed = {system for system, _ in numbers.keys() & known}
     if {system for system, _ in new} & ({system for system, _ in known} - agreed):

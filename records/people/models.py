@@ -138,6 +138,7 @@ class Identifier(Protected, table=True):
     use: str | None = word(None, max_length=20)
     value: Cell = phi(padded=True)
     token: bytes
+    key_version: int = Field(default=1, foreign_key="index_key.version", index=True)
     valid_from: date | None = None
     valid_until: date | None = None
     active: bool = True

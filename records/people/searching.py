@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, tuple_
 
 from core.crypto.blind_index import normal_code, normal_text
 from core.errors import FieldError, Invalid
@@ -30,7 +30,6 @@ from records.people.contact import (
 from records.people.finding import BORN, EMAIL, FAMILY, PHONE, SOUND, family_born, sound_born
 from records.people.models import Identifier, Patient, PatientToken
 from records.people.reading import OpenPatient, disclosed, patient_rows, resource_of, visible
-from records.vault.indexes import VERSION
 
 CANDIDATES: Final = 64
 """Patients fetched and compared at once, however many a token fits."""
@@ -61,6 +60,7 @@ async def search_patients(
     A page may be short, or even empty, and yet have a next one: then all candidates so far only looked alike to
     the index. Raises Invalid(`search-too-broad`) for what no index is for.
     """
+    await clinic.indexes.look(clinic.database)
     statement = _narrowed(clinic, wanted).order_by(_patient.id.desc()).limit(CANDIDATES + 1)
     if after:
         statement = statement.where(_patient.id < after)
@@ -112,16 +112,16 @@ def _narrowed(clinic: Clinic, wanted: Wanted) -> Select[Any]:
     statement, narrow = patient_rows(), False
     for index, parts in _asked(wanted):
         _refuse_nothing(parts)
-        (token,) = clinic.indexes.of(Patient, index.name, [parts])
+        tokens = clinic.indexes.asked(Patient, index.name, parts)
         holders = select(_token.patient_id).where(
-            _token.index == index.name, _token.key_version == VERSION, _token.token == token
+            _token.index == index.name, tuple_(_token.key_version, _token.token).in_(tokens)
         )
         statement, narrow = statement.where(_patient.id.in_(holders)), True
     if wanted.identifier is not None:
         _refuse_nothing((normal_code(wanted.identifier),))
-        token = clinic.indexes.identifier(wanted.identifier)
+        tokens_of_it = clinic.indexes.identifiers(wanted.identifier)
         having = select(_identifier.patient_id).where(
-            _identifier.token == token, _identifier.active
+            _identifier.token.in_(tokens_of_it), _identifier.active
         )
         if wanted.system:
             having = having.where(_identifier.system == wanted.system)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, tuple_, update
 
 from core.clock import now
 from core.database_errors import translated
@@ -14,7 +14,6 @@ from records.base import Executor, add, fitting, phi_columns, rewrite, table_of
 from records.clinic import Clinic
 from records.people.details import Chart, IdentifierDetails, PatientDetails, image
 from records.people.models import Identifier, Patient, PatientToken, PatientVersion
-from records.vault.indexes import VERSION
 
 _PHI: Final = frozenset(column.name for column in phi_columns(Patient))
 _patient, _token, _number = table_of(Patient).c, table_of(PatientToken).c, table_of(Identifier).c
@@ -30,6 +29,7 @@ async def insert_patient(
     )
     with fitting(Patient):
         await add(session, row)
+    await clinic.indexes.hold(session)
     await add(session, *_tokens(clinic, chart, details))
 
 
@@ -42,6 +42,7 @@ async def update_patient(
     written = update(Patient).where(_patient.id == chart.patient_id).values(**head, **values)
     with fitting(Patient), translated():
         await rewrite(session, written)
+    await clinic.indexes.hold(session)
     await session.execute(delete(PatientToken).where(_token.patient_id == chart.patient_id))
     await add(session, *_tokens(clinic, chart, details))
 
@@ -72,11 +73,19 @@ async def keep_version(
 async def add_identifiers(
     session: Executor, clinic: Clinic, chart: Chart, identifiers: Sequence[IdentifierDetails]
 ) -> None:
-    """Give a patient identifiers, each unique in its system."""
+    """Give a patient identifiers, each unique in its system, under whichever index key the others stand."""
+    await clinic.indexes.hold(session)
+    names = ((i.system, t) for i in identifiers for t in clinic.indexes.identifiers(i.value))
+    held = select(_number.id).where(
+        _number.active, tuple_(_number.system, _number.token).in_(names)
+    )
+    taken = Conflict("another patient has this identifier", code="identifier-taken")
+    if (await session.execute(held)).first():
+        raise taken
     try:
         await add(session, *(_identifier(clinic, chart, i) for i in identifiers))
     except Conflict:
-        raise Conflict("another patient has this identifier", code="identifier-taken") from None
+        raise taken from None
 
 
 async def end_identifiers(session: Executor, ids: Sequence[Any]) -> None:
@@ -97,7 +106,10 @@ def _sealed(clinic: Clinic, chart: Chart, details: PatientDetails) -> dict[str, 
 def _tokens(clinic: Clinic, chart: Chart, details: PatientDetails) -> Iterator[PatientToken]:
     for index, token in clinic.indexes.tokens(Patient, asdict(details)):
         yield PatientToken(
-            index=index, key_version=VERSION, token=token, patient_id=chart.patient_id
+            index=index,
+            key_version=clinic.indexes.version,
+            token=token,
+            patient_id=chart.patient_id,
         )
 
 
@@ -112,6 +124,7 @@ def _identifier(clinic: Clinic, chart: Chart, given: IdentifierDetails) -> Ident
         patient_id=chart.patient_id,
         key_id=chart.key.key_id,
         token=clinic.indexes.identifier(given.value),
+        key_version=clinic.indexes.version,
         **values,
         **cells,
     )

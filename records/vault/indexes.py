@@ -12,7 +12,7 @@ from math import log2
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from core.crypto import cobblestone
@@ -20,9 +20,9 @@ from core.crypto.blind_index import IndexKey as Indexer
 from core.crypto.blind_index import normal_code
 from core.crypto.kek import KekProvider, KeyPurpose, Wrapped
 from core.crypto.primitives import lp
-from core.database import Database
+from core.database import Database, Query
 from core.settings import settings
-from records.base import Protected, Searchable, table_of
+from records.base import Executor, Protected, Searchable, table_of
 from records.vault.models import IndexKey
 
 VERSION: Final = 1
@@ -31,7 +31,16 @@ UNIQUE_BITS: Final = 128
 FEWEST_BITS: Final = 4
 """An index that lets fewer than sixteen tokens apart is no index."""
 
+TURN: Final = 0x1DE7
+"""The advisory lock that whoever writes tokens shares, and who makes a new root key has alone."""
+
 _KEYS: Final = table_of(IndexKey)
+LIVING: Final = (
+    select(_KEYS.c.version, _KEYS.c.kek_version, _KEYS.c.wrapped)
+    .where(~_KEYS.c.retired)
+    .order_by(_KEYS.c.version)
+)
+_LIVING: Final = Query(LIVING)
 
 
 class Telling(ValueError):
@@ -39,10 +48,16 @@ class Telling(ValueError):
 
 
 class Indexes:
-    """The tokens of every searchable column, under one root key."""
+    """The tokens of every searchable column.
 
-    def __init__(self, key: Indexer, patients: int) -> None:
-        self._key = key
+    The newest root key makes patients' tokens; while it takes over from an older one, they are looked for under both. Login names, sources of
+    imports and second factors stay with the first: what they are made of is not kept.
+    """
+
+    def __init__(self, provider: KekProvider, root: Indexer, patients: int) -> None:
+        self._provider = provider
+        self._key = root
+        self._living = {VERSION: root}
         self.patients = patients
         for kind in Protected.__subclasses__():
             plan(kind.searchable, patients)
@@ -60,14 +75,37 @@ class Indexes:
         }
         async with database.transaction() as session:
             await session.execute(insert(_KEYS).values(values).on_conflict_do_nothing())
-            row = (await session.execute(select(_KEYS).where(_KEYS.c.version == VERSION))).one()
-        wrapped = Wrapped(row.kek_version, row.wrapped)
-        secret = provider.unwrap(KeyPurpose.INDEX, wrapped, irk_context(VERSION))
-        return cls(Indexer(secret), row.patients)
+            found = await session.execute(select(_KEYS).where(_KEYS.c.version == VERSION))
+            row = dict(found.mappings().one())
+        return cls(provider, indexer(provider, row), row["patients"])
+
+    @property
+    def version(self) -> int:
+        """The version of the root key that makes tokens now."""
+        return max(self._living)
+
+    async def look(self, database: Database) -> None:
+        """See which root keys patients are found by, before a search."""
+        self._take(await database.all(_LIVING))
+
+    async def hold(self, session: Executor) -> None:
+        """See that before tokens are written; until the transaction ends, no rotation begins."""
+        await session.execute(select(func.pg_advisory_xact_lock_shared(TURN)))
+        self._take((await session.execute(LIVING)).mappings().all())
+
+    def _take(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self._living = {
+            row["version"]: self._living.get(row["version"]) or indexer(self._provider, row)
+            for row in rows
+        }
 
     def identifier(self, value: str) -> bytes:
         """Return the token of an identifier's value; spelling (case, blanks, dashes) does not matter."""
-        return self._key.token("identifier", "value", "exact", [normal_code(value)], UNIQUE_BITS)
+        return identifier_token(self._living[self.version], value)
+
+    def identifiers(self, value: str) -> list[bytes]:
+        """Return the tokens under which an identifier's value may stand."""
+        return [identifier_token(key, value) for key in self._living.values()]
 
     def source(self, reference: str) -> str:
         """Return the token, in hex, of where an imported row came from: a second import finds it."""
@@ -94,18 +132,51 @@ class Indexes:
         self, kind: type[Protected], values: Mapping[str, Any]
     ) -> Iterator[tuple[str, bytes]]:
         """Yield, for a row with these opened values, each token by the name of its index."""
-        for index in kind.searchable:
-            for token in self.of(kind, index.name, index.parts(values)):
-                yield index.name, token
+        return tokens(self._living[self.version], self.patients, kind, values)
 
-    def of(
-        self, kind: type[Protected], name: str, parts: Iterable[tuple[str, ...]]
-    ) -> Iterator[bytes]:
-        """Yield the tokens of `parts` in one index of a table; each once, and none of nothing."""
-        bits = plan(kind.searchable, self.patients)[name]
-        table = table_of(kind).name
-        for each in sorted({tuple(p) for p in parts if all(p)}):
-            yield self._key.token(table, name, "exact", each, bits)
+    def asked(
+        self, kind: type[Protected], name: str, parts: tuple[str, ...]
+    ) -> list[tuple[int, bytes]]:
+        """Return the tokens under which these parts may stand in an index, each with its key's version."""
+        return [
+            (version, token)
+            for version, key in self._living.items()
+            for token in _of(key, self.patients, kind, name, [parts])
+        ]
+
+
+def indexer(provider: KekProvider, row: Mapping[str, Any]) -> Indexer:
+    """Unwrap a root key."""
+    wrapped = Wrapped(row["kek_version"], row["wrapped"])
+    return Indexer(provider.unwrap(KeyPurpose.INDEX, wrapped, irk_context(row["version"])))
+
+
+def tokens(
+    key: Indexer, patients: int, kind: type[Protected], values: Mapping[str, Any]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the tokens of a row's opened values under one root key, each by the name of its index."""
+    for index in kind.searchable:
+        for token in _of(key, patients, kind, index.name, index.parts(values)):
+            yield index.name, token
+
+
+def identifier_token(key: Indexer, value: Any) -> bytes:
+    """Return the token of an identifier's value under one root key."""
+    return key.token("identifier", "value", "exact", [normal_code(value)], UNIQUE_BITS)
+
+
+def _of(
+    key: Indexer,
+    patients: int,
+    kind: type[Protected],
+    name: str,
+    parts: Iterable[tuple[str, ...]],
+) -> Iterator[bytes]:
+    """Yield the tokens of `parts` in one index of a table; each once, and none of nothing."""
+    bits = plan(kind.searchable, patients)[name]
+    table = table_of(kind).name
+    for each in sorted({tuple(p) for p in parts if all(p)}):
+        yield key.token(table, name, "exact", each, bits)
 
 
 @cache

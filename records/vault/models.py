@@ -50,7 +50,7 @@ class PatientKey(Anchored, table=True):
 
 
 class IndexKey(SQLModel, table=True):
-    """The root of all blind indexes, wrapped by the index KEK; `patients` is how many they are sized for."""
+    """A root of blind indexes, wrapped by the index KEK; `patients` is how many they are sized for. No patient is found by a retired one."""
 
     __tablename__ = "index_key"
     __table_args__ = (
@@ -62,4 +62,5 @@ class IndexKey(SQLModel, table=True):
     kek_version: int
     wrapped: bytes
     patients: int
+    retired: bool = False
     created_at: datetime = moment(default=True)

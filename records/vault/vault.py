@@ -6,9 +6,9 @@ alive is asked of the database each time, never of the cache, so that a shredded
 
 import secrets
 from asyncio import to_thread
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Join, Select, select
@@ -22,6 +22,7 @@ from records.vault.cache import KeyCache
 from records.vault.models import KeyState, PatientKey
 
 _KEY: Final = table_of(PatientKey).c
+Result = TypeVar("Result")
 _NOT_ITSELF: Final = "a permit for another row was shown to the vault"
 
 
@@ -151,6 +152,20 @@ class Vault:
                 value, padded = old.open(place, cell), column.info["padded"]
                 sealed[column.name] = fresh.seal(place, value, padded=padded)
         return sealed
+
+    def worked_out(
+        self,
+        kind: type[Protected],
+        row: Mapping[str, Any],
+        of: Callable[[Mapping[str, Any]], Result],
+    ) -> Result:
+        """Return what a function makes of a fetched row's plain text: search tokens, when their key turns. No Permit either."""
+        key, table, opened = self.key(row), table_of(kind).name, dict[str, Any]()
+        for column in phi_columns(kind):
+            cell = row[column.name]
+            place = Place(table, column.name, row["row_id"], row["patient_id"])
+            opened[column.name] = None if cell is None else key.open(place, cell)
+        return of(opened)
 
     def _unwrap(self, row: Mapping[str, Any]) -> DataKey:
         key_id, version = row["key_id"], row["key_version"]
