@@ -11,6 +11,7 @@ from rich.console import Console
 from api.audit_commands import app as audit
 from api.backup_commands import app as backups
 from api.key_commands import app as keys
+from api.verify_commands import app as verify
 from core.errors import DomainError
 from core.settings import Settings, settings
 
@@ -20,6 +21,7 @@ app.add_typer(imports, name="import")
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
 app.add_typer(backups)
+app.add_typer(verify, name="verify")
 
 console = Console(stderr=True, highlight=False)
 

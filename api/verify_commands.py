@@ -1,0 +1,26 @@
+"""`confide verify …`: whether what stands in the database is what was written. The work is loaded when needed."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def verify() -> None:
+    """Compare what is stored with the log."""
+
+
+@app.command()
+def records(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Name every row that was put back, altered or removed. Exit code 0: good, 1: tampered, 2: incomplete."""
+    from api.verifying import compared, tell
+
+    report = compared()
+    tell(report, as_json=as_json)
+    raise typer.Exit(int(report.verdict))
