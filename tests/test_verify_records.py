@@ -310,7 +310,8 @@ async def test_rows_older_than_the_oldest_event_kept_leave_the_answer_incomplete
     assert report.verdict is Verdict.INCOMPLETE
 
 
-async def test_the_command_tells_by_its_exit_code(api: Api, database_url: str, tmp_path: Path):
+@pytest.mark.usefixtures("api")
+async def test_the_command_tells_by_its_exit_code(database_url: str, tmp_path: Path):
     environment = {"CONFIDE_HOME": str(tmp_path), "CONFIDE_DATABASE_URL": database_url}
 
     def verify(*options: str) -> subprocess.CompletedProcess[str]:
