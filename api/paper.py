@@ -14,9 +14,12 @@ _NEXT_LINE: dict[str, Any] = {"new_x": XPos.LMARGIN, "new_y": YPos.NEXT}
 
 
 def accounting_pdf(
-    patient_id: UUID, items: Sequence[Mapping[str, Any]], summed: Sequence[Mapping[str, Any]]
+    patient_id: UUID,
+    items: Sequence[Mapping[str, Any]],
+    summed: Sequence[Mapping[str, Any]],
+    proofs: bytes | None = None,
 ) -> bytes:
-    """Return the accounting as a PDF: each disclosure, then what was repeated."""
+    """Return the accounting as a PDF: each disclosure with its place in the log, what was repeated, the proofs attached."""
     page = FPDF(format="letter")
     page.set_title("Accounting of disclosures")
     page.add_page()
@@ -24,9 +27,20 @@ def accounting_pdf(
     page.cell(text="Accounting of disclosures (45 CFR 164.528)", **_NEXT_LINE)
     page.set_font("helvetica", size=9)
     page.cell(text=f"Patient {patient_id}, as of {now():%Y-%m-%d %H:%M} UTC", **_NEXT_LINE)
-    _table(page, ("Date", "Recipient", "What was disclosed", "Purpose"), map(_row, items))
+    _table(
+        page,
+        ("Date", "Recipient", "What was disclosed", "Purpose, and place in the log"),
+        map(_row, items),
+    )
     page.ln(4)
     _table(page, ("Times", "Recipient", "First and last", "Purpose"), map(_sum, summed))
+    if proofs:
+        page.ln(4)
+        words = (
+            "Attached: proofs.tar. `confide audit verify proofs.tar --vkey KEY` checks each line."
+        )
+        page.cell(text=words, **_NEXT_LINE)
+        page.embed_file(bytes=proofs, basename="proofs.tar", mime_type="application/x-tar")
     return bytes(page.output())
 
 
@@ -41,7 +55,9 @@ def _table(page: FPDF, heading: Sequence[str], rows: Any) -> None:
 def _row(item: Mapping[str, Any]) -> Sequence[str]:
     to = item["recipient"]
     who = f"{to['name']}\n{to.get('address') or ''}".strip()
-    return f"{item['disclosed_at']:%Y-%m-%d}", who, item["description"], str(item["purpose"])
+    proved = item.get("evidence")
+    place = f"{item['purpose']}\n{f'leaf {proved.leaf_index}' if proved else 'not sealed yet'}"
+    return f"{item['disclosed_at']:%Y-%m-%d}", who, item["description"], place
 
 
 def _sum(line: Mapping[str, Any]) -> Sequence[str]:

@@ -27,6 +27,7 @@ from records.audit.verifier.findings import Kind, Verdict
 from records.clinic import ROLE
 from records.compliance.alerts import look
 from records.compliance.exports import gather
+from records.compliance.models import EXCLUDED
 from records.people.registration import register
 from tests.apis import Api, serve
 from tests.clinics import DETAILS, me_as
@@ -406,6 +407,43 @@ async def test_an_accounting_comes_as_csv_and_as_pdf(api: Api):
     pdf = await told(api, api.people.patient, "?form=pdf")
     assert pdf.headers["content-type"] == "application/pdf"
     assert pdf.content.startswith(b"%PDF-")
+
+
+async def test_each_line_of_an_accounting_is_proved_without_a_server(
+    api: Api, database_url: str, tmp_path: Path
+):
+    await disclose(api)
+    await disclose(api, purpose="research")
+    unsealed = (await told(api, api.people.patient)).json()["items"]
+    assert {line["proof"] for line in unsealed} == {None}
+    await drain(database_url)
+    await seal(database_url, tmp_path)
+    key = Key.parse((tmp_path / VERIFIER_KEY).read_text())
+    lines = (await told(api, api.people.patient)).json()["items"]
+    rows = list(csv.DictReader(StringIO((await told(api, api.people.patient, "?form=csv")).text)))
+    for line in [*lines, *rows]:
+        proof = Proof.parse(line["proof"])
+        assert proof.holds(line["entry"].encode(), key)
+        assert proof.index == int(line["leaf_index"])
+        assert json.loads(line["entry"])["id"] == line["event_id"]
+    tar = (await told(api, api.people.patient, "?form=bundle")).content
+    (tmp_path / "proofs.tar").write_bytes(tar)
+    report = bundle.verify(tmp_path / "proofs.tar", key)
+    assert (report.verdict, report.size) == (Verdict.GOOD, 2)
+    pdf = (await told(api, api.people.patient, "?form=pdf")).content
+    assert b"proofs.tar" in pdf
+
+
+async def test_an_accounting_leaves_out_what_needs_none(api: Api):
+    """45 CFR 164.528(a)(1): care, payment, operations, to the individual, by authorization, limited data sets."""
+    for purpose in EXCLUDED:
+        assert (await disclose(api, purpose=purpose)).status_code == 201
+    await disclose(api)
+    (line,) = (await told(api, api.people.patient)).json()["items"]
+    assert line["purpose"] == "public-health"
+    assert len(EXCLUDED) == 6
+    everything = (await told(api, api.people.compliance, "?excluded=true")).json()["items"]
+    assert len(everything) == 7
 
 
 async def test_who_received_a_disclosure_is_sealed(api: Api, database_url: str):

@@ -1,24 +1,33 @@
 """The accounting of disclosures: to whom a patient's data went, for the patient and for compliance."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from io import StringIO
-from typing import Annotated, Any
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from defusedcsv import csv
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
 from api.paging import Listing
 from api.paper import accounting_pdf
+from core.errors import NotFound
+from records.audit.sealer import VERIFIER_KEY
+from records.audit.verifier import bundle
 from records.compliance import disclosures
 from records.compliance.disclosures import Given
 from records.compliance.models import DisclosurePurpose
+from records.compliance.proving import Evidence
 
 router = APIRouter(prefix="/patients/{patient_id}/disclosures", tags=["audit"])
+
+_EVIDENCE: Final = ("leaf_index", "entry", "proof")
+_COLUMNS: Final = ("date", "recipient", "address", "description", "purpose", "event_id", *_EVIDENCE)
 
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -29,6 +38,7 @@ class Form(StrEnum):
     JSON = "json"
     CSV = "csv"
     PDF = "pdf"
+    BUNDLE = "bundle"
 
 
 class Recipient(BaseModel):
@@ -67,6 +77,11 @@ class DisclosureView(BaseModel):
     suspended_until: datetime | None
     event_id: UUID
     recorded_at: datetime
+    leaf_index: int | None = Field(description="the event's place in the log, once it is sealed")
+    entry: str | None = Field(description="the event, as the exact bytes that are sealed")
+    proof: str | None = Field(
+        description="that the entry is in the log (c2sp.org/tlog-proof), to be checked without us"
+    )
 
 
 class Repeated(BaseModel):
@@ -91,6 +106,7 @@ _FORMS: dict[int | str, dict[str, Any]] = {
         "content": {
             "text/csv": {"schema": {"type": "string"}},
             "application/pdf": {"schema": {"type": "string", "format": "binary"}},
+            "application/x-tar": {"schema": {"type": "string", "format": "binary"}},
         }
     }
 }
@@ -104,45 +120,69 @@ async def post_disclosure(
     recipient = new.recipient.model_dump(exclude_none=True)
     given = Given(new.purpose, new.disclosed_at, recipient, new.description, new.suspended_until)
     made = await disclosures.disclose(session, clinic, me, patient_id, given)
-    return Json(made, 201)
+    return Json(_view(made), 201)
 
 
 @router.get("", operation_id="read_disclosures", response_model=Accounting, responses=_FORMS)
 async def get_disclosures(
     patient_id: UUID,
+    request: Request,
     clinic: Clinic,
     me: Me,
     form: Form = Form.JSON,
     since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
     until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    excluded: Annotated[
+        bool, Query(description="also for care, payment, operations and the like")
+    ] = False,
 ) -> Response:
-    """Account for disclosures of the last six years (45 CFR 164.528), as JSON, CSV or PDF."""
-    items = await disclosures.accounting(clinic, me, patient_id, since, until)
-    summed = disclosures.summary(items)
+    """Account for disclosures of the last six years (45 CFR 164.528), each with its proof.
+
+    As JSON, CSV or PDF, or as the bundle of proofs that `confide audit verify` checks offline; the PDF has it attached.
+    """
+    items, note = await disclosures.accounting(
+        clinic, me, patient_id, since, until, excluded=excluded
+    )
     if form is Form.CSV:
         return Response(_csv(items), media_type="text/csv; charset=utf-8")
+    summed = disclosures.summary(items)
+    if form is Form.JSON:
+        views = [_view(item) for item in items]
+        body = {"patient_id": patient_id, "items": views, "summary": summed, "next_cursor": None}
+        return Json(body)
+    proofs = _bundle(items, note, request.app.state.settings.home) if note else None
     if form is Form.PDF:
-        return Response(accounting_pdf(patient_id, items, summed), media_type="application/pdf")
-    body = {"patient_id": patient_id, "items": items, "summary": summed, "next_cursor": None}
-    return Json(body)
+        paper = accounting_pdf(patient_id, items, summed, proofs)
+        return Response(paper, media_type="application/pdf")
+    if proofs is None:
+        raise NotFound("nothing is sealed yet")
+    return Response(proofs, media_type="application/x-tar")
 
 
-def _csv(items: Any) -> str:
+def _view(item: Mapping[str, Any]) -> dict[str, Any]:
+    found: Evidence | None = item.get("evidence")
+    shown = {n: item[n] for n in DisclosureView.model_fields if n in item}
+    return shown | {name: getattr(found, name, None) for name in _EVIDENCE}
+
+
+def _bundle(items: Sequence[Mapping[str, Any]], note: str, home: Path) -> bytes:
+    """Return the proofs of all lines as a bundle."""
+    tar, lines = BytesIO(), BytesIO()
+    proved = [item["evidence"] for item in items if item["evidence"]]
+    lines.write("".join(e.line for e in proved).encode())
+    key, about = (home / VERIFIER_KEY).read_text().strip(), {"size": len(proved)}
+    bundle.write(tar, key=key, notes=[note], entries=lines, whole=False, about=about)
+    return tar.getvalue()
+
+
+def _csv(items: Sequence[Mapping[str, Any]]) -> str:
     """Return one row a disclosure; no cell is a formula to a spreadsheet."""
     text = StringIO()
-    rows = csv.writer(text)
-    rows.writerow(["date", "recipient", "address", "description", "purpose", "event_id"])
+    rows = csv.DictWriter(text, _COLUMNS)
+    rows.writeheader()
     for item in items:
-        to = item["recipient"]
-        day = item["disclosed_at"].isoformat()
-        rows.writerow(
-            [
-                day,
-                to["name"],
-                to.get("address") or "",
-                item["description"],
-                item["purpose"],
-                item["event_id"],
-            ]
-        )
+        view, to = _view(item), item["recipient"]
+        named = {"date": item["disclosed_at"].isoformat(), "recipient": to["name"]}
+        row = {**view, **named, "address": to.get("address") or ""}
+        rows.writerow({name: "" if row[name] is None else row[name] for name in _COLUMNS})
     return text.getvalue()

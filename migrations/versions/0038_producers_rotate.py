@@ -7,9 +7,8 @@ down_revision = "0037"
 
 
 def upgrade() -> None:
-    op.execute("GRANT USAGE ON SCHEMA audit TO confide_keys")
     op.execute("GRANT SELECT, UPDATE (kek_version, wrapped) ON audit.producer TO confide_keys")
 
 
 def downgrade() -> None:
-    op.execute("REVOKE ALL ON audit.producer FROM confide_keys")
+    op.execute("REVOKE SELECT, UPDATE (kek_version, wrapped) ON audit.producer FROM confide_keys")

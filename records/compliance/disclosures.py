@@ -13,7 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import and_, bindparam, func, select
+from sqlalchemy import and_, bindparam, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import now
@@ -26,7 +26,8 @@ from records.access.me import Me
 from records.base import add, table_of
 from records.clinic import Clinic
 from records.compliance.access_report import exists
-from records.compliance.models import Disclosure, DisclosurePurpose
+from records.compliance.models import EXCLUDED, Disclosure, DisclosurePurpose
+from records.compliance.proving import evidence
 from records.vault.models import KeyState, PatientKey
 from records.vault.vault import sealed_rows
 
@@ -100,23 +101,37 @@ async def disclose(
 
 
 async def accounting(
-    clinic: Clinic, me: Me, patient_id: UUID, since: datetime | None, until: datetime | None
-) -> Sequence[Mapping[str, Any]]:
-    """Return the disclosures the caller may be told of, newest first: of six years, or of the time asked for."""
+    clinic: Clinic,
+    me: Me,
+    patient_id: UUID,
+    since: datetime | None,
+    until: datetime | None,
+    *,
+    excluded: bool = False,
+) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+    """Return the disclosures the caller may be told of, newest first, and the checkpoint their proofs lead to.
+
+    Of six years, or of the time asked for; `excluded` has those for care, payment and the like as well.
+    """
     await exists(clinic, me, patient_id, Action.SEARCH, ResourceType.DISCLOSURE)
     asked = Resource(ResourceType.DISCLOSURE, patient_id=patient_id, status=Standing.TOLD)
     await clinic.gate.require(me, Action.SEARCH, asked)
     start = max(since or now() - YEARS, now() - YEARS)
     within = and_(_row.disclosed_at >= start, _row.disclosed_at < (until or func.now()))
     columns = [_row[name] for name in _PLAIN]
-    found = sealed_rows(Disclosure, *columns).where(_row.patient_id == patient_id, within)
+    asked_for = true() if excluded else _row.purpose.not_in(EXCLUDED)
+    found = sealed_rows(Disclosure, *columns).where(
+        _row.patient_id == patient_id, within, asked_for
+    )
     rows = await clinic.database.select(found.order_by(_row.disclosed_at.desc(), _row.id.desc()))
     permits = await clinic.gate.disclose(me, ResourceType.DISCLOSURE, map(_resource, rows))
+    shown = [row for row in rows if row["row_id"] in permits]
+    note, proved = await evidence(clinic.database, [row["event_id"] for row in shown])
     return [
-        {"id": row["row_id"], **{n: row[n] for n in _PLAIN},
+        {"id": row["row_id"], **{n: row[n] for n in _PLAIN}, "evidence": proved.get(row["event_id"]),
          **await clinic.reveal(me, permits[row["row_id"]], Disclosure, row)}
-        for row in rows if row["row_id"] in permits
-    ]  # fmt: skip
+        for row in shown
+    ], note  # fmt: skip
 
 
 def summary(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.clock import now
 from core.database import Database
 from core.errors import Conflict, NotFound
-from core.transparency.merkle import inclusion_spans
 from core.transparency.notes import Checkpoint, Note
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
@@ -20,10 +19,10 @@ from records.access.me import Me
 from records.audit import tree
 from records.audit.models import AuditEvent, Leaf
 from records.audit.queries import Filters
-from records.audit.verifier import bundle
 from records.base import add, table_of
 from records.clinic import Clinic
 from records.compliance.models import Export, ExportPart, ExportState
+from records.compliance.proving import line_of, proofs_of
 
 LIFE: Final = timedelta(hours=24)
 PART: Final = 1_000
@@ -134,20 +133,8 @@ async def _gather_one(
 
 async def _proved(connection: Any, rows: Sequence[Mapping[str, Any]], size: int) -> bytes:
     """Return rows as lines of a bundle, each with its proof."""
-    spans = [inclusion_spans(row["leaf_index"], size) for row in rows]
-    roots = await tree.roots_of_many(connection, [s for each in spans for s in each])
-    found = iter(roots)
-    entries = [
-        bundle.line(
-            row["leaf_index"],
-            str(row["event_id"]),
-            row["leaf_hash"],
-            row["body"],
-            [next(found) for _ in each],
-        )
-        for row, each in zip(rows, spans, strict=True)
-    ]
-    return "".join(entries).encode()
+    proofs = await proofs_of(connection, rows, size)
+    return "".join(line_of(row, p) for row, p in zip(rows, proofs, strict=True)).encode()
 
 
 async def _set(session: AsyncSession, export_id: UUID, **values: Any) -> None:

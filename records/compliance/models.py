@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
@@ -132,8 +132,14 @@ class SavedSearch(Row, table=True):
 
 
 class DisclosurePurpose(StrEnum):
-    """Why a disclosure must be accounted for: the permissions of 45 CFR 164.512, and what law requires."""
+    """Why data left the clinic. Those of 45 CFR 164.512 are accounted for; the first six are not (164.528(a)(1))."""
 
+    TREATMENT = "treatment"
+    PAYMENT = "payment"
+    OPERATIONS = "operations"
+    INDIVIDUAL = "individual"
+    AUTHORIZED = "authorization"
+    LIMITED = "limited-data-set"
     REQUIRED_BY_LAW = "required-by-law"
     PUBLIC_HEALTH = "public-health"
     ABUSE = "abuse-report"
@@ -147,6 +153,10 @@ class DisclosurePurpose(StrEnum):
     GOVERNMENT = "government-function"
     WORKERS_COMPENSATION = "workers-compensation"
     MISTAKE = "by-mistake"
+
+
+EXCLUDED: Final = frozenset(list(DisclosurePurpose)[:6])
+"""Purposes that an accounting leaves out, unless it is asked for them."""
 
 
 class Disclosure(Protected, table=True):
