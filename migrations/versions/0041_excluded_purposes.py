@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0039"
-down_revision = "0038"
+revision = "0041"
+down_revision = "0040"
 
 ACCOUNTED = (
     "'required-by-law', 'public-health', 'abuse-report', 'health-oversight', 'judicial', 'law-enforcement', "
