@@ -24,6 +24,8 @@ _dialect: Any = dialect
 TIMEOUT = 5.0
 """Seconds to reach the server."""
 _UNDO = "undo"
+_PLANNER = {"jit": "off", "enable_seqscan": "off"}
+"""A plan lives as long as its connection: one made while a table is small must not read all of it when it is large."""
 _LAST = "last"
 _PENDING = "pending"
 
@@ -87,7 +89,7 @@ class Database:
     """The way to one PostgreSQL database under one role; `open()` before use, `close()` after."""
 
     def __init__(self, url: str, *, role: str | None = None, size: int = 10) -> None:
-        settings = {"application_name": f"confide-{role or 'owner'}", "jit": "off"}
+        settings = {"application_name": f"confide-{role or 'owner'}", **_PLANNER}
         self._connect: dict[str, Any] = {
             "server_settings": settings | ({"role": role} if role else {}),
             "timeout": TIMEOUT,

@@ -129,7 +129,7 @@ class Trail:
     async def note_by(self, store: Store, event: Event, making: Query, **given: Any) -> Any | None:
         """Run a `noting` statement and return its row: row and event are both durable, or neither is there."""
         await self._producer.introduce(self._database)
-        entries = self._numbers.stamped([event])
+        entries = self._stamped([event])
         ((event_id, _, body),) = entries
         row, seal = None, self._producer.seal(body)
         try:

@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select
-
 from core.clock import now
 from core.database import Query, Store
 from core.errors import FieldError, Invalid
@@ -26,7 +24,7 @@ from records.clinic import Clinic
 from records.people.models import Doctor, Patient
 from records.people.reading import FACTS, OF_PERSON, resource_of
 from records.scheduling.admission import RULES, SERVICE, WITHIN, Time, admitted, asked
-from records.scheduling.clockwork import lapse
+from records.scheduling.clockwork import lapse, overdue
 from records.scheduling.models import Appointment, AppointmentStatus
 from records.scheduling.reading import OpenAppointment
 from records.scheduling.seating import seats
@@ -38,7 +36,6 @@ from records.vault.vault import key_columns, with_key
 LONGEST: Final = timedelta(hours=12)
 
 _patient, _doctor = table_of(Patient).c, table_of(Doctor).c
-_LATE: Final = table_of(Appointment).alias("late").c.held_until
 _PLAN: Final = Query(
     doctors_and(
         SERVICE,
@@ -46,11 +43,10 @@ _PLAN: Final = Query(
         *FACTS,
         _doctor.id.label("doctor_id"),
         *RULES,
-        select(func.min(_LATE)).scalar_subquery().label("first_hold_until"),
         start=with_key(Patient).outerjoin(table_of(Doctor), WITHIN),
     ).where(OF_PERSON, _patient.active)
 )
-"""All that a booking is judged by, in one look: patient, key and relations, doctor, terms, hours, holds that ran out."""
+"""All that a booking is judged by, in one look: patient, key and relations, doctor, terms, hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +99,13 @@ async def book(
     await clinic.gate.require(me, Action.BOOK, resource, within=resource_of(plan))
     terms = await admitted(clinic, me, resource, visit.time, plan)
     row = await _taken(store, clinic, me, resource, terms, visit, plan)
-    if row is None and _run_out(plan["first_hold_until"]):
+    if row is None and await overdue(store):
         async with store.transaction() as session:
             await lapse(session, clinic)
         row = await _taken(store, clinic, me, resource, terms, visit, plan)
     if row is None:
         raise SlotTaken(visit.time)
     return _as_booked(row, visit.reason)
-
-
-def _run_out(until: datetime | None) -> bool:
-    return until is not None and until <= now()
 
 
 async def _looked_up(store: Store, clinic: Clinic, me: Me, visit: Visit) -> Mapping[str, Any]:
