@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     phone_region: str = Field(
         default="US", pattern="^[A-Z]{2}$", description="where a number without + is dialled"
     )
+    treatment_days: int = Field(
+        default=90,
+        ge=1,
+        le=3650,
+        description="how long before and after a visit its doctor treats the patient",
+    )
     expected_patients: int = Field(
         default=100_000, ge=1000, description="what blind indexes are sized for, at their first use"
     )

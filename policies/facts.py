@@ -18,7 +18,8 @@ from policies.vocabulary import Category, Purpose, ResourceType, Role, Sensitivi
 class Subject:
     """Who asks. `id` is the account's; `roles` are those active in this session, not all ever granted.
 
-    `clearances` are the confidentialities and the categories that the account may read.
+    `clearances` are the confidentialities and the categories that the account may read. `on_shift` tells whether hours
+    of theirs run now: None where no hours are kept for them.
     """
 
     id: UUID
@@ -26,6 +27,8 @@ class Subject:
     doctor_id: UUID | None = None
     patient_id: UUID | None = None
     clearances: frozenset[str] = frozenset({Sensitivity.NORMAL})
+    department: str | None = None
+    on_shift: bool | None = None
 
     def __repr__(self) -> str:
         return f"subject {self.id}"
@@ -45,7 +48,8 @@ class Resource:
     """What is asked for. `None` is "not known": it never grants and always denies.
 
     `in_care_team` and those after it are relations between the subject and the patient concerned; in SQL they are an
-    EXISTS. `patient_id` is the person; no rule sees `chart_id`, which is the id that the row was sealed for, where the
+    EXISTS. `department` is that of the doctor concerned: who holds the visit, or whom the patient prefers.
+    `patient_id` is the person; no rule sees `chart_id`, which is the id that the row was sealed for, where the
     person has several.
     """
 
@@ -64,6 +68,7 @@ class Resource:
     consent_denied: bool | None = None
     break_glass: bool | None = None
     proxied: bool | None = None
+    department: str | None = None
     chart_id: UUID | None = None
 
     def __repr__(self) -> str:
@@ -118,6 +123,8 @@ SCHEMA: Final[Mapping[tuple[str, str], Attribute]] = {
     ("sub", "doctor_id"): Attribute(Kind.ID),
     ("sub", "patient_id"): Attribute(Kind.ID),
     ("sub", "clearances"): Attribute(Kind.SET, nullable=False, words=LABELS),
+    ("sub", "department"): Attribute(Kind.TEXT),
+    ("sub", "on_shift"): Attribute(Kind.FLAG),
     ("env", "purpose"): Attribute(Kind.TEXT, nullable=False, words=frozenset(Purpose)),
     ("obj", "id"): Attribute(Kind.ID),
     ("obj", "patient_id"): Attribute(
@@ -138,6 +145,10 @@ SCHEMA: Final[Mapping[tuple[str, str], Attribute]] = {
         ),
     ),
     ("obj", "status"): Attribute(Kind.TEXT, _WITH_STATUS),
+    ("obj", "department"): Attribute(
+        Kind.TEXT,
+        frozenset({ResourceType.PATIENT, ResourceType.APPOINTMENT, ResourceType.RECORD}),
+    ),
     ("obj", "kind"): Attribute(Kind.TEXT, frozenset({ResourceType.RECORD})),
     ("obj", "sensitivity"): Attribute(
         Kind.TEXT, frozenset({ResourceType.RECORD}), words=frozenset(Sensitivity)

@@ -22,7 +22,8 @@ _ELSEWHERE: Final[dict[str, Any]] = {
     "kind": "note",
     "sensitivity": "N",
     "categories": frozenset(),
-    **{name: False for (_, name), about in SCHEMA.items() if about.kind is Kind.FLAG},
+    "department": "general",
+    **{name: False for (root, name), a in SCHEMA.items() if root == "obj" and a.kind is Kind.FLAG},
 }
 _WORDS: Final = {"author": {"author_id": _ME}, "own": {"patient_id": _PATIENT}}
 
@@ -39,7 +40,8 @@ class Case:
     expected: Outcome
 
     def decide(self, snapshot: PolicySnapshot) -> Decision:
-        subject = Subject(_ME, frozenset({self.role}), _DOCTOR, _PATIENT)
+        here = {"department": "general", "on_shift": True}
+        subject = Subject(_ME, frozenset({self.role}), _DOCTOR, _PATIENT, **here)
         return snapshot.decide(subject, self.action, self._thing(), Environment(Purpose.TREATMENT))
 
     def _thing(self) -> Resource:

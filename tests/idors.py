@@ -27,7 +27,9 @@ from tests.policy_apis import TIGHT
 
 Ids = dict[str, str]
 NUMBERED = {"number": "1", "version": "1", "level": "0", "path": "000"}
-NOWHERE = {"secret", "closure_id", "calendar_id", "client_id", "alert_id", "rotation_id"}
+NOWHERE = {
+    "secret", "closure_id", "calendar_id", "client_id", "alert_id", "rotation_id", "passkey_id",
+}  # fmt: skip
 """Names in paths for which nothing is made here: none is of a patient."""
 SIDES = ("mine", "theirs")
 PERSON = {"family": "Larkspur", "given": "Lysander"}
@@ -118,7 +120,8 @@ async def _furnished(matrix: Matrix, ids: Ids, doctor: str, nurse: str | None, n
     whom = {"patient_id": patient, "doctor_id": doctor_id}
 
     def start(day: int) -> str:
-        return (now() + timedelta(days=10 * n + day)).replace(minute=0, second=0).isoformat()
+        hour = now().replace(minute=0, second=0, microsecond=0)
+        return (hour + timedelta(days=10 * n + day)).isoformat()
 
     of = f"/patients/{patient}"
     if "appointment_id" not in ids:
@@ -144,6 +147,8 @@ async def _furnished(matrix: Matrix, ids: Ids, doctor: str, nurse: str | None, n
                         {"weekday": 1, "start": "09:00", "end": "17:00", "time_zone": "UTC"}),
         "time_off_id": (desk, f"/doctors/{doctor_id}/time-off",
                         {"start": start(200), "end": start(201)}),
+        "shift_id": (desk, f"/accounts/{who.subject.id}/shifts",
+                     {"start": start(0), "end": start(1)}),
         "service_id": ("admin", "/services", {"name": f"Visit {n}"}),
         "location_id": ("admin", "/locations", {"name": f"Room {n}"}),
         "draft_id": ("admin", "/policies/drafts", {"reason": "to see", "put": [TIGHT]}),
@@ -195,13 +200,14 @@ async def _noted(matrix: Matrix, url: str) -> None:
 
 
 def bodies(ids: Mapping[str, str]) -> dict[str, Any]:
-    """Return a good body for each operation that needs one, by its path's last fixed words."""
+    """Return a good body for each operation whose schema does not give one, by its path's last words."""
     start = (now() + timedelta(days=77)).isoformat()
     return {
         "coverages": {"payor": "Harbor Mutual"},
         "distinct": {"patient_id": ids["other_id"]},
         "merge": {"into": ids["other_id"]},
         "schedules": {"weekday": 2, "start": "09:00", "end": "17:00", "time_zone": "UTC"},
+        "shifts": {"start": start, "end": (now() + timedelta(days=77, hours=8)).isoformat()},
         "time-off": {"start": start, "end": (now() + timedelta(days=78)).isoformat()},
         "reschedule": {"start": start},
         "records": NOTE,
@@ -220,6 +226,22 @@ def bodies(ids: Mapping[str, str]) -> dict[str, Any]:
         "erasure": {"reason": "patient-request"},
         "legal-hold": {"reference": "2026/0417"},
     }  # fmt: skip
+
+
+def sample(schema: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
+    """Return the least that a schema of the OpenAPI document lets through, as far as it says."""
+    if "$ref" in schema:
+        return sample(parts[schema["$ref"].rpartition("/")[2]], parts)
+    if "properties" in schema:
+        needed = schema.get("required", ())
+        return {name: sample(schema["properties"][name], parts) for name in needed}
+    if chosen := schema.get("examples") or schema.get("enum"):
+        return chosen[0]
+    if "anyOf" in schema:
+        return sample(schema["anyOf"][0], parts)
+    formats = {"uuid": str(new_id()), "date-time": now().isoformat(), "date": "2026-01-01"}
+    kinds = {"integer": schema.get("minimum", 1), "boolean": True, "array": [], "object": {}}
+    return kinds.get(schema.get("type", ""), formats.get(schema.get("format", ""), "word"))
 
 
 def absent() -> Ids:

@@ -58,7 +58,7 @@ def completed(row: Resource) -> Resource:
 
 ids = [f"r.obj.{name}" for name, attribute in OBJ.items() if attribute.kind is Kind.ID]
 subject_ids = ["r.sub.id", "r.sub.doctor_id", "r.sub.patient_id"]
-texts = ["r.obj.status", "r.obj.kind"]
+texts = ["r.obj.status", "r.obj.kind", "r.obj.department", "r.sub.department"]
 flags = [f"r.obj.{name}" for name, attribute in OBJ.items() if attribute.kind is Kind.FLAG]
 closed = {"r.obj.sensitivity": list(Sensitivity), "r.env.purpose": list(Purpose)}
 equality = st.sampled_from(["==", "!="])
@@ -89,7 +89,15 @@ literals = st.builds(lambda name, op, w: f"{name} {op} {w}", st.sampled_from(tex
 nulls = st.builds(
     lambda name, op: f"{name} {op} None",
     st.sampled_from(
-        [*ids, *subject_ids[1:], *texts, *flags, "r.obj.sensitivity", "r.obj.categories"]
+        [
+            *ids,
+            *subject_ids[1:],
+            *texts,
+            *flags,
+            "r.sub.on_shift",
+            "r.obj.sensitivity",
+            "r.obj.categories",
+        ]
     ),
     st.sampled_from(["is", "is not"]),
 )
@@ -106,7 +114,7 @@ sets = st.sampled_from(
         "'V' in r.sub.clearances",
     ]
 )
-constants = st.sampled_from([*flags, "True", "False"])
+constants = st.sampled_from([*flags, "r.sub.on_shift", "not r.sub.on_shift", "True", "False"])
 leaves = chains | memberships | codes | literals | sets | constants
 
 
@@ -146,12 +154,21 @@ def policies(draw: st.DrawFn) -> list[Rule]:
     return [*rules, Rule("base", 4, "anyone", "record", "read", "allow", draw(conditions))]
 
 
-def subjects(maybe: st.SearchStrategy[UUID | None]) -> st.SearchStrategy[Subject]:
+def subjects(
+    maybe: st.SearchStrategy[UUID | None],
+    department: st.SearchStrategy[str | None],
+    on_shift: st.SearchStrategy[bool | None],
+) -> st.SearchStrategy[Subject]:
     roles = st.frozensets(st.sampled_from(list(Role)), min_size=1, max_size=3)
     clearances = st.frozensets(st.sampled_from(sorted(LABELS)))
-    return st.builds(Subject, st.sampled_from(IDS), roles, maybe, maybe, clearances)
+    own = st.sampled_from(IDS)
+    return st.builds(Subject, own, roles, maybe, maybe, clearances, department, on_shift)
 
 
-any_subject = subjects(st.sampled_from([None, *IDS]))
-known_subject = subjects(st.sampled_from(IDS))
+any_subject = subjects(
+    st.sampled_from([None, *IDS]),
+    st.sampled_from([None, *WORDS]),
+    st.sampled_from([None, True, False]),
+)
+known_subject = subjects(st.sampled_from(IDS), st.sampled_from(WORDS), st.booleans())
 environments = st.builds(Environment, st.sampled_from(list(Purpose)))

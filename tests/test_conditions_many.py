@@ -38,7 +38,9 @@ COLUMNS = {n: TABLE.c[n] for n in OBJ} | {name: related(name) for name in RELATI
 SAMPLE = [replace(row, **{n: bool(getattr(row, n)) for n in RELATIONS}) for row in ROWS[:60]]
 IDS_OF = [f"r.obj.{n}" for n, a in OBJ.items() if a.kind is Kind.ID]
 TEXTS = [f"r.obj.{n}" for n, a in OBJ.items() if a.kind is Kind.TEXT and a.words is None]
-NULLABLE = [f"r.obj.{n}" for n in OBJ] + ["r.sub.doctor_id", "r.sub.patient_id"]
+NULLABLE = [f"r.obj.{n}" for n in OBJ] + [
+    f"r.sub.{n}" for n in ("doctor_id", "patient_id", "department", "on_shift")
+]
 
 
 def a_condition(dice: random.Random, depth: int = 0) -> str:
@@ -54,6 +56,8 @@ def a_condition(dice: random.Random, depth: int = 0) -> str:
         [
             f"{one} {op} {other}",
             f"{dice.choice(TEXTS)} {op} {words[0]}",
+            f"r.sub.department {op} {dice.choice([*TEXTS, words[0]])}",
+            f"{dice.choice(['', 'not '])}r.sub.on_shift",
             f"{dice.choice(TEXTS)} {negated} [{', '.join(words)}]",
             f"r.obj.{dice.choice(RELATIONS)}",
             f"{dice.choice(NULLABLE)} is {dice.choice(['', 'not '])}None",
@@ -82,7 +86,8 @@ def a_subject(dice: random.Random) -> Subject:
     roles = frozenset(dice.sample(list(Role), dice.randint(1, 3)))
     maybe = [None, *IDS]
     cleared = frozenset(dice.sample(["N", "R", "V", "PSY", "HIV"], dice.randint(0, 5)))
-    return Subject(dice.choice(IDS), roles, dice.choice(maybe), dice.choice(maybe), cleared)
+    ids = dice.choice(IDS), roles, dice.choice(maybe), dice.choice(maybe), cleared
+    return Subject(*ids, dice.choice([None, *WORDS]), dice.choice([None, True, False]))
 
 
 Asked = tuple[PolicySnapshot, Subject, Environment]

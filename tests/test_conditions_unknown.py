@@ -1,5 +1,6 @@
 """Unknown never grants and always denies."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -11,7 +12,7 @@ from policies.enforcer import PolicySnapshot
 from policies.facts import Environment, Resource, Subject
 from policies.rules import Rule
 from policies.vocabulary import Action, Outcome, Purpose, ResourceType, Role
-from tests.random_policies import ROWS, any_subject, completed, environments, monotone
+from tests.random_policies import ROWS, WORDS, any_subject, completed, environments, monotone
 
 ME = Subject(UUID(int=1), frozenset({Role.DOCTOR}))
 TREATING = Environment(Purpose.TREATMENT)
@@ -74,7 +75,12 @@ def test_what_holds_of_a_half_known_row_holds_whatever_the_rest_turns_out_to_be(
 
 @given(
     text=monotone,
-    subject=st.builds(Subject, st.just(ME.id), st.just(ME.roles), st.just(ME.id), st.just(ME.id)),
+    subject=st.builds(
+        replace,
+        st.just(replace(ME, doctor_id=ME.id, patient_id=ME.id)),
+        department=st.sampled_from(WORDS),
+        on_shift=st.booleans(),
+    ),
 )
 @settings(max_examples=100, deadline=None)
 def test_of_known_facts_a_deny_says_what_an_allow_says(text: str, subject: Subject):

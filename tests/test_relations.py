@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from core.clock import now
 from core.errors import NotFound
+from core.settings import settings
 from policies.vocabulary import ResourceType
 from records.access.me import Me
 from records.access.models import CareTeam, Consent, Decision, Proxy
@@ -138,3 +139,16 @@ async def test_a_doctor_with_patients_writes_nothing_about_anothers(place: Place
     async with clinic.database.transaction() as session:
         with pytest.raises(NotFound):
             await write_record(session, clinic, baker, place.people.appointment_id, NOTE)
+
+
+@pytest.mark.parametrize(("days", "treats"), [(90, True), (2, False)])
+async def test_how_long_a_visit_makes_a_doctor_treat_is_a_setting(
+    place: Place, days: int, treats: bool, monkeypatch: pytest.MonkeyPatch
+):
+    await _visit(place, place.people.baker, place.patients[3], 20)
+    monkeypatch.setenv("CONFIDE_TREATMENT_DAYS", str(days))
+    settings.cache_clear()
+    database, kind = place.clinic.database, ResourceType.PATIENT
+    found = await sight.facts(database, place.people.baker, kind, [place.patients[3]])
+    settings.cache_clear()
+    assert found[place.patients[3]].own_appointment is treats

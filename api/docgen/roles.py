@@ -15,7 +15,7 @@ The rules a new clinic starts with (`policies/defaults.csv`), read out. What no 
 or 3 that denies beats every rule of its own and later tiers that allows. Unknown facts never grant and always deny.
 
 **Treats** means: named in the patient's care team now. **Has an appointment** means: a real appointment with the
-patient within 90 days before or after now. `search` is to list; a list shows only what may also be read.
+patient within 90 days before or after now (`CONFIDE_TREATMENT_DAYS`). `search` is to list; a list shows only what may also be read.
 """
 
 

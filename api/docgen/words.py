@@ -30,6 +30,8 @@ _NAMES: Final = {
     ("obj", "kind"): "its kind",
     ("obj", "sensitivity"): "its sensitivity",
     ("obj", "categories"): "its categories",
+    ("obj", "department"): "its department",
+    ("sub", "department"): "the caller's department",
     ("sub", "clearances"): "the caller's clearances",
 }
 _FLAGS: Final = {
@@ -43,6 +45,8 @@ _FLAGS: Final = {
     ("consent_denied", False): "the patient does not forbid it",
     ("break_glass", True): "the caller has broken the glass for the patient",
     ("break_glass", False): "the caller has not broken the glass for the patient",
+    ("on_shift", True): "the caller is on duty",
+    ("on_shift", False): "the caller is off duty",
     ("proxied", True): "the caller stands in for the patient",
     ("proxied", False): "the caller does not stand in for the patient",
 }

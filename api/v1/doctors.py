@@ -60,6 +60,9 @@ class NewDoctor(BaseModel):
         None, description="National Provider Identifier, with a right check digit"
     )
     licence: str | None = Field(None, max_length=60)
+    department: str | None = Field(
+        None, min_length=1, max_length=100, examples=["cardiology"], description="for rules"
+    )
     languages: list[Language] = Field(default_factory=list, max_length=20, examples=[["en", "es"]])
     bio: str | None = Field(None, max_length=4000)
     specialties: list[Specialty] = Field(default_factory=list, max_length=20)
@@ -77,6 +80,7 @@ class DoctorView(BaseModel):
     prefix: str | None
     npi: str | None
     licence: str | None
+    department: str | None
     languages: list[str]
     bio: str | None
     specialties: list[Specialty]

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import UUID as PGUUID
 from sqlalchemy import (
     DateTime,
+    Interval,
     Text,
     all_,
     and_,
@@ -30,12 +31,13 @@ from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.sql import Select
 from sqlalchemy.sql.elements import ColumnElement
 
+from core.settings import settings
 from records.access.me import Me
 from records.access.models import BreakGlass, CareTeam, Consent, Decision, Proxy, SamePerson
 from records.base import table_of
 
-WINDOW: Final = timedelta(days=90)
-"""How far before and after an appointment its doctor treats the patient."""
+WINDOW: Final[ColumnElement[timedelta]] = bindparam("me_window", type_=Interval())
+"""How far before and after an appointment its doctor treats the patient (`CONFIDE_TREATMENT_DAYS`)."""
 
 ACCOUNT: Final[ColumnElement[UUID]] = bindparam("me_account", type_=PGUUID())
 DOCTOR: Final[ColumnElement[UUID]] = bindparam("me_doctor", type_=PGUUID())
@@ -60,6 +62,7 @@ _member, _consent, _proxy, _grant, _same = (
 )
 # Tables of layers above this one; a relation needs these columns and no more.
 _patient = table("patient", column("id", PGUUID()), column("replaced_by", PGUUID()))
+_doctor = table("doctor", column("id", PGUUID()), column("department", Text())).alias("r_doctor")
 _appointment = table(
     "appointment",
     column("patient_id", PGUUID()),
@@ -77,6 +80,7 @@ def asking(me: Me) -> Mapping[str, Any]:
         "me_doctor": subject.doctor_id,
         "me_roles": sorted(subject.roles),
         "me_purpose": me.environment.purpose,
+        "me_window": timedelta(days=settings().treatment_days),
     }
 
 
@@ -106,6 +110,11 @@ def person_of(patient: Any) -> ColumnElement[UUID]:
 def ids_of(patient: Any) -> Select[tuple[UUID]]:
     """Every id of the person whom a patient is, for an IN."""
     return select(_same.other_id).where(_same.patient_id == patient)
+
+
+def department_of(doctor: Any) -> ColumnElement[Any]:
+    """The department of a doctor; NULL where none is concerned."""
+    return select(_doctor.c.department).where(_doctor.c.id == doctor).scalar_subquery()
 
 
 def in_care_team(patient: Any) -> ColumnElement[bool]:

@@ -21,6 +21,7 @@ from records.access.relations import (
     asking,
     consent_denied,
     consent_granted,
+    department_of,
     ids_of,
     own_appointment,
     person_of,
@@ -53,6 +54,7 @@ COLUMNS: Final = {
     "kind": _record.kind,
     "sensitivity": _record.sensitivity,
     "categories": _record.categories,
+    "department": department_of(_visit.doctor_id),
     **of_visit(_record.patient_id),
     "consent_granted": consent_granted(_record.patient_id, _record.categories),
     "consent_denied": consent_denied(_record.patient_id, _record.categories),
@@ -176,6 +178,7 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
         kind=row["kind"],
         sensitivity=row["sensitivity"],
         categories=frozenset(row["categories"]),
+        department=row["department"],
         **related(row),
         consent_denied=row["consent_denied"],
     )

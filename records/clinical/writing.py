@@ -17,7 +17,7 @@ from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, Category, ResourceType, Sensitivity
 from records.access.me import Me
-from records.access.relations import asking, person_of, related
+from records.access.relations import asking, department_of, person_of, related
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
 from records.clinical.models import (
@@ -40,6 +40,7 @@ _VISIT: Final = sealed_rows(
     _visit.doctor_id,
     _visit.status,
     person_of(_visit.patient_id).label("person_id"),
+    department_of(_visit.doctor_id).label("department"),
     *(fact.label(name) for name, fact in of_visit(_visit.patient_id).items()),
 ).where(_visit.id == bindparam("appointment_id", type_=PGUUID()))
 
@@ -86,6 +87,7 @@ async def write_record(
         kind=draft.kind,
         sensitivity=draft.sensitivity,
         categories=frozenset(draft.categories),
+        department=visit["department"],
         **related(visit),
     )
     within = resource_of(visit)

@@ -20,6 +20,7 @@ from policies.facts import Environment, Subject
 from policies.vocabulary import CLAIMS, Purpose, Role
 from records.base import table_of
 from records.identity.models import Account, AccountPasskey, AccountTotp, OAuthSession
+from records.identity.presence import DEPARTMENT, ON_SHIFT
 
 FRESH: Final = 0.8
 """Seconds an answer is good for, counted from before it was asked."""
@@ -41,6 +42,8 @@ _CLAIMS: Final = (
     _account.doctor_id,
     _account.patient_id,
     _account.clearances,
+    DEPARTMENT,
+    ON_SHIFT,
     has_factor().label("two_factors"),
 )
 _CALLER = Query(
@@ -123,7 +126,8 @@ async def everybody(database: Database, account_id: UUID | None = None) -> list[
 def _caller(account_id: UUID, row: Any) -> Caller:
     roles = frozenset(Role(role) for role in row["roles"])
     clearances = cleared(roles, row["clearances"])
-    subject = Subject(account_id, roles, row["doctor_id"], row["patient_id"], clearances)
+    works = row["department"], row["on_shift"]
+    subject = Subject(account_id, roles, row["doctor_id"], row["patient_id"], clearances, *works)
     return Caller(subject, _USUAL[_purpose(roles)], row["two_factors"])
 
 

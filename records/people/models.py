@@ -213,6 +213,7 @@ class Doctor(Row, table=True):
     prefix: str | None = word(None, max_length=20)
     npi: str | None = word(None)
     licence: str | None = word(None, max_length=60)
+    department: str | None = word(None, max_length=100)
     languages: list[str] = codes()
     bio: str | None = word(None, max_length=4000)
     active: bool = True

@@ -17,7 +17,15 @@ from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.listing import BEFORE, LIMIT, Listing, page
 from records.access.me import Me
-from records.access.relations import RELATIONS, asking, ids_of, person_of, related, relations
+from records.access.relations import (
+    RELATIONS,
+    asking,
+    department_of,
+    ids_of,
+    person_of,
+    related,
+    relations,
+)
 from records.base import phi_columns, table_of
 from records.clinic import Clinic
 from records.people.details import IdentifierDetails, PatientDetails
@@ -28,11 +36,12 @@ _patient, _identifier = table_of(Patient).c, table_of(Identifier).c
 COLUMNS: Final = {
     "id": _patient.id,
     "patient_id": _patient.patient_id,
+    "department": department_of(_patient.preferred_doctor_id),
     **relations(_patient.id),
 }
 """What a rule may ask of a patient, as SQL: columns of a read and terms of a list's WHERE alike."""
 
-FACTS: Final = [COLUMNS[n].label(n) for n in RELATIONS]
+FACTS: Final = [COLUMNS[n].label(n) for n in (*RELATIONS, "department")]
 _ID: Final = bindparam("patient_id", type_=PGUUID())
 
 
@@ -119,6 +128,7 @@ def resource_of(row: Mapping[str, Any], kind: ResourceType = ResourceType.PATIEN
         kind,
         id=row["resource_id"],
         patient_id=row["resource_id"],
+        department=row["department"],
         **related(row),
     )
 

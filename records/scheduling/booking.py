@@ -42,6 +42,7 @@ _PLAN: Final = Query(
         *key_columns(Patient),
         *FACTS,
         _doctor.id.label("doctor_id"),
+        _doctor.department.label("visited"),
         *RULES,
         start=with_key(Patient).outerjoin(table_of(Doctor), WITHIN),
     ).where(OF_PERSON, _patient.active)
@@ -94,6 +95,7 @@ async def book(
         id=new_id(),
         patient_id=plan["patient_id"],
         doctor_id=doctor_id,
+        department=plan["visited"],
         **related(plan),
     )
     await clinic.gate.require(me, Action.BOOK, resource, within=resource_of(plan))

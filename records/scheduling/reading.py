@@ -15,7 +15,7 @@ from core.database import Query
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.relations import asking, ids_of, person_of, related, relations
+from records.access.relations import asking, department_of, ids_of, person_of, related, relations
 from records.base import table_of
 from records.clinic import Clinic
 from records.people.models import Doctor
@@ -29,6 +29,7 @@ COLUMNS: Final = {
     "patient_id": person_of(_visit.patient_id),
     "doctor_id": _visit.doctor_id,
     "status": _visit.status,
+    "department": department_of(_visit.doctor_id),
     **relations(_visit.patient_id),
 }
 
@@ -148,6 +149,7 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
         patient_id=row["person_id"],
         doctor_id=row["doctor_id"],
         status=row["status"],
+        department=row["department"],
         **related(row),
         chart_id=row["patient_id"],
     )
