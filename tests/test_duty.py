@@ -147,7 +147,9 @@ async def test_a_department_of_another_house_is_closed_to_a_doctor_who_treats_th
     )  # fmt: skip
     assert (await api.get(people.adams, record)).status_code == 200
     await api.patch(people.admin, doctor, {"department": "cardiology"}, 'W/"1"')
-    assert (await api.get(people.adams, record)).status_code == 200  # hers, unless the account says else
+    assert (
+        await api.get(people.adams, record)
+    ).status_code == 200  # hers, unless the account says else
     await api.patch(people.admin, account, {"department": "oncology"}, 'W/"1"')
     for path in (record, visit):
         assert (await api.get(people.adams, path)).status_code == 404
