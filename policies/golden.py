@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from csv import DictReader
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -40,8 +40,8 @@ class Case:
     expected: Outcome
 
     def decide(self, snapshot: PolicySnapshot) -> Decision:
-        here = {"department": "general", "on_shift": True}
-        subject = Subject(_ME, frozenset({self.role}), _DOCTOR, _PATIENT, **here)
+        who = Subject(_ME, frozenset({self.role}), _DOCTOR, _PATIENT)
+        subject = replace(who, department="general", on_shift=True)
         return snapshot.decide(subject, self.action, self._thing(), Environment(Purpose.TREATMENT))
 
     def _thing(self) -> Resource:
