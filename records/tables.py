@@ -8,6 +8,7 @@ import records.compliance.models
 import records.custody.models
 import records.governance.models
 import records.identity.models
+import records.identity.presence
 import records.once
 import records.people.models
 import records.scheduling.feeds

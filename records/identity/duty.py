@@ -15,7 +15,8 @@ from records.access.me import Me
 from records.base import add, fitting, table_of
 from records.clinic import Clinic
 from records.identity.callers import forget
-from records.identity.models import Account, AccountShift
+from records.identity.models import Account
+from records.identity.presence import AccountShift
 
 _shift, _account = table_of(AccountShift).c, table_of(Account).c
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Text
+from sqlalchemy import BigInteger, CheckConstraint, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
@@ -59,22 +59,6 @@ class Account(Row, table=True):
     active: bool = True
     version: int = 1
     created_at: datetime = moment(default=True)
-
-
-class AccountShift(Row, table=True):
-    """Somebody is on duty for a time: staff without weekly windows, above all."""
-
-    __tablename__ = "account_shift"
-    __table_args__ = (
-        CheckConstraint(
-            "ends_at > starts_at AND ends_at <= starts_at + interval '24 hours'", name="length"
-        ),
-        Index("ix_account_shift_account", "account_id", "ends_at"),
-    )
-
-    account_id: UUID = Field(foreign_key="account.id")
-    starts_at: datetime = moment()
-    ends_at: datetime = moment()
 
 
 class AccountTicket(SQLModel, table=True):

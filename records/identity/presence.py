@@ -1,8 +1,30 @@
-"""Where and when somebody works, as SQL about the row of an account: facts that a rule may ask of the caller."""
+"""Where and when somebody works: shifts, and as SQL about the row of an account what a rule may ask of the caller."""
 
+from datetime import datetime
 from typing import Final
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import CheckConstraint, Index, text
+from sqlmodel import Field
+
+from records.base import Row, moment
+
+
+class AccountShift(Row, table=True):
+    """Somebody is on duty for a time: staff without weekly windows, above all."""
+
+    __tablename__ = "account_shift"
+    __table_args__ = (
+        CheckConstraint(
+            "ends_at > starts_at AND ends_at <= starts_at + interval '24 hours'", name="length"
+        ),
+        Index("ix_account_shift_account", "account_id", "ends_at"),
+    )
+
+    account_id: UUID = Field(foreign_key="account.id")
+    starts_at: datetime = moment()
+    ends_at: datetime = moment()
+
 
 DEPARTMENT: Final = text(
     "coalesce(account.department, (SELECT d.department FROM doctor d WHERE d.id = account.doctor_id))"
