@@ -1,6 +1,7 @@
 """`confide …`: what an operator runs. Each command imports what it needs when it runs, so that all start fast."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -8,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from api import login_commands
 from api.audit_commands import app as audit
 from api.backup_commands import app as backups
 from api.key_commands import app as keys
@@ -17,6 +19,7 @@ from core.settings import Settings, settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 imports = typer.Typer(no_args_is_help=True, help="Bring data in from elsewhere.")
+app.add_typer(login_commands.app)
 app.add_typer(imports, name="import")
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
@@ -58,6 +61,7 @@ def serve(host: str = "127.0.0.1", workers: int = 1) -> None:
     """Serve the API on CONFIDE_PORT."""
     import uvicorn
 
+    os.environ.setdefault("CONFIDE_API_PROCESSES", str(workers))
     uvicorn.run(
         "api.app:served",
         factory=True,
@@ -136,8 +140,15 @@ def seed() -> None:
 
 
 @app.command()
-def token(as_: Annotated[str, typer.Option("--as", help="login name, as dr.adams@demo")]) -> None:
-    """Print an access token of a demo account (development only)."""
+def token(
+    as_: Annotated[
+        str, typer.Option("--as", help="login name, as dr.adams@demo (development only)")
+    ] = "",
+) -> None:
+    """Print an access token: of the login that is kept, or of a demo account."""
+    if not as_:
+        sys.stdout.write(login_commands.access_token() + "\n")
+        return
     chosen = _development()
     from core.crypto.keyring import open_provider
     from records.clinic import Clinic

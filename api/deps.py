@@ -104,10 +104,14 @@ def network(host: str) -> str:
 async def me(request: Request) -> access.Me:
     """Return who asks, as the database knows them now."""
     token = bearer(request)
-    known = await caller(request.app.state.clinic.database, token.account, token.session)
+    database = request.app.state.clinic.database
+    known = await caller(database, token.account, token.session)
     if known is None:
         raise Unauthenticated("this login has ended")
-    limits.of(request.app.state).caller(request.scope, token.account)
+    counted = limits.of(request.app.state)
+    counted.caller(request.scope, token.account)
+    if request.scope["path"] in limits.SEARCHES:
+        await counted.search(database, request.scope, token.account)
     usual = access.Me(
         known.subject,
         known.environment,

@@ -53,7 +53,8 @@ class Envelope:
                 status = message["status"]
                 message["headers"] = _headers(scope, status, message["headers"])
                 if status == MISSING and "app" in scope:
-                    limits.of(scope["app"].state).missed(scope)
+                    state = scope["app"].state
+                    await limits.of(state).missed(state.clinic.database, scope)
             await send(message)
 
         try:

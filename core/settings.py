@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     fetch_private: bool = Field(
         default=False, description="whether clients' keys may be fetched from private addresses"
     )
+    api_processes: int = Field(
+        default=1, ge=1, description="how many serve; each allows its share of these limits"
+    )
     step_up: StepUpRule = Field(
         default=StepUpRule.ENROLLED, description="whose second factor grave acts demand"
     )

@@ -60,9 +60,12 @@ class Windows:
         since, count, at = self._window(key, limit)
         return _standing(limit, since, count + 1, at)
 
-    def forget(self, key: Hashable) -> None:
-        """Begin anew for a key."""
-        self._counts.pop(key, None)
+    def learn(self, key: Hashable, standing: Standing) -> None:
+        """Take over where a key stands from where it is counted for all processes."""
+        since = monotonic() + standing.resets - standing.limit.seconds
+        self._counts[key] = since, standing.limit.amount - standing.left
+        if len(self._counts) > KEPT:
+            self._counts.popitem(last=False)
 
     def _window(self, key: Hashable, limit: Limit) -> tuple[float, int, float]:
         at = monotonic()

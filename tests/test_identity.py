@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from uuid import uuid4
@@ -11,12 +12,14 @@ import pytest
 from fastapi import APIRouter, Request
 
 from api.deps import Transaction, network, origin
+from core.database import Database
 from core.errors import Conflict, Forbidden, NotFound, Throttled
 from core.settings import Settings
+from core.windows import Limit
 from policies.vocabulary import Role
 from records.audit.event import Origin
-from records.identity import accounts, tokens
-from records.identity.attempts import ACCOUNT, NEAR, NETWORK, Attempts
+from records.identity import accounts, attempts, tokens
+from records.identity.attempts import NEAR
 from records.identity.clients import ensure_clients, redirects_to
 from records.identity.passwords import Passwords
 from tests.logins import NAME, PASSWORD, Service, serve
@@ -131,34 +134,56 @@ async def test_parallel_tries_are_counted_before_they_are_judged(service: Servic
     assert sum(isinstance(a, Throttled) for a in answers) == 5
 
 
-def test_tries_from_another_network_and_after_the_window_are_free(monkeypatch: pytest.MonkeyPatch):
-    counted = Attempts()
+async def test_tries_from_another_network_and_after_the_window_are_free(service: Service):
+    database = service.clinic.database
     for _ in range(NEAR.amount):
-        counted.count(b"login", "10.0.0.0/24")
+        await attempts.count(database, b"login", "10.0.0.0/24")
     with pytest.raises(Throttled):
-        counted.count(b"login", "10.0.0.0/24")
-    counted.count(b"login", "10.0.1.0/24")
-    counted.count(b"other", "10.0.0.0/24")
-    later = time.monotonic() + NEAR.seconds
-    monkeypatch.setattr("core.windows.monotonic", lambda: later)
-    counted.count(b"login", "10.0.0.0/24")
+        await attempts.count(database, b"login", "10.0.0.0/24")
+    await attempts.count(database, b"login", "10.0.1.0/24")
+    await attempts.count(database, b"other", "10.0.0.0/24")
+    await service.sql("UPDATE tally SET ends_at = now()")
+    await attempts.count(database, b"login", "10.0.0.0/24")
 
 
-def test_a_crowd_of_networks_does_not_guess_at_one_account():
-    counted = Attempts()
-    for number in range(ACCOUNT.amount):
-        counted.count(b"login", f"10.{number // 250}.{number % 250}.0/24")
+async def test_a_crowd_of_networks_does_not_guess_at_one_account(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(attempts, "ACCOUNT", Limit(20, 3600))
+    database = service.clinic.database
+    for number in range(20):
+        await attempts.count(database, b"login", f"10.0.{number}.0/24")
     with pytest.raises(Throttled):
-        counted.count(b"login", "10.9.0.0/24")
-    counted.count(b"other", "10.9.0.0/24")
+        await attempts.count(database, b"login", "10.9.0.0/24")
+    await attempts.count(database, b"other", "10.9.0.0/24")
 
 
-def test_one_network_does_not_try_every_account():
-    counted = Attempts()
-    for number in range(NETWORK.amount):
-        counted.count(f"login {number}".encode(), "10.0.0.0/24")
+async def test_one_network_does_not_try_every_account_nor_use_up_what_others_may_try(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(attempts, "NETWORK", Limit(20, 60))
+    database = service.clinic.database
+    for number in range(20):
+        await attempts.count(database, f"login {number}".encode(), "10.0.0.0/24")
     with pytest.raises(Throttled):
-        counted.count(b"another", "10.0.0.0/24")
+        await attempts.count(database, b"another", "10.0.0.0/24")
+    monkeypatch.setattr(attempts, "ACCOUNT", Limit(15, 3600))
+    for _ in range(30):
+        with suppress(Throttled):
+            await attempts.count(database, b"victim", "10.1.0.0/24")
+    await attempts.count(database, b"victim", "10.2.0.0/24")
+
+
+async def test_processes_count_tries_together(service: Service, database_url: str):
+    other = Database(database_url, role="confide_app", size=2)
+    await other.open()
+    for number in range(NEAR.amount):
+        database = other if number % 2 else service.clinic.database
+        await attempts.count(database, b"login", "10.0.0.0/24")
+    for database in (other, service.clinic.database):
+        with pytest.raises(Throttled):
+            await attempts.count(database, b"login", "10.0.0.0/24")
+    await other.close()
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,33 @@ async def test_who_guesses_ids_is_stopped_whatever_they_guess(api: Api):
     assert known.status_code == 429
 
 
+async def test_searches_and_guesses_are_counted_by_all_processes_together(api: Api):
+    desk, other = await api.bearer(api.people.reception), {"Content-Type": "application/json"}
+    restrict(api, search_limit="3/minute", miss_limit="3/minute")
+
+    async def search() -> int:
+        body = '{"identifier": "MRN-1"}'
+        return (
+            await api.http.post("/v1/patients/search", content=body, headers=desk | other)
+        ).status_code
+
+    async def guess() -> int:
+        return (await api.http.get(f"/v1/patients/{new_id()}", headers=desk)).status_code
+
+    assert [await search() for _ in range(3)] == [200] * 3
+    assert [await guess() for _ in range(2)] == [404] * 2
+    restrict(api, search_limit="3/minute", miss_limit="3/minute")  # as a process that just began
+    assert await search() == 429
+    assert [await guess() for _ in range(2)] == [404, 429]
+
+
+async def test_a_process_allows_its_share_of_requests(api: Api):
+    restrict(api, caller_limit="9/minute", api_processes="3")
+    adams = await api.bearer(api.people.adams)
+    answers = [await api.http.get("/v1/me", headers=adams) for _ in range(4)]
+    assert [a.status_code for a in answers] == [200] * 3 + [429]
+
+
 async def test_the_token_endpoint_is_limited_by_client_and_network(api: Api):
     restrict(api, token_limit="3/minute")
     form = {"grant_type": "refresh_token", "refresh_token": "x", "client_id": "confide-cli"}

@@ -48,10 +48,11 @@ async def test_every_field_of_the_login_page_has_a_label_and_a_purpose(service: 
     assert page.all("main")
 
 
-async def test_the_login_page_runs_no_script_and_loads_its_own_style_only(service: Service):
+async def test_the_login_page_runs_our_script_and_loads_our_style_only(service: Service):
     answer = (await service.log_in()).page
     page = Page(answer.text)
-    assert page.all("script") == page.all("style") == []
+    assert page.all("script") == [{"src": "/oauth/passkey.js", "defer": None}]
+    assert page.all("style") == []
     assert [link["href"] for link in page.all("link")] == [
         "/docs/assets/icon.svg",
         "/oauth/style.css",
@@ -70,7 +71,9 @@ async def test_the_login_page_is_neither_framed_nor_kept(service: Service):
     )
     assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
     assert policy["form-action"] == "'self' http://127.0.0.1:54321"
-    assert "script-src" not in policy
+    assert policy["script-src"] == "'self'"
+    plain = await service.http.get("/oauth/reset")
+    assert "script" not in plain.headers["content-security-policy"] + plain.text
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["cache-control"] == "no-store"
     assert headers["x-frame-options"] == "DENY"
@@ -87,7 +90,7 @@ async def test_a_failed_login_says_so_to_a_screen_reader_too(service: Service):
 async def test_parameters_come_back_escaped(service: Service):
     nasty = '"><script>alert(1)</script>'
     login = await service.log_in(state=nasty, nonce=nasty)
-    assert "<script" not in login.page.text
+    assert "<script>" not in login.page.text
     assert login.returned["state"] == nasty
 
 

@@ -13,9 +13,8 @@ from api.oauth.request import WebRequest, parameters, setting, wait
 from api.oauth.server import NO_STORE, Server
 from api.oauth.steps import TYPED, Asking, Visit, show, step
 from core.errors import Throttled
-from records.identity import devices
+from records.identity import attempts, devices
 from records.identity.accounts import logged_in
-from records.identity.attempts import attempts
 from records.identity.clients import find
 from records.identity.models import Account, OAuthDevice
 
@@ -57,15 +56,15 @@ async def decide(request: Request) -> Response:
     given = await parameters(request)
     typed = {name: given.pop(name, "") for name in TYPED}
     code, network = given.get("user_code", ""), setting(request).origin.network
-    counter = f"device {network}".encode()
+    counter, database = f"device {network}".encode(), request.app.state.clinic.database
     try:
-        attempts.count(counter, network)
+        await attempts.count(database, counter, network)
         device, asked = await _device(request, code)
     except (Throttled, LookupError) as error:
         problem = "throttled" if isinstance(error, Throttled) else "unknown"
         status = 429 if isinstance(error, Throttled) else 404
         return page("device.html", status, user_code=code[:20], problem=problem, outcome="")
-    attempts.forget(counter, network)
+    await attempts.forget(database, counter, network)
 
     async def end(progress: Progress, account: Account, agreed: bool) -> Response:
         return await _decided(request, device, code, progress, account, agreed)

@@ -10,6 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.oauth.server import NO_STORE
 
+_WITH_SCRIPT: Final = frozenset({"login.html", "second.html", "account.html"})
+"""Pages that may use a passkey, by our own script; the others run none."""
 PAGES: Final = Path(__file__).parent / "pages"
 _pages = Environment(
     loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -19,7 +21,7 @@ _pages = Environment(
 def page(name: str, status: int = 200, redirect_uri: str = "", **values: Any) -> Response:
     """Return a page. A form of it may lead to `redirect_uri` besides us."""
     headers = {
-        "Content-Security-Policy": _policy(redirect_uri),
+        "Content-Security-Policy": _policy(redirect_uri, script=name in _WITH_SCRIPT),
         "X-Frame-Options": "DENY",
         **NO_STORE,
     }
@@ -40,11 +42,12 @@ def foreign() -> Response:
     return page("refused.html", 403, reason="cross_site", detail="The form came from elsewhere.")
 
 
-def _policy(redirect_uri: str) -> str:
+def _policy(redirect_uri: str, *, script: bool) -> str:
     """Browsers hold `form-action` against the redirect after a form too: so it names the client's origin."""
     parts = urlsplit(redirect_uri)
     origin = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    scripts = "script-src 'self'; " if script else ""
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        f"default-src 'none'; {scripts}style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
         f"form-action 'self'{origin}"
     )

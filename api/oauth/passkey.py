@@ -7,9 +7,8 @@ from uuid import UUID
 from api.oauth.progress import digest
 from api.oauth.request import Setting
 from core.errors import Throttled
-from records.identity import passkeys
+from records.identity import attempts, passkeys
 from records.identity.accounts import refused, welcome
-from records.identity.attempts import attempts
 from records.identity.challenges import challenge, spent
 from records.identity.passkeys import Proof, Site
 from records.identity.sessions import hashed
@@ -45,7 +44,7 @@ async def proven(
     # Nobody guesses a signature: where no account is named yet, the network's tries alone are limited.
     counter = b"passkey" + (account.bytes if account else hashed(typed["passkey"]))
     try:
-        attempts.count(counter, here.origin.network)
+        await attempts.count(here.clinic.database, counter, here.origin.network)
     except Throttled:
         await here.clinic.trail.note(refused(None, here.origin, "throttled"))
         raise
@@ -59,7 +58,7 @@ async def proven(
         aimed = await welcome(here.clinic, account) if account else None
         await here.clinic.trail.note(refused(aimed, here.origin, "passkey"))
         return None
-    attempts.forget(counter, here.origin.network)
+    await attempts.forget(here.clinic.database, counter, here.origin.network)
     return proof
 
 

@@ -14,9 +14,8 @@ from api.oauth.request import Setting, parameters, setting
 from core import mail
 from core.errors import Invalid, NotFound, Throttled
 from core.settings import Settings
-from records.identity import tickets
+from records.identity import attempts, tickets
 from records.identity.accounts import named
-from records.identity.attempts import attempts
 from records.identity.models import TicketKind
 
 router = APIRouter()
@@ -45,7 +44,8 @@ async def send(request: Request) -> Response:
         return foreign()
     username, here = (await parameters(request)).get("username", ""), setting(request)
     try:
-        attempts.count(here.clinic.indexes.login(username), f"reset {here.origin.network}")
+        login, network = here.clinic.indexes.login(username), f"reset {here.origin.network}"
+        await attempts.count(here.clinic.database, login, network)
     except Throttled:
         return page("reset.html", 429, asked=False, problem="throttled")
     answer = page("reset.html", asked=True, problem="")

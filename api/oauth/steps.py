@@ -17,9 +17,8 @@ from api.oauth.progress import Progress, read, written
 from api.oauth.request import Setting, WebRequest
 from core.clock import now
 from core.errors import Throttled
-from records.identity import consents, factors
+from records.identity import attempts, consents, factors
 from records.identity.accounts import authenticate, refused, welcome
-from records.identity.attempts import attempts
 from records.identity.models import Account
 from records.identity.tokens import MULTIPLE
 
@@ -112,14 +111,21 @@ async def _second(visit: Visit, account: Account) -> str | None:
 async def _coded(here: Setting, account: Account, code: str) -> bool:
     """Tell whether a code is the account's second factor; tries are counted, and one that fails is kept."""
     counter = b"second factor" + account.id.bytes
-    attempts.count(counter, here.origin.network)
+    await attempts.count(here.clinic.database, counter, here.origin.network)
     async with here.clinic.database.transaction() as session:
         proof = await factors.prove(session, here.clinic, account.id, code)
     if proof is None:
         await here.clinic.trail.note(refused(account, here.origin, "second-factor"))
         return False
-    attempts.forget(counter, here.origin.network)
+    await attempts.forget(here.clinic.database, counter, here.origin.network)
     return True
+
+
+def _first_offer(visit: Visit, problem: str) -> Offer | None:
+    """A wrong password is answered to the letter alike, whoever's it is not: without a challenge, which never is."""
+    if problem in ("credentials", "throttled"):
+        return None
+    return any_passkey(visit.asked.setting, visit.carried)
 
 
 def _problem(typed: Mapping[str, str]) -> str:
@@ -146,7 +152,7 @@ def show(
         "client": asked.client.row.name,
         "scope": asked.client.get_allowed_scope(asked.payload.scope) or "",
         "hidden": carried,
-        "offer": offer if progress else any_passkey(asked.setting, visit.carried),
+        "offer": offer if progress else _first_offer(visit, problem),
         **(more or {}),
     }
     return page(name, status, redirect_uri=asked.payload.redirect_uri or "", **values)

@@ -11,7 +11,7 @@ from policies.vocabulary import Outcome, Purpose, ResourceType, Role
 from records.audit.event import Act, Event, Origin
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
-from records.identity.attempts import attempts
+from records.identity import attempts
 from records.identity.models import Account
 from records.identity.passwords import LONGEST, passwords
 from records.vault.indexes import Indexes
@@ -61,7 +61,7 @@ async def authenticate(
     """
     login, checker = clinic.indexes.login(username), passwords()
     try:
-        attempts.count(login, origin.network)
+        await attempts.count(clinic.database, login, origin.network)
     except Throttled:
         await clinic.trail.note(refused(None, origin, "throttled"))
         raise
@@ -70,7 +70,7 @@ async def authenticate(
     if account is None or not right or not account.active or len(password) > LONGEST:
         await clinic.trail.note(refused(account, origin, "credentials"))
         return None
-    attempts.forget(login, origin.network)
+    await attempts.forget(clinic.database, login, origin.network)
     if renewed:
         await _keep(clinic, account.id, renewed)
     return account

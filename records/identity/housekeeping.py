@@ -8,14 +8,14 @@ from sqlalchemy import delete, select
 from core.clock import now
 from core.database import Database
 from records.base import table_of
-from records.identity.models import OAuthCode, OAuthRefreshToken, OAuthSession
+from records.identity.models import OAuthCode, OAuthRefreshToken, OAuthSession, Tally
 
 KEPT: Final = timedelta(days=7)
 """How long an expired login stays, for whoever looks into what went wrong."""
 
 
 async def forget_expired(database: Database) -> None:
-    """Delete sessions that expired a week ago, with their codes and tokens, and codes that were never redeemed."""
+    """Delete sessions that expired a week ago, with their codes and tokens, codes that were never redeemed, and counters."""
     session, code = table_of(OAuthSession), table_of(OAuthCode)
     token, past = table_of(OAuthRefreshToken), now() - KEPT
     over = select(session.c.id).where(session.c.expires_at < past)
@@ -28,3 +28,5 @@ async def forget_expired(database: Database) -> None:
             )
         )
         await transaction.execute(delete(session).where(session.c.expires_at < past))
+        tally = table_of(Tally)
+        await transaction.execute(delete(tally).where(tally.c.ends_at < now()))

@@ -12,8 +12,7 @@ from policies.vocabulary import Action, Outcome, Purpose, ResourceType
 from records.access.me import Me
 from records.audit.event import Act, Event
 from records.clinic import Clinic
-from records.identity import sessions
-from records.identity.attempts import attempts
+from records.identity import attempts, sessions
 from records.identity.models import Account
 from records.identity.passwords import passwords
 from records.identity.strength import require_strong
@@ -40,13 +39,13 @@ async def change_password(
     """Set another password, given the present one; every other session of the account ends."""
     require_whole(me)
     account = await session.get_one(Account, me.subject.id)
-    attempts.count(account.login, me.origin.network)
+    await attempts.count(clinic.database, account.login, me.origin.network)
     right, _ = await passwords().verify(current, account.password_hash)
     if not right:
         await clinic.trail.note(_event(me, Act.PASSWORD, Outcome.DENY))
         raise Invalid(errors=[FieldError("/current_password", "wrong", "this is not the password")])
     require_strong(new, "/new_password")
-    attempts.forget(account.login, me.origin.network)
+    await attempts.forget(clinic.database, account.login, me.origin.network)
     await set_password(session, clinic, account, new, me.origin, reason="password")
     await sessions.end_all(session, account.id, keep=me.session)
 
