@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0036"
-down_revision = "0035"
+revision = "0042"
+down_revision = "0041"
 branch_labels = depends_on = None
 
 
