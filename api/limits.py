@@ -20,6 +20,8 @@ from records.identity import tallies
 
 SEARCHES: Final = frozenset({"/v1/patients/search"})
 _STATE: Final = "confide.limits"
+COUNTED: Final = "confide.account"
+"""Where a request says whose it is."""
 
 
 class Limits:
@@ -38,7 +40,7 @@ class Limits:
         missed = self._windows.look((account, "miss"), self._miss)
         if missed.over:
             found.append(("miss", missed))
-        scope["confide.account"] = account
+        scope[COUNTED] = account
         _refuse(found)
 
     async def search(self, database: Database, scope: Scope, account: UUID) -> None:
@@ -50,11 +52,10 @@ class Limits:
 
     async def missed(self, database: Database, scope: Scope) -> None:
         """Count an answer that there is no such thing: the same whether it is hidden or absent."""
-        account = scope.get("confide.account")
-        if account:
-            with suppress(Unavailable):  # the answer stands, counted or not
-                standing = await _together(database, b"miss", account, self._miss)
-                self._windows.learn((account, "miss"), standing)
+        account: UUID = scope[COUNTED]
+        with suppress(Unavailable):  # the answer stands, counted or not
+            standing = await _together(database, b"miss", account, self._miss)
+            self._windows.learn((account, "miss"), standing)
 
     def client(self, scope: Scope, network: str, client_id: str) -> None:
         """Count a request to the token endpoint, of one client from one network."""

@@ -95,7 +95,7 @@ def _waited(at: str, told: Said) -> Said:
             interval += 5
         elif given.get("error") != "authorization_pending":
             raise _refusal(given)
-    raise Unauthenticated("nobody typed the code in time", code="login-ended")
+    raise Unauthenticated("nobody typed the code in time")
 
 
 def _server(given: str) -> str:
@@ -118,7 +118,7 @@ def _answer(asked: Request) -> tuple[int, Said]:
     except HTTPError as refused:
         return refused.code, _json(refused.read())
     except (URLError, TimeoutError, ValueError):
-        raise Unavailable("the service does not answer", code="service-unavailable") from None
+        raise Unavailable("the service does not answer") from None
 
 
 def _json(body: bytes) -> Said:
@@ -143,7 +143,7 @@ def _file() -> Path:
 
 def _kept() -> Said:
     if not _file().exists():
-        raise Unauthenticated("nobody is logged in here; `confide login` does it", code="no-login")
+        raise Unauthenticated("nobody is logged in here; `confide login` does it")
     kept: Said = json.loads(keyfile.read(_file()))
     return kept
 

@@ -52,7 +52,7 @@ class Envelope:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = _headers(scope, status, message["headers"])
-                if status == MISSING and "app" in scope:
+                if status == MISSING and limits.COUNTED in scope:
                     state = scope["app"].state
                     await limits.of(state).missed(state.clinic.database, scope)
             await send(message)

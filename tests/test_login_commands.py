@@ -60,7 +60,7 @@ async def test_a_login_is_kept_renewed_used_and_ended(place: tuple[str, Service]
     issuer, service = place
     code, _, said = await run(tmp_path, "whoami")
     assert code == 1
-    assert "no-login" in said
+    assert "confide login" in said
     assert (await log_in(tmp_path, issuer))[0] == 0
     file = tmp_path / "config" / "confide" / "login.json"
     assert file.stat().st_mode & 0o777 == 0o600
