@@ -9,6 +9,7 @@ import records.custody.models
 import records.governance.models
 import records.identity.models
 import records.identity.presence
+import records.identity.tallies
 import records.once
 import records.people.models
 import records.scheduling.feeds

@@ -8,7 +8,8 @@ from sqlalchemy import delete, select
 from core.clock import now
 from core.database import Database
 from records.base import table_of
-from records.identity.models import OAuthCode, OAuthRefreshToken, OAuthSession, Tally
+from records.identity.models import OAuthCode, OAuthRefreshToken, OAuthSession
+from records.identity.tallies import Tally
 
 KEPT: Final = timedelta(days=7)
 """How long an expired login stays, for whoever looks into what went wrong."""

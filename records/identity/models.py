@@ -117,20 +117,6 @@ class AccountPasskey(Row, table=True):
     used_at: datetime | None = moment(nullable=True)
 
 
-class Tally(SQLModel, table=True):
-    """A counter of tries or requests in a window of time, which all processes share. `key` is a hash."""
-
-    __tablename__ = "tally"
-    __table_args__ = (
-        CheckConstraint("octet_length(key) = 32", name="hashed"),
-        {"prefixes": ["UNLOGGED"]},
-    )
-
-    key: bytes = Field(primary_key=True)
-    count: int
-    ends_at: datetime = moment()
-
-
 class OAuthClient(SQLModel, table=True):
     """A registered client. PKCE protects public ones, a secret or a key of their own the others.
 

@@ -5,18 +5,33 @@ key stands for is hashed. The table is not logged: after a crash of the database
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from math import ceil
 from typing import Any
 
-from sqlalchemy import case, delete, func
+from sqlalchemy import CheckConstraint, case, delete, func
 from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Field, SQLModel
 
 from core.database import Database
 from core.windows import Limit, Standing
-from records.base import table_of
-from records.identity.models import Tally
+from records.base import moment, table_of
+
+
+class Tally(SQLModel, table=True):
+    """A counter of tries or requests in a window of time, which all processes share. `key` is a hash."""
+
+    __tablename__ = "tally"
+    __table_args__ = (
+        CheckConstraint("octet_length(key) = 32", name="hashed"),
+        {"prefixes": ["UNLOGGED"]},
+    )
+
+    key: bytes = Field(primary_key=True)
+    count: int
+    ends_at: datetime = moment()
+
 
 _tally = table_of(Tally)
 
