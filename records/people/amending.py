@@ -31,6 +31,7 @@ from records.people.writing import (
     keep_version,
     update_patient,
 )
+from records.vault.vault import locked_row
 
 _LOCKED: Final = patient_rows().where(OF_PERSON).with_for_update(of=table_of(Patient))
 
@@ -49,8 +50,7 @@ class Standing:
 
 async def stand(session: Executor, clinic: Clinic, me: Me, patient_id: UUID) -> Standing:
     """Open whom a patient's id resolves to for a change; NotFound and Forbidden as ever. To change one is to see them."""
-    found = await session.execute(_LOCKED, {"patient_id": patient_id, **asking(me)})
-    row = found.mappings().first()
+    row = await locked_row(session, _LOCKED, {"patient_id": patient_id, **asking(me)})
     if row is None:
         await clinic.gate.absent(me, Action.UPDATE, ResourceType.PATIENT, patient_id)
     stored = resource_of(row)

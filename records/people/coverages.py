@@ -26,7 +26,7 @@ from records.clinic import Clinic
 from records.people.details import Chart, CoverageDetails
 from records.people.models import Coverage, CoverageStatus, Patient
 from records.people.reading import FACTS, OF_PERSON, SIGHT, resource_of
-from records.vault.vault import sealed_rows
+from records.vault.vault import locked_row, sealed_rows
 
 _coverage = table_of(Coverage).c
 _PHI: Final = tuple(column.name for column in phi_columns(Coverage))
@@ -180,8 +180,8 @@ async def _whose(
 
 
 async def _locked(session: Executor, patient_id: UUID, coverage_id: UUID) -> Mapping[str, Any]:
-    found = await session.execute(_LOCKED, {"patient_id": patient_id, "coverage_id": coverage_id})
-    row: Mapping[str, Any] | None = found.mappings().first()
+    named = {"patient_id": patient_id, "coverage_id": coverage_id}
+    row = await locked_row(session, _LOCKED, named)
     if row is None:
         raise NotFound("there is no such insurance")
     return row

@@ -36,6 +36,7 @@ from records.scheduling.reading import OpenAppointment, opened, resource_of, sel
 from records.scheduling.supply import Service
 from records.scheduling.taken import SlotTaken
 from records.vault.models import KeyState
+from records.vault.vault import locked_row
 
 _visit: Final = table_of(Appointment)
 _ID: Final = bindparam("appointment_id", type_=PGUUID())
@@ -81,8 +82,8 @@ async def locked(
     session: Session, clinic: Clinic, me: Me, act: Act, appointment_id: UUID
 ) -> Mapping[str, Any]:
     """Return the row, locked until the transaction ends, if the caller may see it at all."""
-    found = await session.execute(_LOCKED, {"appointment_id": appointment_id, **asking(me)})
-    row: Mapping[str, Any] | None = found.mappings().first()
+    named = {"appointment_id": appointment_id, **asking(me)}
+    row = await locked_row(session, _LOCKED, named)
     if row is None:
         right = Action.UPDATE if act is Act.UNDO else LIFE[act].right
         await clinic.gate.absent(me, right, ResourceType.APPOINTMENT, appointment_id)

@@ -17,7 +17,7 @@ from core.crypto.envelope import DataKey, DecryptCode, DecryptError, Place, Valu
 from core.crypto.kek import KekProvider, KeyPurpose, Wrapped
 from core.crypto.primitives import lp
 from policies.permit import Permit
-from records.base import Protected, phi_columns, table_of
+from records.base import Executor, Protected, phi_columns, table_of
 from records.vault.cache import KeyCache
 from records.vault.models import KeyState, PatientKey
 
@@ -55,6 +55,22 @@ def with_key(kind: type[Protected]) -> Join:
     """Return a table of sealed rows, each with the row of its key."""
     row = table_of(kind)
     return row.join(table_of(PatientKey), _KEY.key_id == row.c.key_id)
+
+
+async def locked_row(
+    session: Executor, statement: Select[Any], parameters: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """Return the sealed row that a SELECT … FOR UPDATE names, or None.
+
+    A row whose key turned while one waited for the lock is hidden from that statement, whose snapshot lacks the new key. So
+    nothing is asked for twice before it is said not to be there.
+    """
+    for _ in range(2):
+        row: Mapping[str, Any] | None
+        row = (await session.execute(statement, parameters)).mappings().first()
+        if row:
+            return row
+    return None
 
 
 def still_there() -> ColumnElement[bool]:
