@@ -30,7 +30,7 @@ PURPOSE: Final = "X-Purpose-Of-Use"
 SECURITY_SCHEMES: Final = {
     "oauth2": {
         "type": "oauth2",
-        "description": "Authorization code with PKCE (S256).",
+        "description": "Authorization code with PKCE (S256). Access tokens are JWTs, checked as RFC8725 asks.",
         "flows": {
             "authorizationCode": {
                 "authorizationUrl": "/oauth/authorize",

@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query
@@ -13,6 +13,9 @@ from pydantic import BaseModel, Field
 from core.errors import BadRequest, FieldError
 
 T = TypeVar("T")
+
+LONGEST: Final = 100
+"""Items of a page at most."""
 
 
 class Listing(BaseModel, Generic[T]):
@@ -31,7 +34,7 @@ class Span:
 
 
 async def span(
-    limit: Annotated[int, Query(ge=1, le=100, description="items a page")] = 20,
+    limit: Annotated[int, Query(ge=1, le=LONGEST, description="items a page")] = 20,
     cursor: Annotated[
         str | None, Query(max_length=64, description="`next_cursor` of the last page")
     ] = None,

@@ -209,7 +209,7 @@ async def test_every_fetch_is_on_the_trail_as_its_owners_and_the_address_is_not(
     await fetch(api, url)
     (noted,) = [e for e in await outbox(database_url) if e not in before]
     assert noted["actor"] == str(api.people.patient.subject.id)
-    assert noted["endpoint"] == "GET /calendars/{secret}"
+    assert noted["endpoint"] == "GET /calendars/{feed}"
     assert noted["resource_ids"] == [str(api.people.appointment_id)]
 
 

@@ -93,14 +93,14 @@ async def delete_feed(
 
 
 @public.get(
-    "/{secret}",
+    "/{feed}",
     operation_id="read_calendar",
     responses=ANSWERS,
     response_class=Response,
 )
-async def get_calendar(secret: str, request: Request, clinic: Clinic) -> Response:
+async def get_calendar(feed: str, request: Request, clinic: Clinic) -> Response:
     """Read a calendar by its address. It says when, never who or why; cancelled visits stay, as cancelled."""
-    feed_id, visits = await read_feed(clinic, secret.removesuffix(".ics"), origin(request))
+    feed_id, visits = await read_feed(clinic, feed.removesuffix(".ics"), origin(request))
     tag = _tag(visits)
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers={"ETag": tag})

@@ -6,7 +6,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from api.errors import PROBLEM_JSON, Problem
+from api.errors import Problem
+from api.openapi import refusals, shapes, words
 from records.clinical.content import MODELS
 
 TAGS: Final[Mapping[str, str]] = {
@@ -30,10 +31,13 @@ TAGS: Final[Mapping[str, str]] = {
 }
 _METHODS: Final = frozenset({"get", "put", "post", "patch", "delete"})
 _REF: Final = "#/components/schemas/{model}"
+_SERVERS: Final = [
+    {"url": "/", "description": "Production or local: what shows this", "x-internal": False}
+]
 
 
 def complete(app: FastAPI) -> None:
-    """Add to the app's document the Problem schema, titles and tags; call it after every router is in."""
+    """Let the app's document say what it cannot know by itself; call it after every router is in."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -42,12 +46,14 @@ def complete(app: FastAPI) -> None:
         document = plain()
         _define(document["components"]["schemas"], Problem, *MODELS.values())
         document["tags"] = [{"name": n, "description": d} for n, d in TAGS.items()]
+        document["servers"] = _SERVERS
         for operation in operations(document):
             operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
-        for operation in operations(document, "post", "put", "patch", "delete", under="/v1/"):
-            operation["responses"].setdefault("409", _refusal("Conflict"))
-        for operation in operations(document):
-            _expect(operation)
+            operation.setdefault("security", [])
+        shapes.settle(document)
+        words.explain(document, operations(document))
+        refusals.share(document, operations)
+        shapes.prune(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -63,24 +69,8 @@ def operations(
                 yield operation
 
 
-def _expect(operation: dict[str, Any]) -> None:
-    """A body may be too large or of another type; who sends If-Match may be late."""
-    refusals: dict[str, str] = {}
-    if "requestBody" in operation:
-        refusals |= {"413": "Content Too Large", "415": "Unsupported Media Type"}
-    if any(p.get("name", "").lower() == "if-match" for p in operation.get("parameters", ())):
-        refusals |= {"412": "It has changed", "428": "If-Match is required"}
-    for status, title in refusals.items():
-        operation["responses"].setdefault(status, _refusal(title))
-
-
 def _define(schemas: dict[str, Any], *models: type[BaseModel]) -> None:
     for model in models:
         schema = model.model_json_schema(ref_template=_REF)
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema
-
-
-def _refusal(title: str) -> dict[str, Any]:
-    schema = {"$ref": _REF.format(model="Problem")}
-    return {"description": title, "content": {PROBLEM_JSON: {"schema": schema}}}
