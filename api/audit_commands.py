@@ -58,6 +58,14 @@ def witness(
     raise typer.Exit(audits.witnessed(source, home, vkey, every=every, as_json=as_json))
 
 
+@app.command("rotate-key")
+def rotate_key() -> None:
+    """Sign the log with a new key from now on; one checkpoint is signed by both, then the old key is destroyed."""
+    from api import audits
+
+    audits.rekeyed()
+
+
 @app.command()
 def prune(
     before: Annotated[

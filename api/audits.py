@@ -20,10 +20,11 @@ from core.database import Database
 from core.settings import settings
 from core.transparency.book import Book
 from core.transparency.notes import Key, Signer, write_secret
-from policies.vocabulary import Action
-from records.audit import inspection, retention, tree
+from policies.vocabulary import Action, ResourceType
+from records.audit import inspection, log_key, retention, tree
 from records.audit.commands import note_command
-from records.audit.sealer import BOOK, VERIFIER_KEY
+from records.audit.log_key import VERIFIER_KEY
+from records.audit.sealer import BOOK
 from records.audit.troubles import keep_verification
 from records.audit.verifier import bundle
 from records.audit.verifier.findings import Report
@@ -62,6 +63,24 @@ def exported(target: Path, vkey: Path | None) -> None:
     key, keys = _log_key(vkey), open_provider(settings().kms)
     count = _with_database(lambda d: inspection.export(d, keys, key, target))
     console.print(f"{count} events written to {target}", soft_wrap=True)
+
+
+def rekeyed() -> None:
+    """Change the log's key, which is an event of the log first."""
+    home, keys = settings().home, open_provider(settings().kms)
+    secret = log_key.new_secret(home)
+    name = f"audit-log {Signer.parse(secret).key.id.hex()}"
+
+    async def note(database: Database) -> None:
+        command = "confide audit rotate-key"
+        await note_command(database, keys, command, Action.UPDATE, ResourceType.KEY, reason=name)
+
+    _with_database(note)
+    log_key.change_key(home, secret)
+    console.print(
+        f"A new key signs. Give witnesses and auditors the new {home / VERIFIER_KEY}.",
+        soft_wrap=True,
+    )
 
 
 def pruned(before: date) -> None:

@@ -26,7 +26,8 @@ from core.settings import Settings
 from core.transparency.book import Book
 from core.transparency.notes import Key
 from records.audit import inspection
-from records.audit.sealer import BOOK, VERIFIER_KEY
+from records.audit.log_key import VERIFIER_KEY
+from records.audit.sealer import BOOK
 from records.audit.verifier.findings import Report
 from records.clinic import Clinic
 from records.identity import sessions

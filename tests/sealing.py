@@ -17,8 +17,9 @@ from policies.vocabulary import Action, Outcome, ResourceType
 from records.audit import ledger, sealer
 from records.audit.batch import Sent
 from records.audit.event import Event, Origin, Stamp
+from records.audit.log_key import open_signer
 from records.audit.producers import Producer
-from records.audit.sealer import Sealer, open_signer
+from records.audit.sealer import Sealer
 
 ISSUER = "https://clinic.example"
 

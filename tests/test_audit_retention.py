@@ -14,8 +14,9 @@ from core.transparency.book import Book
 from core.transparency.notes import Key
 from records.audit import inspection, tree
 from records.audit.event import Act, Event
+from records.audit.log_key import VERIFIER_KEY
 from records.audit.retention import prune
-from records.audit.sealer import BOOK, VERIFIER_KEY
+from records.audit.sealer import BOOK
 from records.audit.verifier.findings import Kind, Report, Verdict
 from tests.clinics import keyring
 from tests.sealing import as_superuser, drain, event, event_at, role, seal, store

@@ -21,7 +21,7 @@ from policies.vocabulary import Outcome, ResourceType, Role
 from records.audit.balp import audit_event
 from records.audit.event import Event, Origin, Stamp
 from records.audit.ledger import store as ledger_store
-from records.audit.sealer import VERIFIER_KEY
+from records.audit.log_key import VERIFIER_KEY
 from records.audit.verifier import bundle
 from records.audit.verifier.findings import Kind, Verdict
 from records.clinic import ROLE

@@ -12,7 +12,8 @@ from core.database import Database
 from core.transparency.book import Book
 from core.transparency.notes import Checkpoint, Key, Note, Signer
 from records.audit import inspection, tree
-from records.audit.sealer import BOOK, KEY, VERIFIER_KEY
+from records.audit.log_key import KEY, VERIFIER_KEY
+from records.audit.sealer import BOOK
 from records.audit.verifier import bundle
 from records.audit.verifier.findings import Kind, Report, Verdict
 from records.audit.verifier.witness import Refused, cosign

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from core.desk import desk
 from core.settings import settings
-from records.audit.sealer import open_signer
+from records.audit.log_key import open_signer
 from records.clinic import Clinic
 from records.vault.vault import Vault
 from tests.bundles import save, small_bundle
@@ -39,6 +39,7 @@ NOTED: dict[str, list[str]] = {
     "keys rotate": ["kek", "--purpose", "audit"],
     "keys destroy": ["audit", "1"],
     "keys rotate-signing": ["--revoke"],
+    "audit rotate-key": [],
     "audit verify": [],
     "audit export-bundle": ["{home}/log.tar"],
 }

@@ -17,10 +17,11 @@ from core.clock import now
 from core.errors import Unavailable
 from core.transparency.book import Book
 from core.transparency.notes import Key, Signer
-from records.audit import inspection, ledger, sealer, tree
+from records.audit import inspection, ledger, log_key, sealer, tree
 from records.audit.batch import TASK, Sent, pack
+from records.audit.log_key import open_signer
 from records.audit.numbers import reconcile
-from records.audit.sealer import Sealer, open_signer
+from records.audit.sealer import Sealer
 from records.audit.verifier.findings import Verdict
 from records.audit.verifier.witness import cosign
 from records.compliance.alerts import look
@@ -363,7 +364,7 @@ async def cut_off(clinic: Stand, random: Random) -> None:
 
 async def witnessed(clinic: Stand, signer: Signer, book: Book) -> None:
     """Cosign the newest checkpoint; Refused, if it does not continue the last one."""
-    key = Key.parse((clinic.line.home / sealer.VERIFIER_KEY).read_text())
+    key = Key.parse((clinic.line.home / log_key.VERIFIER_KEY).read_text())
     async with role(clinic.url, inspection.ROLE) as database:
         note, last = await tree.newest_checkpoint(database), book.last()
         proofs = {}

@@ -14,8 +14,9 @@ from core.crypto.ed25519 import new_seed
 from core.transparency.book import Book
 from core.transparency.notes import Checkpoint, Note, Signer
 from records.audit import inspection, tree
-from records.audit.sealer import BOOK, VERIFIER_KEY
-from tests.sealing import filled, role
+from records.audit.log_key import VERIFIER_KEY, change_key, new_secret
+from records.audit.sealer import BOOK
+from tests.sealing import filled, role, seal
 from tests.servers import CHECKOUT
 
 DEBIAN = Path("/usr/share/gocode")
@@ -76,6 +77,21 @@ async def test_a_foreign_verifier_accepts_what_the_log_says_of_itself(
 ):
     asked = await questions(database_url, tmp_path, (1, 6, 1, 250, 9))
     assert judged(foreign, asked) == ["good"] * (5 + 267 + 10)
+
+
+async def test_a_foreign_verifier_follows_a_change_of_the_logs_key(
+    foreign: Path, database_url: str, tmp_path: Path
+):
+    await filled(database_url, tmp_path, 3)
+    old = (tmp_path / VERIFIER_KEY).read_text().strip()
+    change_key(tmp_path, new_secret(tmp_path))
+    await seal(database_url, tmp_path)
+    await filled(database_url, tmp_path, 2)
+    new, _ = (tmp_path / VERIFIER_KEY).read_text().split()
+    notes = list(Book(tmp_path / BOOK))
+    asked = [{"keys": [key], "note": note} for key in (old, new) for note in notes]
+    told = [answer == "good" for answer in judged(foreign, asked)]
+    assert told == [True, True, False, False, True, True]
 
 
 async def test_a_foreign_verifier_refuses_whatever_is_changed(

@@ -18,7 +18,8 @@ from core.embedded.processes import ProcessError
 from core.transparency.book import Book
 from core.transparency.notes import Key
 from records.audit import inspection
-from records.audit.sealer import BOOK, VERIFIER_KEY
+from records.audit.log_key import VERIFIER_KEY
+from records.audit.sealer import BOOK
 from records.audit.verifier.findings import Report, Verdict
 from records.clinic import Clinic, Erased
 from records.clinical.reading import read_record

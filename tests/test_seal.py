@@ -18,7 +18,8 @@ from core.transparency.notes import Checkpoint, Key, Note
 from core.transparency.proofs import Proof
 from core.transparency.tiles import unbundled
 from records.audit import inspection
-from records.audit.sealer import BOOK, VERIFIER_KEY, Rewritten, serve_sealer
+from records.audit.log_key import VERIFIER_KEY
+from records.audit.sealer import BOOK, Rewritten, serve_sealer
 from records.audit.verifier.findings import Verdict
 from tests.apis import Api, serve
 from tests.clinics import keyring

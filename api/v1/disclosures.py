@@ -17,7 +17,7 @@ from api.json import Json
 from api.paging import Listing
 from api.paper import accounting_pdf
 from core.errors import NotFound
-from records.audit.sealer import VERIFIER_KEY
+from records.audit.log_key import VERIFIER_KEY
 from records.audit.verifier import bundle
 from records.compliance import disclosures
 from records.compliance.disclosures import Given

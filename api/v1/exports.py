@@ -18,8 +18,8 @@ from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
 from policies.vocabulary import Outcome, Purpose, ResourceType
 from records.audit.event import Failure
+from records.audit.log_key import VERIFIER_KEY
 from records.audit.queries import Filters
-from records.audit.sealer import VERIFIER_KEY
 from records.audit.verifier import bundle
 from records.compliance import exports
 from records.compliance.models import ExportState

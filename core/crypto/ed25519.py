@@ -49,6 +49,12 @@ def keep(path: Path, text: str) -> None:
             keyfile.write(path, text.encode(), folder)
 
 
+def replace(path: Path, text: str) -> None:
+    """Write a key's text in the place of what the file held."""
+    with keyfile.exclusive(path) as folder:
+        keyfile.write(path, text.encode(), folder)
+
+
 def kept(path: Path) -> str:
     """Return a key's text; Unavailable if it is not there, or not its owner's alone."""
     return keyfile.read(path).decode()

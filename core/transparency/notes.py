@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final, Self
 
@@ -23,15 +23,23 @@ class BadNote(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key with a name: who it is that signs, and how."""
+    """A public key with a name: who it is that signs, and how; and the keys of that name it took over from, newest first."""
 
     name: str
     kind: int
     public: bytes
+    former: tuple["Key", ...] = ()
 
     @classmethod
-    def parse(cls, vkey: str) -> Self:
-        """Read a verifier key `name+hash+base64`; BadNote for any other text."""
+    def parse(cls, vkeys: str) -> Self:
+        """Read a verifier key `name+hash+base64`, and those before it in lines of their own; BadNote for any other text."""
+        key, *former = [cls._parsed(line) for line in vkeys.strip().split("\n")]
+        if any(each.name != key.name for each in former):
+            raise BadNote("a key takes over from one of its own name")
+        return replace(key, former=tuple(former))
+
+    @classmethod
+    def _parsed(cls, vkey: str) -> Self:
         name, _, rest = vkey.strip().partition("+")
         mark, _, encoded = rest.partition("+")
         raw = _decoded(encoded)
@@ -47,24 +55,29 @@ class Key:
         """Return the four bytes by which signatures name the key."""
         return sha256(f"{self.name}\n".encode() + bytes([self.kind]) + self.public).digest()[:4]
 
-    def __str__(self) -> str:
+    @property
+    def line(self) -> str:
+        """Return the key alone, without those before it."""
         return f"{self.name}+{self.id.hex()}+{_encoded(bytes([self.kind]) + self.public)}"
+
+    def __str__(self) -> str:
+        return "\n".join(key.line for key in (self, *self.former))
 
 
 class Signer:
     """A private key with a name."""
 
-    def __init__(self, name: str, seed: bytes) -> None:
+    def __init__(self, name: str, seed: bytes, former: tuple[Key, ...] = ()) -> None:
         self._key = SigningKey(seed)
         self.name = name
-        self.key = Key(name, SIGNED, self._key.public)
+        self.key = Key(name, SIGNED, self._key.public, former)
         self.cosigner = Key(name, COSIGNED, self._key.public)
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read the text that `write_secret` returned."""
+    def parse(cls, text: str, former: tuple[Key, ...] = ()) -> Self:
+        """Read the text that `write_secret` returned; `former` are the keys it takes over from."""
         name, _, encoded = text.strip().removeprefix(_SECRET).partition("+")
-        return cls(name, _decoded(encoded.partition("+")[2])[1:])
+        return cls(name, _decoded(encoded.partition("+")[2])[1:], former)
 
     def sign(self, text: str) -> str:
         """Return a signature line over a note's text."""
@@ -103,8 +116,17 @@ class Note:
 
     def signed_by(self, key: Key) -> bool:
         """Tell whether the key's owner vouches for the text; with the right name and a wrong signature, it does not."""
-        found = [raw for name, mark, raw in self.signatures if (name, mark) == (key.name, key.id)]
-        return bool(found) and all(_fits(key, self.text, raw) for raw in found)
+        return bool(self.generations(key))
+
+    def generations(self, key: Key) -> list[int]:
+        """Return which of the owner's keys signed the text: 0 for the present one, 1 for the one before; none if one fails."""
+        known = {each.id: n for n, each in enumerate((key, *key.former))}
+        keys = (key, *key.former)
+        found = [
+            (known[i], raw) for name, i, raw in self.signatures if name == key.name and i in known
+        ]
+        good = all(_fits(keys[n], self.text, raw) for n, raw in found)
+        return sorted({n for n, _ in found}) if good else []
 
     def time_of(self, key: Key) -> int | None:
         """Return when a cosigner of the text vouched for it, in seconds since 1970."""

@@ -11,25 +11,22 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import structlog
 
 from core.clock import now
-from core.crypto.ed25519 import keep, kept, new_seed
 from core.database import Database
 from core.errors import Unavailable
 from core.ids import new_id
 from core.settings import Settings
 from core.transparency.book import Book
 from core.transparency.merkle import Growth, perfect
-from core.transparency.notes import Checkpoint, Note, Signer, sealed_note, write_secret
+from core.transparency.notes import Checkpoint, Note, Signer, sealed_note
 from core.transparency.tiles import HEIGHT
+from records.audit.log_key import RETIRING, open_signer, present, retiring
 from records.audit.tree import NEWEST, Incomplete, roots_of
 
 ROLE: Final = "confide_sealer"
-KEY: Final = "audit-signing.key"
-VERIFIER_KEY: Final = "audit.vkey"
 BOOK: Final = "checkpoints.ndjson"
 BATCH: Final = 5_000
 POLL: Final = 0.5
@@ -66,10 +63,11 @@ class Rewritten(Exception):
 
 
 class Sealer:
-    """The tree at its present size, and the key that signs it."""
+    """The tree at its present size, and the key that signs it, once together with the one it takes over from."""
 
     def __init__(self, signer: Signer, book: Book, clock: Callable[[], datetime] = now) -> None:
         self._signer = signer
+        self._retiring = retiring(book.path.parent, signer)
         self._book = book
         self._clock = clock
         self._tree = Growth()
@@ -93,16 +91,20 @@ class Sealer:
         """Seal what is new, and sign; or sign anew after a minute's silence. Return how many events it sealed."""
         async with connection.transaction():
             rows = await connection.fetch(_TAKE)
-            if not rows and not self._silent():
+            if not rows and not self._silent() and not self._retiring:
                 return 0
             tree = Growth(self._tree.size, list(self._tree.roots))
             await _grow(connection, tree, rows)
             at = self._clock()
             text = str(Checkpoint(self._signer.name, tree.size, tree.root()))
             note = sealed_note(self._signer, text, int(at.timestamp()))
+            note += self._retiring.sign(text) if self._retiring else ""
             await connection.execute(_CHECKPOINT, new_id(), tree.size, note, at)
         self._tree, self._signed_at = tree, at
         self._book.append(note)
+        if self._retiring:
+            (self._book.path.parent / RETIRING).unlink()
+            self._retiring = None
         return len(rows)
 
     def _silent(self) -> bool:
@@ -137,21 +139,9 @@ async def _grow(connection: Any, tree: Growth, rows: list[Any]) -> None:
         await connection.execute(_NODES, *map(list, zip(*nodes, strict=True)))
 
 
-def open_signer(home: Path, issuer: str) -> Signer:
-    """Return the log's key, made at the first call; the public half lies beside it for everybody to read."""
-    path = home / KEY
-    if not path.exists():
-        home.mkdir(parents=True, exist_ok=True)
-        keep(path, write_secret(f"{urlsplit(issuer).netloc}/confide-audit", new_seed()))
-    signer = Signer.parse(kept(path))
-    (home / VERIFIER_KEY).write_text(f"{signer.key}\n")
-    return signer
-
-
 async def serve_sealer(chosen: Settings) -> None:
     """Seal until stopped; what cannot be continued ends the process, with nothing signed."""
     database = Database(chosen.postgres_url, role=ROLE, size=1)
-    signer, book = open_signer(chosen.home, chosen.issuer), Book(chosen.home / BOOK)
     while True:
         with suppress(Unavailable):
             await database.open()
@@ -160,7 +150,7 @@ async def serve_sealer(chosen: Settings) -> None:
     while True:
         try:
             async with database.bare() as connection:
-                await seal_for_ever(Sealer(signer, book), connection)
+                await seal_until_changed(chosen.home, chosen.issuer, connection)
         except Unavailable as error:
             log.warning("sealer waits", error=type(error).__name__)
             await asyncio.sleep(PAUSE)
@@ -170,10 +160,13 @@ async def serve_sealer(chosen: Settings) -> None:
             raise SystemExit(1) from None
 
 
-async def seal_for_ever(sealer: Sealer, connection: Any) -> None:
-    """Wait until no other sealer is at work, take up the tree, and seal."""
+async def seal_until_changed(home: Path, issuer: str, connection: Any) -> None:
+    """Wait until no other sealer is at work, take up the tree and the key of now, and seal until there is a new key."""
     await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+    signer = open_signer(home, issuer)
+    sealer = Sealer(signer, Book(home / BOOK))
     await sealer.resume(connection)
-    while True:
+    while present(home).id == signer.key.id:
         if await sealer.once(connection) < BATCH:
             await asyncio.sleep(POLL)
+    await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)

@@ -45,6 +45,8 @@ class Examination:
         self._tree = Growth()
         self._heads: dict[int, list[tuple[bytes, str]]] = {}
         self._agreed = 0
+        self._handed_over: dict[int, int] = {}
+        self._by_former: list[tuple[int, int, str]] = []
         self._broken = False
         self._ids = set[str]()
         self.report = Report()
@@ -62,8 +64,18 @@ class Examination:
             keys = (self._key, witness) if witness else (self._key,)
             if head.origin != self._key.name or not all(map(parsed.signed_by, keys)):
                 self.report.add(Kind.SIGNATURE, head.size, source)
-            elif (head.root, source) not in self._heads.setdefault(head.size, []):
+                continue
+            self._by_whom(parsed.generations(self._key), head.size, source)
+            if (head.root, source) not in self._heads.setdefault(head.size, []):
                 self._heads[head.size].append((head.root, source))
+
+    def _by_whom(self, generations: list[int], size: int, source: str) -> None:
+        """Remember where a key handed over to the next, which both sign, and what a former one signed alone."""
+        newest = generations[0]
+        for former in generations[1:]:
+            self._handed_over[former] = min(size, self._handed_over.get(former, size))
+        if newest:
+            self._by_former.append((newest, size, source))
 
     def entry(self, entry: Entry) -> None:
         """Examine the next entry."""
@@ -82,6 +94,9 @@ class Examination:
         """Return what was found, now that there are no more entries."""
         size = self.report.size = self._tree.size
         self._account_for_missing()
+        for generation, signed, source in self._by_former:
+            if signed > self._handed_over.get(generation, signed):
+                self.report.add(Kind.RETIRED, signed, source)
         self._meet(0, EMPTY)
         if not self._broken:
             for longer in sorted(s for s in self._heads if s > size):

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     DOUBLED = "event-doubled"
     TILE = "tile-changed"
     SIGNATURE = "signature-bad"
+    RETIRED = "key-retired"
     ROOT = "root-changed"
     SHORTER = "log-shorter"
     UNSIGNED = "leaf-unsigned"
