@@ -22,7 +22,7 @@ from tests.bundles import save, small_bundle
 from tests.clinics import open_clinic, outbox, populate
 from tests.sealing import ISSUER
 
-OPENS = {"scheduling.remind"}
+OPENS = {"scheduling.remind", "scheduling.tell"}
 """Tasks that open patients' data."""
 BLIND = {
     "audit.store", "audit.revive", "audit.reconcile", "audit.months", "compliance.look", "compliance.gather",
