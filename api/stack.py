@@ -22,6 +22,7 @@ from core.embedded.watch import watch
 HOST = "127.0.0.1"
 CHECKOUT = Path(__file__).resolve().parents[1]
 CODE = [CHECKOUT / part for part in ("api", "core", "policies", "records", "migrations")]
+CARRIERS = {"worker", "relay"}
 BACKGROUND = ("worker", "relay", "sealer", "chores")
 STOP_ORDER = ("chores", "worker", "relay", "sealer", "api", "broker", "epmd", "postgres")
 
@@ -76,7 +77,13 @@ class Stack:
 
     def start(self, command: str, name: str) -> Child:
         """Start `confide <command>` as the child `name`."""
-        return self.family.spawn(name, self._confide(command))
+        return self.family.spawn(name, self._confide(command, **self._narrowed(name)))
+
+    def _narrowed(self, name: str) -> dict[str, str]:
+        """Let those who carry events have the key of the trail alone, unless the operator says where keys are."""
+        if name not in CARRIERS or "CONFIDE_KMS" in os.environ:
+            return {}
+        return {"CONFIDE_KMS": f"file:{self.home / 'keyring.json'}?purposes=audit"}
 
     def warn(self, text: str) -> None:
         self.console.print(f"[yellow]{text}[/yellow]", soft_wrap=True)
@@ -156,8 +163,9 @@ class Stack:
         }
         write(self.home / "stack.json", json.dumps(found, indent=2))
 
-    def _confide(self, command: str) -> Command:
-        return Command([sys.executable, "-m", "api.cli", command], env=self._environment())
+    def _confide(self, command: str, **variables: str) -> Command:
+        environment = self._environment() | variables
+        return Command([sys.executable, "-m", "api.cli", command], env=environment)
 
     def _environment(self) -> dict[str, str]:
         settled = self.broker_url.done() and self.broker_url.exception() is None

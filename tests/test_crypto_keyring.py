@@ -84,6 +84,18 @@ def test_a_purpose_the_file_does_not_grant_is_unavailable(keyring: FileKeyring, 
     assert refusal.value.code == "key-unavailable"
 
 
+def test_who_asks_for_one_purpose_holds_no_other_and_loses_none_of_them(
+    keyring: FileKeyring, path: Path
+):
+    narrow = open_provider(f"{path.as_uri()}?purposes=audit")
+    assert narrow.mac(AUDIT, b"batch", b"events")
+    for purpose in (RECORD, INDEX):
+        with pytest.raises(Unavailable):
+            narrow.unwrap(purpose, keyring.wrap(purpose, SECRET, CONTEXT), CONTEXT)
+    assert narrow.add_version(AUDIT) == 2
+    assert keyring.current_version(RECORD) == 1
+
+
 # MACs
 
 

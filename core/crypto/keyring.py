@@ -44,8 +44,14 @@ def open_provider(url: str) -> KekProvider:
     """
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.path and not parts.netloc:
-        return FileKeyring(Path(unquote(parts.path)))
+        return FileKeyring(Path(unquote(parts.path)), _granted(parts.query))
     return _remote(url)
+
+
+def _granted(query: str) -> frozenset[KeyPurpose]:
+    """Return the purposes that `?purposes=audit,index` names; all of them if it is not said."""
+    named = dict(parse_qsl(query)).get("purposes")
+    return frozenset(map(KeyPurpose, named.split(",") if named else KeyPurpose))
 
 
 def _remote(url: str) -> "VaultTransit | AwsKms":
@@ -65,13 +71,14 @@ def _remote(url: str) -> "VaultTransit | AwsKms":
 class FileKeyring(Unpicklable):
     """A KekProvider over a JSON file that is read again whenever another process has replaced it.
 
-    The file holds the purposes its reader is granted; the others are `key-unavailable` to it.
+    A purpose that is not granted, or not in the file, is `key-unavailable`, and never in this process's memory for longer than a parse.
     """
 
     remote = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, granted: frozenset[KeyPurpose] = frozenset(KeyPurpose)) -> None:
         self._path = path
+        self._granted = granted
         self._identity: tuple[int, int] | None = None
         self._keyset: keyset.Keyset = {}
         self._load()
@@ -151,7 +158,8 @@ class FileKeyring(Unpicklable):
     def _load(self) -> None:
         identity = keyfile.identity(self._path)
         if identity != self._identity:
-            self._keyset = keyset.load(keyfile.read(self._path))
+            found = keyset.load(keyfile.read(self._path))
+            self._keyset = {p: keks for p, keks in found.items() if p in self._granted}
             self._identity = identity
 
     def _rewrite(
@@ -160,7 +168,7 @@ class FileKeyring(Unpicklable):
         with keyfile.exclusive(self._path) as folder:
             self._identity = None  # a stale read here would write a key out of existence
             keks = self._keks(purpose)
-            changed = {**self._keyset, purpose: change(keks)}
+            changed = {**keyset.load(keyfile.read(self._path)), purpose: change(keks)}
             keyfile.write(self._path, keyset.dump(changed), folder)
 
 
