@@ -161,10 +161,12 @@ def fitting(kind: type[SQLModel]) -> Iterator[None]:
         rule, _, field = conflict.code.partition(f"-{name}-")
         if not field or rule not in _BROKEN:
             raise
-        fault = FieldError("/" + field.replace("-", "_"), *_BROKEN[rule])
+        fault = FieldError("/" + _MEANT.get(field, field.replace("-", "_")), *_BROKEN[rule])
         raise Invalid(errors=[fault]) from None
 
 
+_MEANT = {"order": "end", "validity": "valid_until"}
+"""The field that breaks a rule between two."""
 _BROKEN = {
     "fk": ("unknown", "there is no such thing"),
     "ck": ("rule", "this does not go with the other fields"),

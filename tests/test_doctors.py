@@ -45,6 +45,20 @@ async def test_a_number_with_a_wrong_check_digit_is_no_npi(api: Api):
         answer = await api.post(api.people.admin, "/v1/doctors", body)
         assert answer.status_code == status
         assert status == 201 or npi not in answer.text
+        assert npi != WRONG or answer.json()["errors"][0]["code"] == "check-digit"
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"languages": ["English, please"]}, "/languages/0"),
+        ({"specialties": [{"code": "207Q00000X"}, {"code": "207Q00000X"}]}, "/specialties"),
+    ],
+)
+async def test_a_profile_that_cannot_be_is_refused_with_a_pointer(api: Api, fields, pointer):
+    body = {"family": "Chen", "given": "Mei", **fields}
+    answer = await api.post(api.people.admin, "/v1/doctors", body)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
 
 
 async def test_an_npi_is_one_doctors_also_after_a_change(api: Api):
@@ -82,7 +96,8 @@ async def test_doctors_are_found_by_specialty_place_language_and_name(api: Api):
     room = await offer(api, "locations", name="Room", site_id=site["id"])
     await add(
         api,
-        languages=["es"],
+        languages=["es-MX", "es-mx"],
+        npi=RIGHT,
         location_ids=[room["id"]],
         specialties=[{"code": "207Q00000X", "display": "Family Medicine"}],
     )
@@ -92,8 +107,14 @@ async def test_doctors_are_found_by_specialty_place_language_and_name(api: Api):
         (f"location={site['id']}", ["Chen"]),
         (f"location={room['id']}&language=ES", ["Chen"]),
         (f"location={new_id()}", []),
+        ("specialty=207q00000x", ["Chen"]),
+        (f"npi={RIGHT}", ["Chen"]),
+        ("npi=1679576722", []),
         ("language=no", ["Ibsen_"]),
+        ("language=e", []),
+        ("language=es-mx", ["Chen"]),
         ("name=ei ch", ["Chen"]),
+        ("name=Chen mei", ["Chen"]),
         ("name=_", ["Ibsen_"]),
         ("name=%25", []),
         ("language=es&name=nora", []),

@@ -93,13 +93,18 @@ async def test_nobody_changes_a_window_through_another_doctors_address(api: Api)
         ({"time_zone": "Mars/Olympus"}, "/time_zone"),
         ({"slot_minutes": 0}, "/slot_minutes"),
         ({"service_id": str(new_id())}, "/service_id"),
-        ({"valid_from": "2027-01-02", "valid_until": "2027-01-01"}, "/validity"),
+        ({"valid_from": "2027-01-02", "valid_until": "2027-01-01"}, "/valid_until"),
     ],
 )
 async def test_a_window_that_cannot_be_is_refused_with_a_pointer(api: Api, body, pointer):
     body = {"weekday": 1, "start": "09:00", "end": "17:00"} | body
     answer = await api.post(api.people.admin, f"/v1/doctors/{doctor(api)}/schedules", body)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+
+
+async def test_an_absence_that_ends_before_it_starts_is_refused_at_its_end(api: Api):
+    refused = await away(api, at(12), at(11))
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/end")
 
 
 async def test_a_doctor_who_is_not_there_has_no_hours(api: Api):
@@ -205,7 +210,7 @@ async def test_no_weekly_window_opens_on_a_public_holiday_but_extra_hours_do(api
     body = {"weekday": day.isoweekday(), "start": "09:00", "end": "10:00"}
     await api.post(api.people.admin, f"/v1/doctors/{doctor(api)}/schedules", body)
     assert len(await slots(api, day=day)) == 2
-    for calendar, status in (("US-MA", 201), ("US-MA", 409), ("US-XX", 422), ("Narnia", 422)):
+    for calendar, status in (("us-ma", 201), ("US-MA", 409), ("US-XX", 422), ("Narnia", 422)):
         made = await api.post(api.people.reception, "/v1/holidays", {"calendar": calendar})
         assert made.status_code == status, calendar
     assert await slots(api, day=day) == []

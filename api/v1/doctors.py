@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from stdnum import luhn
 
 from api.deps import Clinic, Me, Transaction
@@ -34,7 +35,7 @@ class Specialty(BaseModel):
 
 def _checked(npi: str) -> str:
     if not luhn.is_valid(f"80840{npi}"):
-        raise ValueError("the check digit is wrong")
+        raise PydanticCustomError("check_digit", "the check digit is wrong")
     return npi
 
 
@@ -45,7 +46,23 @@ def _lower(code: str) -> str:
     return code.lower()
 
 
-Language = Annotated[str, Field(min_length=2, max_length=35), AfterValidator(_lower)]
+def _once(codes: list[str]) -> list[str]:
+    return list(dict.fromkeys(codes))
+
+
+def _different(given: list[Specialty]) -> list[Specialty]:
+    if len({specialty.code for specialty in given}) < len(given):
+        raise PydanticCustomError("twice", "a specialty is named twice")
+    return given
+
+
+Language = Annotated[
+    str,
+    Field(max_length=35, pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="BCP 47"),
+    AfterValidator(_lower),
+]
+Languages = Annotated[list[Language], Field(max_length=20), AfterValidator(_once)]
+Specialties = Annotated[list[Specialty], Field(max_length=20), AfterValidator(_different)]
 
 
 class NewDoctor(BaseModel):
@@ -63,9 +80,9 @@ class NewDoctor(BaseModel):
     department: str | None = Field(
         None, min_length=1, max_length=100, examples=["cardiology"], description="for rules"
     )
-    languages: list[Language] = Field(default_factory=list, max_length=20, examples=[["en", "es"]])
+    languages: Languages = Field(default_factory=list, examples=[["en", "es"]])
     bio: str | None = Field(None, max_length=4000)
-    specialties: list[Specialty] = Field(default_factory=list, max_length=20)
+    specialties: Specialties = Field(default_factory=list)
     location_ids: list[UUID] = Field(
         default_factory=list, max_length=50, description="where they practise"
     )
@@ -115,10 +132,11 @@ async def get_doctors(
     specialty: Annotated[str | None, Query(max_length=200, description="code or display")] = None,
     location: Annotated[UUID | None, Query(description="a room, or a site with its rooms")] = None,
     language: Annotated[str | None, Query(max_length=35, examples=["es"])] = None,
-    name: Annotated[str | None, Query(max_length=100, description="a part of the name")] = None,
+    name: Annotated[str | None, Query(max_length=100, description="parts of the name")] = None,
+    npi: Annotated[str | None, Query(pattern="^[0-9]{10}$", description="this very one")] = None,
 ) -> Response:
     """List the doctors who practise here."""
-    search = Search(specialty, location, language, name)
+    search = Search(specialty, location, language, name, npi)
     found, last = await list_doctors(clinic, me, search, limit=page.limit, after=page.after)
     return Json({"items": [_view(d) for d in found], "next_cursor": cursor(last)})
 

@@ -9,12 +9,10 @@ from sqlalchemy import UUID as PGUUID
 from sqlalchemy import (
     ColumnElement,
     Select,
-    any_,
     cast,
     column,
     exists,
     func,
-    literal,
     or_,
     select,
     table,
@@ -101,12 +99,16 @@ async def read_doctor(clinic: Clinic, me: Me, doctor_id: UUID) -> Mapping[str, A
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Whom to list: by specialty (code or display), place (a site with its rooms), language, part of the name."""
+    """Whom to list: by specialty (code or display), place (a site with its rooms), language, parts of the name, NPI.
+
+    A language is found with its regions: `es` finds `es-mx`.
+    """
 
     specialty: str | None = None
     location: UUID | None = None
     language: str | None = None
     name: str | None = None
+    npi: str | None = None
 
 
 async def list_doctors(
@@ -125,14 +127,22 @@ async def list_doctors(
 def _answering(search: Search) -> Iterator[ColumnElement[bool]]:
     if specialty := search.specialty:
         named = or_(
-            _specialty.code == specialty, func.lower(_specialty.display) == specialty.lower()
+            func.lower(_specialty.code) == specialty.lower(),
+            func.lower(_specialty.display) == specialty.lower(),
         )
         yield exists().where(_specialty.doctor_id == _doctor.id, named)
     if search.language:
-        yield literal(search.language.lower()) == any_(_doctor.languages)
-    if search.name:
-        full = func.concat_ws(" ", _doctor.given, _doctor.family)
-        yield full.icontains(search.name, autoescape=True)
+        spoken = func.unnest(_doctor.languages).column_valued("spoken")
+        yield exists(select(spoken)).where(
+            or_(
+                spoken == search.language.lower(),
+                spoken.startswith(f"{search.language.lower()}-", autoescape=True),
+            )
+        )
+    full = func.concat_ws(" ", _doctor.given, _doctor.family)
+    yield from (full.icontains(part, autoescape=True) for part in (search.name or "").split())
+    if search.npi:
+        yield _doctor.npi == search.npi
     if search.location:
         inside = select(_place.id).where(
             or_(_place.id == search.location, _place.site_id == search.location)

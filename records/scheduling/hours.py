@@ -176,7 +176,10 @@ def _filters(
         found.append(_doctor.id == any_(_WANTED["doctors"]))
     if "specialty" in by:
         named = _WANTED["specialty"]
-        same = or_(_specialty.code == named, func.lower(_specialty.display) == func.lower(named))
+        same = or_(
+            func.lower(_specialty.code) == func.lower(named),
+            func.lower(_specialty.display) == func.lower(named),
+        )
         found.append(exists().where(_specialty.doctor_id == _doctor.id, same))
     if "service_id" in by:
         found.append(or_(hours.service_id.is_(None), hours.service_id == _WANTED["service_id"]))

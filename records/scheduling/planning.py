@@ -36,6 +36,7 @@ async def add_plan(
 
 async def add_holidays(session: Executor, clinic: Clinic, me: Me, calendar: str) -> HolidayCalendar:
     """Close the clinic on the public holidays of `US-MA`, `DE` and the like."""
+    calendar = calendar.upper()
     country, _, subdivision = calendar.partition("-")
     known = public.list_supported_countries()
     if country not in known or (subdivision and subdivision not in known[country]):
