@@ -48,7 +48,7 @@ async def running(
 
 
 async def answers(url: str) -> None:
-    async with asyncio.timeout(30), httpx.AsyncClient() as client:
+    async with asyncio.timeout(90), httpx.AsyncClient() as client:
         while True:
             try:
                 (await client.get(url)).raise_for_status()
