@@ -18,7 +18,7 @@ Pair = tuple[bytes, bytes]
 MISSING: Final = 404
 BODY_LIMIT: Final = 1 << 20
 """Bytes of a request body at most. An upload is bounded by its own route, which streams it."""
-_UPLOAD: Final = re.compile(r"/v1/records/[^/]+/attachments")
+_UPLOAD: Final = re.compile(r"/v1/(records/[^/]+/attachments|patients/[^/]+/coverages/[^/]+/cards)")
 
 _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),

@@ -33,6 +33,7 @@ NOWHERE = {
 """Names in paths for which nothing is made here: none is of a patient."""
 SIDES = ("mine", "theirs")
 PERSON = {"family": "Larkspur", "given": "Lysander"}
+CARD = {"files": {"file": ("front.gif", b"GIF89a" + bytes(40), "image/gif")}}
 NOTE = {"kind": "note", "title": "Visit", "content": {"text": "Nothing of note."}}
 
 
@@ -163,6 +164,7 @@ async def _furnished(matrix: Matrix, ids: Ids, doctor: str, nurse: str | None, n
         "doctor_id": doctor_id,
         "account_id": account,
         "simulation_id": await _made(matrix, "admin", path, {}),
+        "card_id": await _made(matrix, desk, f"{of}/coverages/{ids['coverage_id']}/cards", CARD),
         "session_id": str(await _session(matrix, account)),
     }
 
@@ -215,6 +217,7 @@ def bodies(ids: Mapping[str, str]) -> dict[str, Any]:
         "enter-in-error": {"reason": "wrong side"},
         "addenda": {"content": {"text": "And more."}},
         "attachments": {"files": {"file": ("scan.txt", b"nothing", "text/plain")}},
+        "cards": CARD,
         "care-team": {"account_id": ids["account_id"]},
         "consents": {"decision": "deny"},
         "proxies": {"account_id": ids["account_id"], "relationship": "parent"},

@@ -1,6 +1,7 @@
 """Attachments of medical records: streamed in and out, never in memory or on the disk in clear."""
 
 from base64 import b64encode
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,7 +21,7 @@ from records.clinical.attachments import attach, list_attachments, open_attachme
 
 router = APIRouter(prefix="/records/{record_id}/attachments", tags=["records"])
 
-_FORM: Final[dict[str, Any]] = {
+FORM: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -34,7 +35,7 @@ _FORM: Final[dict[str, Any]] = {
         },
     }
 }
-_BYTES: Final[dict[str, Any]] = {
+BYTES: Final[dict[str, Any]] = {
     "description": "The bytes, under the media type they were found to have",
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
 }
@@ -58,7 +59,7 @@ class AttachmentView(BaseModel):
     operation_id="attach",
     status_code=201,
     response_model=AttachmentView,
-    openapi_extra=_FORM,
+    openapi_extra=FORM,
 )
 async def post_attachment(record_id: UUID, request: Request, clinic: Clinic, me: Me) -> Response:
     """Attach a file to a record that is not signed yet. It is sealed while it arrives."""
@@ -80,7 +81,7 @@ async def get_attachments(record_id: UUID, clinic: Clinic, me: Me) -> Response:
     "/{attachment_id}",
     operation_id="download_attachment",
     response_class=StreamingResponse,
-    responses={200: _BYTES},
+    responses={200: BYTES},
 )
 async def get_attachment(
     record_id: UUID, attachment_id: UUID, request: Request, clinic: Clinic, me: Me
@@ -88,6 +89,11 @@ async def get_attachment(
     """Download an attachment. Its event is on disk before the first byte leaves."""
     blobs = Blobs(request.app.state.settings.attachments)
     found, pieces = await open_attachment(clinic, me, blobs, record_id, attachment_id)
+    return streamed(found, pieces)
+
+
+def streamed(found: Any, pieces: AsyncIterator[bytes]) -> Response:
+    """Return a file as it leaves: nothing is kept in memory."""
     digest = b64encode(bytes.fromhex(found.sha256)).decode()
     headers = {
         "Content-Length": str(found.size),

@@ -5,10 +5,10 @@ signed takes none. The event of a download is on disk before the first byte leav
 """
 
 from asyncio import to_thread
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
@@ -38,6 +38,8 @@ _RECORD: Final = Query(CURRENT)
 _OF_RECORD: Final = sealed_rows(Attachment, *_HEAD).where(_attachment.record_id == _ID)
 _ALL: Final = Query(_OF_RECORD.order_by(_attachment.id))
 _ONE: Final = Query(_OF_RECORD.where(_attachment.id == bindparam("attachment_id", type_=PGUUID())))
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,18 @@ async def attach(
         raise refused
     await clinic.gate.require(me, Action.UPDATE, before)
     intake = Intake(blobs, await clinic.key(row), row["patient_id"], name)
+    return await received(intake, pieces, lambda: _keep(clinic, me, record_id, row, intake))
+
+
+async def received(
+    intake: Intake, pieces: AsyncIterator[bytes], keep: Callable[[], Awaitable[T]]
+) -> T:
+    """Take a file in and keep it; of one that is not kept nothing stays."""
     try:
         async for piece in pieces:
             await to_thread(intake.take, piece)
         await to_thread(intake.finish)
-        return await _keep(clinic, me, record_id, row, intake)
+        return await keep()
     except BaseException:
         await to_thread(intake.drop)
         raise
@@ -99,11 +108,22 @@ async def open_attachment(
         await clinic.gate.absent(me, Action.READ, ResourceType.RECORD, record_id)
     permit = await clinic.gate.read(me, Action.READ, resource_of(row))
     phi: Any = await clinic.reveal(me, permit, Attachment, found)
-    shown = _shown(found, phi)
-    context = context_of(attachment_id, found["patient_id"], shown.name, shown.media_type)
-    opening = decrypt_stream(phi["secret"], context, blobs.pieces(attachment_id))
+    return _shown(found, phi), await bytes_of(clinic, me, permit, blobs, found, phi)
+
+
+async def bytes_of(
+    clinic: Clinic,
+    me: Me,
+    permit: Permit,
+    blobs: Blobs,
+    row: Mapping[str, Any],
+    phi: Mapping[str, Any],
+) -> AsyncIterator[bytes]:
+    """Return the bytes of an opened row's blob, of which the first piece is authentic already."""
+    context = context_of(row["row_id"], row["patient_id"], phi["name"], phi["media_type"])
+    opening = decrypt_stream(phi["secret"], context, blobs.pieces(row["row_id"]))
     first = await _next(clinic, me, permit, opening)
-    return shown, _rest(clinic, me, permit, opening, first)
+    return _rest(clinic, me, permit, opening, first)
 
 
 async def _rest(

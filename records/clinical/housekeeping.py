@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, union_all
 
 from core.blobs import Blobs
 from core.database import Database
 from records.base import table_of
-from records.clinical.models import Attachment
+from records.clinical.models import Attachment, CardImage
 from records.vault.models import KeyState, PatientKey
 
 AGE: Final = 6 * 3600.0
 """Seconds after which a blob without a row is an orphan: no upload takes so long."""
 BATCH: Final = 500
 
-_attachment, _key = table_of(Attachment).c, table_of(PatientKey).c
+_key = table_of(PatientKey).c
 
 
 async def sweep(database: Database, blobs: Blobs, age: float = AGE) -> int:
@@ -32,9 +32,10 @@ async def sweep(database: Database, blobs: Blobs, age: float = AGE) -> int:
 
 
 async def _needed(database: Database, ids: Sequence[UUID]) -> set[UUID]:
-    rows = await database.select(
-        select(_attachment.id)
-        .join_from(Attachment, PatientKey, _key.key_id == _attachment.key_id)
-        .where(_attachment.id.in_(ids), _key.state != KeyState.DESTROYED)
+    kept = (
+        select(table.c.id)
+        .join_from(table, PatientKey, _key.key_id == table.c.key_id)
+        .where(table.c.id.in_(ids), _key.state != KeyState.DESTROYED)
+        for table in (table_of(Attachment), table_of(CardImage))
     )
-    return {row["id"] for row in rows}
+    return {row["id"] for row in await database.select(union_all(*kept))}

@@ -119,6 +119,23 @@ class RecordVersion(Protected, table=True):
     written_at: datetime = moment(default=True)
 
 
+class CardImage(Protected, table=True):
+    """A picture of an insurance card, kept as an attachment is; see there."""
+
+    __tablename__ = "card_image"
+    __table_args__ = (sealed_by(), CheckConstraint("size >= 0", name="size"))
+    resource: ClassVar[str] = "coverage_id"
+
+    coverage_id: UUID = Field(foreign_key="coverage.id", index=True)
+    name: Cell = phi(padded=True)
+    media_type: Cell = phi(padded=True)
+    digest: Cell = phi()
+    secret: Cell = phi()
+    size: int = Field(sa_type=BigInteger)
+    created_by: UUID = Field(foreign_key="account.id")
+    created_at: datetime = moment(default=True)
+
+
 class Attachment(Protected, table=True):
     """A file of a record: its words here, its bytes in a blob.
 

@@ -62,6 +62,22 @@ async def read_coverages(
     return [await _opened(clinic, me, permits[row["row_id"]], row) for row in rows]
 
 
+async def coverage_in_sight(
+    clinic: Clinic, me: Me, patient_id: UUID, coverage_id: UUID
+) -> tuple[Resource, Mapping[str, Any]]:
+    """Return an insurance, sealed, and what the gate is asked of it; NotFound unless the caller may see it."""
+    facts = await clinic.database.one(SIGHT, patient_id=patient_id, **asking(me))
+    if facts is None:
+        await clinic.gate.absent(me, Action.READ, ResourceType.PATIENT, patient_id)
+    rows = await clinic.database.all(_ALL, patient_id=patient_id)
+    row = next((row for row in rows if row["row_id"] == coverage_id), None)
+    if row is None:
+        await clinic.gate.absent(me, Action.READ, ResourceType.COVERAGE, coverage_id)
+    resource = _of(facts, coverage_id, row["patient_id"])
+    await clinic.gate.require(me, Action.READ, resource)
+    return resource, row
+
+
 async def create_coverage(
     session: Executor, clinic: Clinic, me: Me, patient_id: UUID, details: CoverageDetails
 ) -> OpenCoverage:

@@ -1,0 +1,68 @@
+"""Pictures of insurance cards."""
+
+from datetime import datetime
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+
+from api.deps import Clinic, Me
+from api.json import Json
+from api.multipart import incoming
+from api.paging import Listing
+from api.v1.attachments import BYTES, FORM, streamed
+from core.blobs import Blobs
+from records.clinical.cards import LIMIT, add_card, list_cards, open_card
+
+router = APIRouter(prefix="/patients/{patient_id}/coverages/{coverage_id}/cards", tags=["patients"])
+
+
+class CardView(BaseModel):
+    """A picture of an insurance card."""
+
+    id: UUID
+    coverage_id: UUID
+    name: str = Field(description="as the sender called it")
+    media_type: str = Field(description="told from the bytes, not from what the sender said")
+    size: int = Field(ge=0)
+    sha256: str = Field(description="checksum of the bytes, hex")
+    created_by: UUID
+    created_at: datetime
+
+
+@router.post(
+    "", operation_id="add_card", status_code=201, response_model=CardView, openapi_extra=FORM
+)
+async def post_card(
+    patient_id: UUID, coverage_id: UUID, request: Request, clinic: Clinic, me: Me
+) -> Response:
+    """Keep a picture, or a PDF, of an insurance's card: 20 MiB at most, sealed while it arrives."""
+    chosen = request.app.state.settings
+    name, pieces = await incoming(request, min(LIMIT, chosen.attachment_limit))
+    blobs = Blobs(chosen.attachments)
+    made = await add_card(clinic, me, blobs, patient_id, coverage_id, name, pieces)
+    place = f"/v1/patients/{patient_id}/coverages/{coverage_id}/cards/{made.id}"
+    return Json(made, 201, {"Location": place})
+
+
+@router.get("", operation_id="list_cards", response_model=Listing[CardView])
+async def get_cards(patient_id: UUID, coverage_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """List the pictures of an insurance's card, oldest first."""
+    items = await list_cards(clinic, me, patient_id, coverage_id)
+    return Json({"items": items, "next_cursor": None})
+
+
+@router.get(
+    "/{card_id}",
+    operation_id="download_card",
+    response_class=StreamingResponse,
+    responses={200: BYTES},
+)
+async def get_card(
+    patient_id: UUID, coverage_id: UUID, card_id: UUID, request: Request, clinic: Clinic, me: Me
+) -> Response:
+    """Download a picture of a card. Its event is on disk before the first byte leaves."""
+    blobs = Blobs(request.app.state.settings.attachments)
+    found, pieces = await open_card(clinic, me, blobs, patient_id, coverage_id, card_id)
+    return streamed(found, pieces)

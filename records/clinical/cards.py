@@ -1,0 +1,132 @@
+"""Pictures of insurance cards: sealed and streamed as attachments are, for whoever may see or keep the insurance."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import bindparam
+
+from core.blobs import Blobs
+from core.crypto.envelope import Value
+from core.database import Query
+from core.errors import FieldError, Invalid
+from policies.facts import Resource
+from policies.vocabulary import Action, ResourceType
+from records.access.me import Me
+from records.base import add, table_of
+from records.clinic import Clinic
+from records.clinical.attachments import bytes_of, received
+from records.clinical.intake import Intake
+from records.clinical.models import CardImage
+from records.people.coverages import coverage_in_sight
+from records.vault.vault import sealed_rows
+
+LIMIT: Final = 20 << 20
+"""Bytes of a picture at most."""
+
+_card = table_of(CardImage).c
+_HEAD: Final = [_card[name] for name in ("size", "created_by", "created_at")]
+_ALL: Final = Query(
+    sealed_rows(CardImage, *_HEAD)
+    .where(_card.coverage_id == bindparam("coverage_id", type_=PGUUID()))
+    .order_by(_card.id)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCard:
+    """A picture of a card as its reader sees it. `sha256` (hex) and `size` are of the bytes that were sent."""
+
+    id: UUID
+    coverage_id: UUID
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    created_by: UUID
+    created_at: datetime
+
+
+async def add_card(
+    clinic: Clinic,
+    me: Me,
+    blobs: Blobs,
+    patient_id: UUID,
+    coverage_id: UUID,
+    name: str,
+    pieces: AsyncIterator[bytes],
+) -> OpenCard:
+    """Keep a picture, or a PDF, of an insurance's card; Invalid for any other kind of file."""
+    resource, row = await coverage_in_sight(clinic, me, patient_id, coverage_id)
+    await clinic.gate.require(me, Action.UPDATE, resource)
+    intake = Intake(blobs, await clinic.key(row), row["patient_id"], name)
+    return await received(intake, pieces, lambda: _keep(clinic, me, resource, intake))
+
+
+async def list_cards(
+    clinic: Clinic, me: Me, patient_id: UUID, coverage_id: UUID
+) -> Sequence[OpenCard]:
+    """Return the pictures of an insurance's card, oldest first."""
+    resource, _ = await coverage_in_sight(clinic, me, patient_id, coverage_id)
+    permit = await clinic.gate.read(me, Action.READ, resource)
+    rows = await clinic.database.all(_ALL, coverage_id=coverage_id)
+    return [_shown(row, await clinic.reveal(me, permit, CardImage, row)) for row in rows]
+
+
+async def open_card(
+    clinic: Clinic, me: Me, blobs: Blobs, patient_id: UUID, coverage_id: UUID, card_id: UUID
+) -> tuple[OpenCard, AsyncIterator[bytes]]:
+    """Return a picture and its bytes, of which the first piece is authentic already."""
+    resource, _ = await coverage_in_sight(clinic, me, patient_id, coverage_id)
+    rows = await clinic.database.all(_ALL, coverage_id=coverage_id)
+    row = next((row for row in rows if row["row_id"] == card_id), None)
+    if row is None:
+        await clinic.gate.absent(me, Action.READ, ResourceType.COVERAGE, coverage_id)
+    permit = await clinic.gate.read(me, Action.READ, resource)
+    phi = await clinic.reveal(me, permit, CardImage, row)
+    return _shown(row, phi), await bytes_of(clinic, me, permit, blobs, row, phi)
+
+
+async def _keep(clinic: Clinic, me: Me, resource: Resource, intake: Intake) -> OpenCard:
+    if not intake.media_type.startswith("image/") and intake.media_type != "application/pdf":
+        fault = FieldError("/file", "media-type", "a card is a picture or a PDF")
+        raise Invalid(errors=[fault])
+    words: dict[str, Value | None] = {
+        "name": intake.name,
+        "media_type": intake.media_type,
+        "digest": intake.digest,
+    }
+    assert resource.id is not None
+    async with clinic.database.transaction() as session:
+        permit = await clinic.gate.write(session, me, Action.UPDATE, resource)
+        cells = clinic.vault.seal(
+            permit, CardImage, intake.key, intake.id, **words, secret=intake.secret
+        )
+        kept = CardImage(
+            id=intake.id,
+            patient_id=intake.patient_id,
+            key_id=intake.key.key_id,
+            coverage_id=resource.id,
+            size=intake.size,
+            created_by=me.subject.id,
+            **cells,
+        )
+        await add(session, kept)
+    head = {c.name: getattr(kept, c.name) for c in _HEAD}
+    return _shown({**head, "row_id": kept.id, "resource_id": kept.coverage_id}, words)
+
+
+def _shown(row: Mapping[str, Any], phi: Mapping[str, Any]) -> OpenCard:
+    return OpenCard(
+        id=row["row_id"],
+        coverage_id=row["resource_id"],
+        name=phi["name"],
+        media_type=phi["media_type"],
+        size=row["size"],
+        sha256=phi["digest"].hex(),
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+    )
