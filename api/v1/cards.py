@@ -22,7 +22,7 @@ class CardView(BaseModel):
     """A picture of an insurance card."""
 
     id: UUID
-    coverage_id: UUID
+    coverage_id: UUID = Field(description="the insurance whose card it is")
     name: str = Field(description="as the sender called it")
     media_type: str = Field(description="told from the bytes, not from what the sender said")
     size: int = Field(ge=0)
