@@ -54,6 +54,8 @@ SILENT = {
     "db-url": "development only", "bench": "a clinic of its own", "docs": "no clinic at all",
     "keys init": "before there is a database", "audit witness": "a size and a hash",
     "backup": "ciphertext", "restore": "into an empty database",
+    "verify records": "hashes of rows as they are stored", "login": "the API notes it", "logout": "the API notes it",
+    "whoami": "about the caller",
 }  # fmt: skip
 
 
