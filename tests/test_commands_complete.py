@@ -164,12 +164,13 @@ async def test_logins_refusals_policy_consent_and_the_log_itself_are_events(
         who = {
             "adams": people.adams,
             "baker": people.baker,
+            "patient": people.patient,
             "compliance": people.compliance,
             "admin": people.admin,
         }
         acts = [
             ("baker", "get", f"/v1/records/{people.record.id}", None, ("read", "deny", "record")),
-            ("adams", "post", f"/v1/patients/{people.patient_id}/consents", CONSENT, ("create", "allow", "consent")),
+            ("patient", "post", f"/v1/patients/{people.patient_id}/consents", CONSENT, ("create", "allow", "consent")),
             ("baker", "post", "/v1/break-glass", GLASS | {"patient_id": str(people.patient_id)}, ("create", "allow", "break_glass")),
             ("admin", "get", "/v1/policies", None, ("read", "allow", "policy")),
             ("admin", "post", "/v1/keys/rotations", {"kind": "kek", "purpose": "record"}, ("create", "allow", "key")),
