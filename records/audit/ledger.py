@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -16,15 +16,16 @@ from records.audit.producers import Producers
 ROLE: Final = "confide_ledger"
 """The database role of the writer: it may add events, and take what it added from the outbox."""
 
-# No conflict target: naming one would need the right to read the ledger.
+# No conflict target: naming one would need the right to read the ledger. A function in FROM reads each body once;
+# a subquery that makes JSON of it would be merged into this one, and read it again for every column.
 _STORE: Final = """
 INSERT INTO audit.event (id, occurred_at, recorded_at, actor, action, outcome, purpose, patient,
                          resource_type, resource_ids, break_glass, body, request_id, boot, seq)
-SELECT (j ->> 'id')::uuid, (j ->> 'occurred_at')::timestamptz, now(), (j ->> 'actor')::uuid,
-       j ->> 'action', j ->> 'outcome', j ->> 'purpose', (j ->> 'patient')::uuid, j ->> 'resource_type',
-       ARRAY(SELECT jsonb_array_elements_text(j -> 'resource_ids')::uuid),
-       (j ->> 'break_glass')::boolean, b, j ->> 'request_id', (j ->> 'boot')::uuid, (j ->> 'seq')::bigint
-FROM (SELECT b, convert_from(b, 'UTF8')::jsonb AS j FROM unnest($1::bytea[]) AS given (b)) AS events
+SELECT id, occurred_at, now(), actor, action, outcome, purpose, patient,
+       resource_type, resource_ids, break_glass, body, request_id, boot, seq
+FROM unnest($1::bytea[]) AS given (body), json_to_record(convert_from(body, 'UTF8')::json) AS event (
+  id uuid, occurred_at timestamptz, actor uuid, action text, outcome text, purpose text, patient uuid,
+  resource_type text, resource_ids uuid[], break_glass boolean, request_id text, boot uuid, seq bigint)
 ON CONFLICT DO NOTHING
 """
 _REFUSED: Final = """
@@ -46,22 +47,39 @@ class Malformed(Exception):
     """A body is not an event of ours."""
 
 
+class Name(NamedTuple):
+    """An event and the run of the process that made it."""
+
+    event_id: UUID
+    boot: UUID | None
+
+
 async def accept(database: Database, known: Producers, batch: Sequence[Sent]) -> None:
     """Store what its producer made, and set apart what somebody else put into the outbox."""
+    names = [_named(sent.body) for sent in batch]
     async with database.bare() as connection:
-        await known.meet(connection, {boot for sent in batch if (boot := _boot(sent.body))})
-        faults = {sent.event_id: fault for sent in batch if (fault := _fault(known, sent))}
-        apart = [s for s in batch if s.event_id in faults]
-        given = [(new_id(), s.event_id, faults[s.event_id], s.body) for s in apart]
+        await known.meet(connection, {name.boot for name in names if name and name.boot})
+        faults = [_fault(known, s, name) for s, name in zip(batch, names, strict=True)]
+        apart = [(s, fault) for s, fault in zip(batch, faults, strict=True) if fault]
+        given = [(new_id(), s.event_id, fault, s.body) for s, fault in apart]
         await connection.executemany(_SET_APART, given)
     if apart:
-        log.error("events set apart", events=len(apart), faults=sorted(set(faults.values())))
-    await store(database, [s.body for s in batch if s.event_id not in faults])
+        kinds = sorted({fault for _, fault in apart})
+        log.error("events set apart", events=len(apart), faults=kinds)
+    good = [s for s, fault in zip(batch, faults, strict=True) if not fault]
+    await _move(database, [s.event_id for s in good], [s.body for s in good])
 
 
 async def store(database: Database, bodies: Sequence[bytes]) -> None:
-    """Move events into the ledger and out of the outbox, in one transaction: all of them or none."""
-    ids = [_checked(body) for body in bodies]
+    """Move events into the ledger and out of the outbox, or raise Malformed."""
+    names = [name for body in bodies if (name := _named(body))]
+    if len(names) < len(bodies):
+        raise Malformed("not an event")
+    await _move(database, [name.event_id for name in names], bodies)
+
+
+async def _move(database: Database, ids: Sequence[UUID], bodies: Sequence[bytes]) -> None:
+    """Put events into the ledger and take them from the outbox, in one transaction: all of them or none."""
     async with database.bare() as connection, connection.transaction():
         await connection.execute(_STORE, bodies)
         await connection.execute(_LEAVE, ids)
@@ -73,32 +91,21 @@ async def quarantine(database: Database, reason: str, events: int, content: byte
         await connection.execute(_REFUSED, new_id(), reason, events, content)
 
 
-def _fault(known: Producers, sent: Sent) -> str | None:
+def _fault(known: Producers, sent: Sent, name: Name | None) -> str | None:
     """Return what is wrong with a row of the outbox, if anything is."""
-    try:
-        event_id = _checked(sent.body)
-    except Malformed:
+    if name is None:
         return "malformed"
-    boot = _boot(sent.body)
-    sealed = boot is not None and known.sealed(boot, sent.body, sent.seal)
-    return None if sealed and event_id == sent.event_id else "forged"
+    sealed = name.boot is not None and known.sealed(name.boot, sent.body, sent.seal)
+    return None if sealed and name.event_id == sent.event_id else "forged"
 
 
-def _boot(body: bytes) -> UUID | None:
-    """Return the producer that an event names."""
-    try:
-        return UUID(orjson.loads(body)["boot"])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _checked(body: bytes) -> UUID:
-    """Return the id of an event whose bytes are what its producer made, or raise Malformed."""
+def _named(body: bytes) -> Name | None:
+    """Return the id and the producer of an event, if its bytes are in the form that producers make."""
     try:
         event: dict[str, Any] = orjson.loads(body)
         datetime.fromisoformat(event["occurred_at"]).astimezone(UTC)
-        if orjson.dumps(event, option=orjson.OPT_SORT_KEYS) != body:
-            raise Malformed("not canonical")
-        return UUID(event["id"])
-    except (ValueError, KeyError, TypeError):
-        raise Malformed("not an event") from None
+        boot = event.get("boot")
+        name = Name(UUID(event["id"]), UUID(boot) if boot else None)
+        return name if orjson.dumps(event, option=orjson.OPT_SORT_KEYS) == body else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

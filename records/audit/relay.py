@@ -25,7 +25,7 @@ from core.settings import Settings
 from records.audit.batch import TASK, Sent, pack
 
 ROLE: Final = "confide_relay"
-BATCH: Final = 200
+BATCH: Final = 500
 POLL: Final = 0.2
 """Seconds between looks at an empty outbox."""
 AGAIN: Final = "30 seconds"
@@ -33,11 +33,16 @@ AGAIN: Final = "30 seconds"
 PAUSE: Final = 1.0
 """Seconds to wait when the broker or the database is away."""
 
+# Two looks, each along its index: one look for either would walk past all that is on its way.
 _TAKE: Final = f"""
-UPDATE audit.outbox SET sent_at = now()
-WHERE event_id IN (
-  SELECT event_id FROM audit.outbox WHERE sent_at IS NULL OR sent_at < now() - interval '{AGAIN}'
-  ORDER BY event_id LIMIT {BATCH} FOR UPDATE SKIP LOCKED)
+WITH lost AS (
+  SELECT event_id FROM audit.outbox WHERE sent_at < now() - interval '{AGAIN}'
+  ORDER BY sent_at LIMIT {BATCH} FOR UPDATE SKIP LOCKED),
+fresh AS (
+  SELECT event_id FROM audit.outbox WHERE sent_at IS NULL
+  ORDER BY event_id LIMIT {BATCH} FOR UPDATE SKIP LOCKED),
+due AS (SELECT event_id FROM lost UNION ALL SELECT event_id FROM fresh LIMIT {BATCH})
+UPDATE audit.outbox SET sent_at = now() WHERE event_id IN (SELECT event_id FROM due)
 RETURNING event_id, body, seal
 """  # noqa: S608 - two constants
 
