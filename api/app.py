@@ -40,6 +40,7 @@ from api.v1 import (
     policies,
     policy_checks,
     policy_simulations,
+    policy_upgrades,
     record_life,
     records,
     schedules,
@@ -108,6 +109,7 @@ MODULES = (
     erasure,
     policy_checks,
     policy_simulations,
+    policy_upgrades,
 )
 
 

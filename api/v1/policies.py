@@ -172,7 +172,7 @@ async def post_restore(
 async def post_draft(new: NewDraft, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Propose rules. What is broken is refused with its place; what is odd stands in `findings`."""
     draft = await drafts.start_draft(session, clinic, me, _edit(new))
-    return _draft(draft, 201, {"Location": f"/v1/policies/drafts/{draft.id}"})
+    return shown_draft(draft, 201, {"Location": f"/v1/policies/drafts/{draft.id}"})
 
 
 @router.get("/drafts", operation_id="list_policy_drafts", response_model=Listing[DraftHead])
@@ -185,7 +185,7 @@ async def get_drafts(clinic: Clinic, me: Me, page: Page) -> Response:
 @router.get("/drafts/{draft_id}", operation_id="read_policy_draft", response_model=DraftView)
 async def get_draft(draft_id: UUID, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Read a draft."""
-    return _draft(await drafts.read_draft(session, clinic, me, draft_id))
+    return shown_draft(await drafts.read_draft(session, clinic, me, draft_id))
 
 
 @router.patch(
@@ -202,7 +202,9 @@ async def patch_draft(
     seen: MustHaveSeen,
 ) -> Response:
     """Write on a draft of your own. It is then meant for the rules in force now."""
-    return _draft(await drafts.change_draft(session, clinic, me, draft_id, _edit(change), seen))
+    return shown_draft(
+        await drafts.change_draft(session, clinic, me, draft_id, _edit(change), seen)
+    )
 
 
 @router.delete(
@@ -242,7 +244,8 @@ def _version(found: Mapping[str, Any], status: int = 200) -> Response:
     return Json(found, status, {"ETag": etag(found["version"])})
 
 
-def _draft(
+def shown_draft(
     draft: drafts.OpenDraft, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
+    """Return a draft as an answer."""
     return Json(draft, status, {"ETag": etag(draft.version), **(headers or {})})

@@ -1,0 +1,49 @@
+"""The rules that come with the software, for a clinic that keeps its own: what is new in them, and a draft of it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.deps import Clinic, Me, Transaction
+from api.json import Json
+from api.v1.policies import DraftView, Reason, RuleBody, shown_draft
+from records.governance import upgrading
+
+router = APIRouter(prefix="/policies/upgrade", tags=["policies"])
+
+Ids = Annotated[list[str], Field(examples=[["record-read-nurse"]])]
+
+
+class UpgradeView(BaseModel):
+    """What the software's rules of today would change of those in force."""
+
+    base_version: int = Field(description="the last version that came with the software")
+    version: int = Field(description="the version in force")
+    added: list[RuleBody] = Field(description="new in the software since then")
+    changed: list[RuleBody] = Field(description="changed in the software, and left alone here")
+    removed: Ids = Field(description="gone from the software, and left alone here")
+    kept: Ids = Field(description="changed there and here: they stay as they are here")
+
+
+class UpgradeOrder(BaseModel):
+    """Why the rules are brought up to date."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason
+
+
+@router.get("", operation_id="read_policy_upgrade", response_model=UpgradeView)
+async def get_upgrade(session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Read what is new in the rules that come with the software. A clinic's own rules are never changed by an update."""
+    return Json(await upgrading.read_upgrade(session, clinic, me))
+
+
+@router.post("", operation_id="draft_policy_upgrade", status_code=201, response_model=DraftView)
+async def post_upgrade(
+    order: UpgradeOrder, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """Make a draft of what is new: to be read, simulated and published like any other."""
+    draft = await upgrading.draft_upgrade(session, clinic, me, order.reason)
+    return shown_draft(draft, 201, {"Location": f"/v1/policies/drafts/{draft.id}"})

@@ -1,0 +1,81 @@
+"""What the software's own rules have become since a clinic began to keep its own: three-way, as a draft to read and publish.
+
+The base is the last version that came with the software. What it and the clinic have alike follows the software; where
+the clinic went its own way it stays so, and the difference is named.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+
+from policies.rules import Rule, defaults
+from policies.vocabulary import Action
+from records.access.me import Me
+from records.access.models import PolicyVersion
+from records.access.versions import version_in_force
+from records.base import Executor, table_of
+from records.clinic import Clinic
+from records.governance.drafts import OpenDraft, start_draft
+from records.governance.edits import Edit
+from records.governance.versions import POLICIES, rules_of
+
+_version = table_of(PolicyVersion).c
+
+
+@dataclass(slots=True)
+class Upgrade:
+    """What to put into the clinic's rules and what to take out; `kept` are ids that the clinic has otherwise."""
+
+    base_version: int
+    version: int
+    added: list[Rule] = field(default_factory=list)
+    changed: list[Rule] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+
+async def read_upgrade(session: Executor, clinic: Clinic, me: Me) -> Upgrade:
+    """Return what the software's rules of today would change of the clinic's."""
+    await clinic.gate.read(me, Action.READ, POLICIES)
+    return await _upgrade(session)
+
+
+async def draft_upgrade(session: Executor, clinic: Clinic, me: Me, reason: str) -> OpenDraft:
+    """Propose the software's rules of today, as far as the clinic has not gone its own way."""
+    found = await _upgrade(session)
+    edit = Edit(reason, None, [*found.added, *found.changed], found.removed)
+    return await start_draft(session, clinic, me, edit)
+
+
+async def _upgrade(session: Executor) -> Upgrade:
+    version = await version_in_force(session)
+    shipped = select(func.max(_version.version)).where(
+        _version.publisher_id.is_(None), _version.version <= version
+    )
+    base: int = (await session.execute(shipped)).scalar_one()
+    old, mine = await rules_of(session, base), await rules_of(session, version)
+    return merged(Upgrade(base, version), old, mine, defaults())
+
+
+def merged(
+    found: Upgrade, old: Sequence[Rule], mine: Sequence[Rule], new: Sequence[Rule]
+) -> Upgrade:
+    """Fill in what came of three sets of rules: what the clinic began with, what it has, what there is now."""
+    was, have, are = (_by_id(rules) for rules in (old, mine, new))
+    for rule_id in sorted(was.keys() | are.keys()):
+        before, ours, after = (rules.get(rule_id) for rules in (was, have, are))
+        if after in (before, ours):
+            continue
+        if ours != before:
+            found.kept.append(rule_id)
+        elif after is None:
+            found.removed.append(rule_id)
+        else:
+            (found.changed if before else found.added).append(after)
+    return found
+
+
+def _by_id(rules: Sequence[Rule]) -> Mapping[str, Any]:
+    return {rule.id: rule for rule in rules}
