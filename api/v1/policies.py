@@ -188,11 +188,7 @@ async def get_draft(draft_id: UUID, session: Transaction, clinic: Clinic, me: Me
     return shown_draft(await drafts.read_draft(session, clinic, me, draft_id))
 
 
-@router.patch(
-    "/drafts/{draft_id}",
-    operation_id="change_policy_draft",
-    response_model=DraftView,
-)
+@router.patch("/drafts/{draft_id}", operation_id="change_policy_draft", response_model=DraftView)
 async def patch_draft(
     draft_id: UUID,
     change: DraftChange,
@@ -207,11 +203,7 @@ async def patch_draft(
     )
 
 
-@router.delete(
-    "/drafts/{draft_id}",
-    operation_id="discard_policy_draft",
-    status_code=204,
-)
+@router.delete("/drafts/{draft_id}", operation_id="discard_policy_draft", status_code=204)
 async def delete_draft(
     draft_id: UUID, session: Transaction, clinic: Clinic, me: Me, seen: MustHaveSeen
 ) -> Response:
