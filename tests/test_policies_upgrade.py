@@ -25,9 +25,8 @@ def test_what_is_new_is_added_and_what_the_clinic_left_alone_follows():
     old = [rule("same"), rule("changes"), rule("goes")]
     new = [rule("same"), rule("changes", "False"), rule("comes")]
     found = up(old, [*old, rule("own")], new)
-    assert found.added == [rule("comes")]
-    assert found.changed == [rule("changes", "False")]
-    assert (found.removed, found.kept) == (["goes"], [])
+    assert found.put == [rule("changes", "False"), rule("comes")]
+    assert (found.remove, found.kept) == (["goes"], [])
 
 
 def test_where_the_clinic_went_its_own_way_it_stays_so():
@@ -36,12 +35,12 @@ def test_where_the_clinic_went_its_own_way_it_stays_so():
     new = [rule("changed", "False"), rule("removed", "False")]
     found = up(old, mine, new)
     assert found.kept == ["changed", "gone", "removed"]
-    assert (found.added, found.changed, found.removed) == ([], [], [])
+    assert (found.put, found.remove) == ([], [])
 
 
 def test_what_both_did_alike_is_nothing_to_do():
     found = up([rule("a"), rule("b")], [rule("a", "False")], [rule("a", "False")])
-    assert (found.added, found.changed, found.removed, found.kept) == ([], [], [], [])
+    assert (found.put, found.remove, found.kept) == ([], [], [])
 
 
 @pytest.fixture
@@ -59,9 +58,8 @@ async def test_an_upgrade_is_a_draft_that_another_publishes(
     monkeypatch.setattr(upgrading, "defaults", lambda: newer)
     told = (await desk.send(desk.first, "GET", "/upgrade")).json()
     assert (told["base_version"], told["version"]) == (1, 2)
-    assert [r["id"] for r in told["added"]] == ["comes"]
-    assert [r["id"] for r in told["changed"]] == ["doctor-read"]
-    assert (told["removed"], told["kept"]) == (["patient-merge"], [])
+    assert [r["id"] for r in told["put"]] == ["comes", "doctor-read"]
+    assert (told["remove"], told["kept"]) == (["patient-merge"], [])
     made = await desk.send(desk.first, "POST", "/upgrade", {"reason": "new release"})
     assert made.status_code == 201, made.text
     assert made.json()["changes"] == {

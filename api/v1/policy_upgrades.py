@@ -20,9 +20,8 @@ class UpgradeView(BaseModel):
 
     base_version: int = Field(description="the last version that came with the software")
     version: int = Field(description="the version in force")
-    added: list[RuleBody] = Field(description="new in the software since then")
-    changed: list[RuleBody] = Field(description="changed in the software, and left alone here")
-    removed: Ids = Field(description="gone from the software, and left alone here")
+    put: list[RuleBody] = Field(description="new in the software, or changed and left alone here")
+    remove: Ids = Field(description="gone from the software, and left alone here")
     kept: Ids = Field(description="changed there and here: they stay as they are here")
 
 

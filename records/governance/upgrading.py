@@ -30,9 +30,8 @@ class Upgrade:
 
     base_version: int
     version: int
-    added: list[Rule] = field(default_factory=list)
-    changed: list[Rule] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
+    put: list[Rule] = field(default_factory=list)
+    remove: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
 
 
@@ -45,7 +44,7 @@ async def read_upgrade(session: Executor, clinic: Clinic, me: Me) -> Upgrade:
 async def draft_upgrade(session: Executor, clinic: Clinic, me: Me, reason: str) -> OpenDraft:
     """Propose the software's rules of today, as far as the clinic has not gone its own way."""
     found = await _upgrade(session)
-    edit = Edit(reason, None, [*found.added, *found.changed], found.removed)
+    edit = Edit(reason, None, found.put, found.remove)
     return await start_draft(session, clinic, me, edit)
 
 
@@ -71,9 +70,9 @@ def merged(
         if ours != before:
             found.kept.append(rule_id)
         elif after is None:
-            found.removed.append(rule_id)
+            found.remove.append(rule_id)
         else:
-            (found.changed if before else found.added).append(after)
+            found.put.append(after)
     return found
 
 
