@@ -13,10 +13,10 @@ from policies.closures import Closure, to_closure
 from policies.enforcer import Decision, PolicySnapshot
 from policies.facts import Environment, Resource, Subject
 from policies.formula import AllOf, Always, AnyOf, Formula, Known, Leaf, attributes
-from policies.grammar import parse
+from policies.grammar import BadCondition, parse
 from policies.rules import Rule
 from policies.shards import Line
-from policies.vocabulary import Action, Outcome
+from policies.vocabulary import Action, Outcome, ResourceType
 from policies.wording import as_text
 
 
@@ -83,6 +83,19 @@ def explain(
     if decision.rule_id != (first.rule.id if first else None):
         raise Disagreement(f"{decision.rule_id} decided")
     return Explanation(decision, candidates, None if decision.allowed else _nearest(candidates))
+
+
+def facts_of(rule_condition: str, kind: ResourceType) -> list[str]:
+    """Return the facts that a condition joins by `and`: what was so, where its rule decided.
+
+    None for a condition that today's vocabulary does not know any more.
+    """
+    try:
+        formula = parse(rule_condition, kind)
+    except BadCondition:
+        return []
+    terms = formula.parts if isinstance(formula, AllOf) else (formula,)
+    return [as_text(term) for term in terms if not isinstance(term, Always)]
 
 
 def _candidate(line: Line, facts: _Facts) -> Candidate:

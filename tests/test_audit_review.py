@@ -463,6 +463,15 @@ async def test_one_event_tells_which_rule_decided_and_how_it_read_then(api: Api,
     one = (await api.get(api.people.compliance, f"{V1}/events/{found['id']}")).json()
     assert one["explanation"]["id"] == one["rule"] == "record-read-doctor"
     assert "r.obj.in_care_team" in one["explanation"]["condition"]
+    (fact,) = one["explanation"]["facts"]
+    assert "r.obj.in_care_team" in fact
+    assert one["explanation"]["version"] == one["policy_version"] == 1
+    own = await api.get(api.people.patient, f"/v1/patients/{api.people.patient_id}")
+    await drain(database_url)
+    asked = f"{V1}/events?request_id={own.headers['X-Request-Id']}"
+    (found,) = (await api.get(api.people.compliance, asked)).json()["items"]
+    one = (await api.get(api.people.compliance, f"{V1}/events/{found['id']}")).json()
+    assert one["explanation"]["facts"] == ["r.obj.patient_id == r.sub.patient_id"]
 
 
 async def test_an_event_is_rendered_as_a_balp_audit_event(api: Api, database_url: str):

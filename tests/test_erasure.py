@@ -8,8 +8,16 @@ import asyncpg
 import pytest
 
 from core.ids import new_id
+from core.transparency.book import Book
+from core.transparency.notes import Key
 from records.access.me import Me
+from records.audit import inspection
+from records.audit.log_key import VERIFIER_KEY
+from records.audit.sealer import BOOK
+from records.audit.verifier.findings import Verdict
 from tests.apis import Api, serve
+from tests.clinics import DETAILS
+from tests.sealing import drain, role, seal
 
 REASON = {"reason": "patient-request"}
 
@@ -133,3 +141,22 @@ async def test_the_patients_own_login_ends(api: Api):
     await erase(api)
     await asyncio.sleep(1)
     assert (await api.http.get("/v1/me", headers=headers)).status_code == 401
+
+
+async def test_an_erased_patients_log_still_verifies_and_names_a_pseudonym_alone(
+    api: Api, database_url: str, tmp_path: Path
+):
+    """Keeping the log for six years and destroying a patient agree: an event knows an id, and nobody knows whose."""
+    await api.get(api.people.adams, f"/v1/records/{api.people.record.id}")
+    await erase(api)
+    await drain(database_url)
+    await seal(database_url, tmp_path)
+    key = Key.parse((tmp_path / VERIFIER_KEY).read_text())
+    async with role(database_url, inspection.ROLE) as database:
+        report = await inspection.inspect(database, key, Book(tmp_path / BOOK))
+    assert (report.verdict, report.count) == (Verdict.GOOD, 0)
+    about = f"/v1/audit/events?patient={api.people.patient_id}"
+    found = (await api.get(api.people.compliance, about)).json()["items"]
+    assert {"read", "erase"} <= {event["action"] for event in found}
+    words = {*DETAILS.name.values(), DETAILS.phone, DETAILS.email, "MRN-4711-QX"}
+    assert not [word for word in words if str(word) in str(found)]

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from core.database import Query
+from policies.explain import facts_of
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
@@ -38,4 +39,7 @@ async def read_event(clinic: Clinic, me: Me, event_id: UUID) -> Mapping[str, Any
     event = await queries.read_event(clinic.database, event_id)
     decided = {"version": event["policy_version"], "rule": event["rule"]}
     rule = await clinic.database.one(_RULE, **decided) if event["rule"] else None
-    return {**event, "explanation": dict(rule) if rule else None}
+    if rule is None:
+        return {**event, "explanation": None}
+    facts = facts_of(rule["condition"], ResourceType(event["resource_type"]))
+    return {**event, "explanation": {**rule, "version": event["policy_version"], "facts": facts}}
