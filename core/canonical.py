@@ -40,9 +40,10 @@ def _simple(value: Any) -> bool:
     for part in parts:
         kind = type(part)
         if kind is dict:
-            if not all(type(key) is str and key.isascii() for key in part):
-                return False
-            parts.extend(part.values())
+            for key, inner in part.items():
+                if type(key) is not str or not key.isascii():
+                    return False
+                parts.append(inner)
         elif kind is list:
             parts.extend(part)
         elif kind is int:

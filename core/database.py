@@ -19,6 +19,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from core.crypto.sealed import Sealed
 from core.database_errors import translated
 from core.pool import PATIENCE, Loan, Pool
+from core.spelling import spelled_out
 
 _dialect: Any = dialect
 TIMEOUT = 5.0
@@ -35,7 +36,7 @@ class Query:
 
     def __init__(self, statement: Executable) -> None:
         assert isinstance(statement, ClauseElement)
-        compiled: Any = statement.compile(dialect=_dialect())
+        compiled: Any = spelled_out(statement).compile(dialect=_dialect())
         self.sql = str(compiled)
         assert "POSTCOMPILE" not in self.sql, "a Query cannot hold an IN list: use ANY(array)"
         self._names: tuple[str, ...] = tuple(compiled.positiontup or ())

@@ -5,7 +5,7 @@ in a rule is the name of the field here, so that a rule reads alike in Casbin, P
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -50,11 +50,11 @@ class Resource:
     `in_care_team` and those after it are relations between the subject and the patient concerned; in SQL they are an
     EXISTS. `department` is that of the doctor concerned: who holds the visit, or whom the patient prefers.
     `patient_id` is the person; no rule sees `chart_id`, which is the id that the row was sealed for, where the
-    person has several.
+    person has several. Rows are equal that are alike in all but their ids: nearly every rule decides them alike.
     """
 
     type: ResourceType
-    id: UUID | None = None
+    id: UUID | None = field(default=None, compare=False)
     patient_id: UUID | None = None
     author_id: UUID | None = None
     doctor_id: UUID | None = None
@@ -69,7 +69,7 @@ class Resource:
     break_glass: bool | None = None
     proxied: bool | None = None
     department: str | None = None
-    chart_id: UUID | None = None
+    chart_id: UUID | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         return f"{self.type} {self.id}"

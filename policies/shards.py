@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     Boolean,
-    Column,
+    ColumnClause,
     ColumnElement,
     Text,
     and_,
@@ -77,7 +77,7 @@ def _relations(lines: Sequence[Line], columns: Columns) -> list[str]:
 
 def _is_relation(column: ColumnElement[Any]) -> bool:
     """Tell an EXISTS, or what is made of some, from a column and from a value worked out of columns."""
-    return isinstance(column.type, Boolean) and not isinstance(column, Column)
+    return isinstance(column.type, Boolean) and not isinstance(column, ColumnClause)
 
 
 def _split(

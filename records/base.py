@@ -173,6 +173,7 @@ _BROKEN = {
 }
 
 
+@cache
 def table_of(kind: type[SQLModel]) -> Table:
     """Return the table behind a table class."""
     table = inspect(kind).local_table

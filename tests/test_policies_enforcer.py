@@ -2,7 +2,8 @@
 
 import logging
 import logging.config
-from uuid import UUID
+from dataclasses import replace
+from uuid import UUID, uuid4
 
 import casbin
 import pytest
@@ -180,3 +181,13 @@ def test_a_snapshot_does_not_change():
     snapshot = PolicySnapshot.build(1, [])
     with pytest.raises(AttributeError):
         snapshot.version = 2
+
+
+def test_a_decision_is_kept_for_rows_that_differ_by_id_alone_and_not_where_a_rule_asks_for_the_id():
+    other = replace(RECORD, id=uuid4())
+    snapshot = PolicySnapshot.build(1, [rule("any", 4, "allow")])
+    assert snapshot.decide(ME, Action.READ, other, TREATING).allowed
+    snapshot = PolicySnapshot.build(1, [rule("own", 4, "allow", "r.obj.id == r.sub.id")])
+    mine = replace(RECORD, id=ME.id)
+    assert snapshot.decide(ME, Action.READ, mine, TREATING).allowed
+    assert not snapshot.decide(ME, Action.READ, other, TREATING).allowed

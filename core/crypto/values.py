@@ -1,11 +1,14 @@
 """Python values as the plaintext of a cell, and back."""
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
+
+import orjson
 
 from core.canonical import NotCanonical, canonical
 from core.errors import Invalid
@@ -94,7 +97,7 @@ def _decimal(value: Decimal) -> bytes:
 
 
 def _json(raw: bytes) -> Any:
-    return _READER.decode(raw.decode())
+    return _READER.decode(raw.decode()) if _LONG.search(raw) else orjson.loads(raw)
 
 
 def _number(digits: str) -> int | float:
@@ -103,6 +106,8 @@ def _number(digits: str) -> int | float:
     return number if abs(number) < _EXACT else float(digits)
 
 
+_LONG: Final = re.compile(rb"\d{16}")
+"""A number that may be past 2^53; few texts have one."""
 _READER: Final = json.JSONDecoder(parse_int=_number)
 
 _CODECS: Final[tuple[tuple[int, type, Callable[[Any], bytes], Callable[[bytes], Value]], ...]] = (

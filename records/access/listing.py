@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import BigInteger, ColumnElement, Select, bindparam
+from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, select
 
 from core.database import Query
 from policies.enforcer import PolicySnapshot
@@ -23,23 +23,31 @@ LIMIT: Final[ColumnElement[int]] = bindparam("limit", type_=BigInteger())
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Listing:
-    """Rows of a kind, newest first; `columns` are what a rule may ask of them, as SQL.
+    """Rows of a kind, newest first. `facts` says in which column of the statement stands what a rule may ask of a row.
 
-    The statement has the parameters BEFORE and LIMIT, those of the relations, and its own.
+    The statement has the parameter BEFORE, those of the relations, and its own.
     """
 
     kind: ResourceType
-    columns: Mapping[str, ColumnElement[Any]]
+    facts: Mapping[str, str]
     statement: Select[Any]
+    newest: str
 
 
 @lru_cache(maxsize=4096)
 def compiled(
     snapshot: PolicySnapshot, subject: Subject, environment: Environment, listing: Listing
 ) -> Query:
-    """Return the query of what a caller may read of a listing."""
-    allowed = snapshot.predicate(subject, Action.READ, listing.kind, environment, listing.columns)
-    return Query(listing.statement.where(allowed))
+    """Return the query of what a caller may read of a listing.
+
+    The rules look at the columns of rows already found, so that a relation is asked once a row however many rules name
+    it. OFFSET 0 keeps PostgreSQL from putting the question back in the place of each answer.
+    """
+    found = listing.statement.offset(0).subquery("found")
+    columns = {name: found.c[column] for name, column in listing.facts.items()}
+    allowed = snapshot.predicate(subject, Action.READ, listing.kind, environment, columns)
+    newest = found.c[listing.newest].desc()
+    return Query(select(found).where(allowed).order_by(newest).limit(LIMIT))
 
 
 def page(me: Me, limit: int, after: UUID | None) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from core.database import Query
 from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
-from records.access.listing import BEFORE, LIMIT, Listing, page
+from records.access.listing import BEFORE, Listing, page
 from records.access.me import Me
 from records.access.relations import (
     DOCTOR,
@@ -45,9 +45,18 @@ def of_visit(patient: Any) -> dict[str, ColumnElement[bool]]:
     return {**relations(patient), "own_appointment": or_(held, own_appointment(patient))}
 
 
+def facts_of(patient: Any) -> dict[str, ColumnElement[Any]]:
+    """Return what a rule may ask of a record that has to be looked for, of a patient's id."""
+    return {
+        "patient_id": person_of(patient),
+        **of_visit(patient),
+        "consent_granted": consent_granted(patient, _record.categories),
+        "consent_denied": consent_denied(patient, _record.categories),
+    }
+
+
 COLUMNS: Final = {
     "id": _record.id,
-    "patient_id": person_of(_record.patient_id),
     "author_id": _record.author_id,
     "doctor_id": _visit.doctor_id,
     "status": _record.status,
@@ -55,11 +64,11 @@ COLUMNS: Final = {
     "sensitivity": _record.sensitivity,
     "categories": _record.categories,
     "department": department_of(_visit.doctor_id),
-    **of_visit(_record.patient_id),
-    "consent_granted": consent_granted(_record.patient_id, _record.categories),
-    "consent_denied": consent_denied(_record.patient_id, _record.categories),
+    **facts_of(_record.patient_id),
 }
 """What a rule may ask of a record, as SQL: columns of a read and terms of a list's WHERE alike."""
+IN_ROW: Final = {name: name for name in COLUMNS} | {"patient_id": "person_id"}
+"""In which column of a row each of them stands: a row's `patient_id` is the one that it was sealed for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +98,7 @@ class OpenRecord:
 
 def select_versions(columns: Mapping[str, Any], which: ColumnElement[bool]) -> Select[Any]:
     """Return a SELECT of versions of records, with what a decision, the vault and a signature need."""
-    names = {"patient_id": "person_id"}
-    facts = [c.label(names.get(name, name)) for name, c in columns.items()]
+    facts = [c.label(IN_ROW[name]) for name, c in columns.items()]
     head = [_record.appointment_id, _record.locked, _record.addendum_to, _record.source]
     own = [_version.number, _version.act, _version.author_id.label("writer_id")]
     return (
@@ -107,17 +115,14 @@ def selected() -> Select[Any]:
 
 CURRENT: Final = selected().where(_record.id == bindparam("record_id", type_=PGUUID()))
 _ONE: Final = Query(CURRENT)
+_ID: Final = bindparam("patient_id", type_=PGUUID())
 _OF_PATIENT: Final = Listing(
     ResourceType.RECORD,
-    COLUMNS,
-    selected()
-    .where(
-        still_there(),
-        _record.patient_id.in_(ids_of(bindparam("patient_id", type_=PGUUID()))),
-        _record.id < BEFORE,
-    )
-    .order_by(_record.id.desc())
-    .limit(LIMIT),
+    IN_ROW,
+    select_versions({**COLUMNS, **facts_of(_ID)}, _record.version == _version.number)
+    .where(still_there(), _record.patient_id.in_(ids_of(_ID)), _record.id < BEFORE)
+    .order_by(_record.id.desc()),
+    "id",
 )
 
 

@@ -15,7 +15,7 @@ from core.database import Query
 from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
-from records.access.listing import BEFORE, LIMIT, Listing, page
+from records.access.listing import BEFORE, Listing, page
 from records.access.me import Me
 from records.access.relations import (
     RELATIONS,
@@ -79,11 +79,11 @@ def identifier_rows() -> Select[Any]:
 _ONE: Final = Query(patient_rows().where(OF_PERSON))
 _EVERYBODY: Final = Listing(
     ResourceType.PATIENT,
-    COLUMNS,
+    {**{name: name for name in COLUMNS}, "id": "row_id"},
     patient_rows()
     .where(still_there(), _patient.replaced_by.is_(None), _patient.id < BEFORE)
-    .order_by(_patient.id.desc())
-    .limit(LIMIT),
+    .order_by(_patient.id.desc()),
+    "row_id",
 )
 SIGHT: Final = Query(select(_patient.id.label("resource_id"), *FACTS).where(OF_PERSON))
 NUMBERS: Final = identifier_rows().where(_identifier.patient_id.in_(ids_of(_ID)))
