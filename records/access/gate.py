@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final, Never
 from uuid import UUID
 
-from sqlalchemy import Table, and_, false
+from sqlalchemy import Table
 from sqlalchemy.sql.elements import ColumnElement
 
 from core.database import Query, Store
@@ -22,7 +22,7 @@ from policies.permit import Permit
 from policies.scopes import Reach
 from policies.vocabulary import Action, Outcome, ResourceType
 from records.access.events import event_of
-from records.access.listing import Listing, compiled
+from records.access.listing import Listing, allowed, compiled
 from records.access.me import Me
 from records.access.policy import Policy
 from records.anchors import anchor
@@ -176,21 +176,15 @@ class Gate:
 
     def listed(self, me: Me, listing: Listing) -> Query:
         """Return the query of what single reads would allow of a listing."""
-        return compiled(self._policy.snapshot, me.subject, me.environment, listing)
+        reach = _reach(me, listing.kind)
+        return compiled(self._policy.snapshot, me.subject, me.environment, reach, listing)
 
     def visible(
         self, me: Me, kind: ResourceType, columns: Mapping[str, ColumnElement[Any]]
     ) -> ColumnElement[bool]:
         """Return the WHERE that leaves of a list what single reads would allow."""
-        snapshot = self._policy.snapshot
-        allowed = snapshot.predicate(me.subject, Action.READ, kind, me.environment, columns)
-        reach = me.scope.reach(Action.READ, kind) if me.scope else Reach.ALL
-        if reach is Reach.ALL:
-            return allowed
-        own = me.subject.patient_id
-        if reach is Reach.NONE or own is None or "patient_id" not in columns:
-            return false()
-        return and_(allowed, columns["patient_id"] == own)
+        snapshot, reach = self._policy.snapshot, _reach(me, kind)
+        return allowed(snapshot, me.subject, me.environment, reach, kind, columns)
 
     def _decide(self, me: Me, action: Action, resource: Resource) -> Decision:
         """Ask the policy; what it allows, the token must be good for as well."""
@@ -227,6 +221,11 @@ class Gate:
         if within is None and action is Action.READ:
             return False
         return self._decide(me, Action.READ, shown).allowed
+
+
+def _reach(me: Me, kind: ResourceType) -> Reach:
+    """Return how far the caller's token reaches for reads."""
+    return me.scope.reach(Action.READ, kind) if me.scope else Reach.ALL
 
 
 def _permit(

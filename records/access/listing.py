@@ -7,11 +7,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, select
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, bindparam, false, select
 
 from core.database import Query
 from policies.enforcer import PolicySnapshot
 from policies.facts import Environment, Subject
+from policies.scopes import Reach
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking
@@ -34,9 +35,31 @@ class Listing:
     newest: str
 
 
+def allowed(
+    snapshot: PolicySnapshot,
+    subject: Subject,
+    environment: Environment,
+    reach: Reach,
+    kind: ResourceType,
+    columns: Mapping[str, ColumnElement[Any]],
+) -> ColumnElement[bool]:
+    """Return the WHERE of what the policy lets somebody read, as far as their token reaches."""
+    policy = snapshot.predicate(subject, Action.READ, kind, environment, columns)
+    if reach is Reach.ALL:
+        return policy
+    own = subject.patient_id
+    if reach is Reach.NONE or own is None or "patient_id" not in columns:
+        return false()
+    return and_(policy, columns["patient_id"] == own)
+
+
 @lru_cache(maxsize=4096)
 def compiled(
-    snapshot: PolicySnapshot, subject: Subject, environment: Environment, listing: Listing
+    snapshot: PolicySnapshot,
+    subject: Subject,
+    environment: Environment,
+    reach: Reach,
+    listing: Listing,
 ) -> Query:
     """Return the query of what a caller may read of a listing.
 
@@ -45,9 +68,9 @@ def compiled(
     """
     found = listing.statement.offset(0).subquery("found")
     columns = {name: found.c[column] for name, column in listing.facts.items()}
-    allowed = snapshot.predicate(subject, Action.READ, listing.kind, environment, columns)
+    shown = allowed(snapshot, subject, environment, reach, listing.kind, columns)
     newest = found.c[listing.newest].desc()
-    return Query(select(found).where(allowed).order_by(newest).limit(LIMIT))
+    return Query(select(found).where(shown).order_by(newest).limit(LIMIT))
 
 
 def page(me: Me, limit: int, after: UUID | None) -> Mapping[str, Any]:

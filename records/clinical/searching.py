@@ -7,25 +7,36 @@ content of some hundreds of records that the policy lets the caller read, newest
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import ColumnElement, DateTime, Text, bindparam
 
 from policies.vocabulary import ResourceType
+from records.access.listing import BEFORE, Listing, page
 from records.access.me import Me
 from records.base import table_of
 from records.clinic import Clinic
 from records.clinical.content import codes_of
 from records.clinical.models import Record, RecordKind, RecordVersion
-from records.clinical.reading import OpenRecord, disclosed, resource_of, selected, visible
+from records.clinical.reading import IN_ROW, OpenRecord, disclosed, resource_of, selected
 from records.people.reading import patient_in_sight
+from records.vault.vault import still_there
 
 BATCH: Final = 100
 """Records compared at once: one event names them all."""
 ROUNDS: Final = 5
 
 _record = table_of(Record).c
+_FILTERS: Final[Mapping[str, ColumnElement[bool]]] = {
+    "patient_id": _record.patient_id == bindparam("patient_id", type_=PGUUID()),
+    "kind": _record.kind == bindparam("kind", type_=Text()),
+    "since": _record.created_at >= bindparam("since", type_=DateTime(timezone=True)),
+    "until": _record.created_at < bindparam("until", type_=DateTime(timezone=True)),
+}
+"""What of `Wanted` a statement can ask; a code stands sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,7 @@ async def search_records(
     if wanted.code:
         fits, last = await _by_code(clinic, me, wanted, limit, after)
     else:
-        rows = await visible(clinic, me, _narrowed(wanted, after).limit(limit + 1))
+        rows = await _found(clinic, me, wanted, limit + 1, after)
         fits, last = rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
     return await disclosed(clinic, me, fits), last
 
@@ -58,7 +69,7 @@ async def _by_code(
 ) -> tuple[Sequence[Mapping[str, Any]], UUID | None]:
     fits: list[Mapping[str, Any]] = []
     for _ in range(ROUNDS):
-        rows = await visible(clinic, me, _narrowed(wanted, after).limit(BATCH))
+        rows = await _found(clinic, me, wanted, BATCH, after)
         for row in await _fitting(clinic, me, wanted, rows):
             fits.append(row)
             if len(fits) == limit:
@@ -88,19 +99,21 @@ async def _content(clinic: Clinic, me: Me, permit: Any, row: Mapping[str, Any]) 
     return (await clinic.reveal(me, permit, RecordVersion, row))["content"]
 
 
-def _narrowed(wanted: Wanted, after: UUID | None) -> Select[Any]:
-    statement = selected().order_by(_record.id.desc())
-    if wanted.patient_id:
-        statement = statement.where(_record.patient_id == wanted.patient_id)
-    if wanted.kind:
-        statement = statement.where(_record.kind == wanted.kind)
-    if wanted.since:
-        statement = statement.where(_record.created_at >= wanted.since)
-    if wanted.until:
-        statement = statement.where(_record.created_at < wanted.until)
-    if after:
-        statement = statement.where(_record.id < after)
-    return statement
+async def _found(
+    clinic: Clinic, me: Me, wanted: Wanted, limit: int, after: UUID | None
+) -> Sequence[Mapping[str, Any]]:
+    """Return up to so many records that fit and that the caller may read, still sealed."""
+    given = {n: value for n in _FILTERS if (value := getattr(wanted, n)) is not None}
+    query = clinic.gate.listed(me, _listing(frozenset(given)))
+    return await clinic.database.all(query, **given, **page(me, limit - 1, after))
+
+
+@cache
+def _listing(filters: frozenset[str]) -> Listing:
+    """Return the listing of what fits filters of these names: a statement for each choice of them, compiled once."""
+    fitting = [_FILTERS[name] for name in sorted(filters)]
+    statement = selected().where(still_there(), _record.id < BEFORE, *fitting)
+    return Listing(ResourceType.RECORD, IN_ROW, statement.order_by(_record.id.desc()), "id")
 
 
 def _plain(code: str) -> str:
