@@ -171,9 +171,16 @@ def db_url() -> None:
 def bench(
     rounds: Annotated[int, typer.Option(min=1, help="of each case, in turn")] = 3,
     seconds: Annotated[int, typer.Option(min=1, help="of each round")] = 3,
+    events: Annotated[
+        int, typer.Option(min=0, help="instead: first pages of a ledger of so many events")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Measure Confide beside a bare floor, in one run; print ratios and write bench.json."""
+    if events:
+        from api.bench import ledger
+
+        raise typer.Exit(ledger.run(settings(), events, as_json=as_json))
     from api.bench import run
     from api.bench.rounds import Effort
 

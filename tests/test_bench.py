@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.app import create_app
-from api.bench import cases, cpu, floor
+from api.bench import cases, cpu, floor, ledger
 from api.bench.decisions import _WHAT, _WHO, _WHY
 from api.bench.fill import NOTES, PEOPLE, Filled, fill
 from api.bench.report import compared
@@ -104,3 +104,11 @@ def test_cpu_seconds_of_this_very_process_are_seen_and_those_of_none_are_not():
 def test_the_decision_that_is_timed_is_an_allow_of_todays_rules():
     snapshot = PolicySnapshot.build(1, defaults())
     assert snapshot.decide(_WHO, Action.READ, _WHAT, _WHY).allowed
+
+
+async def test_a_ledger_is_filled_and_any_filters_are_asked(database_url: str, tmp_path: Path):
+    settings = Settings(home=tmp_path, environment="development", database_url=database_url)
+    found = await ledger._measure(settings, 3000, lambda _: None)
+    assert (found["events"], found["questions"]) == (3000, ledger.ASKED)
+    assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["max_ms"]
+    assert any(each["found"] for each in found["slowest"])

@@ -18,11 +18,12 @@ from records.fhir.tally import KnownDoctor, Tally
 from records.fhir.understanding import Rejected, understand
 from records.identity.commands import command_line
 from records.people.coverages import read_coverages
+from records.people.merging import merge
 from records.people.reading import read_patient
 from records.people.searching import Wanted, search_patients
 from records.scheduling.reading import list_patient_appointments
 from tests.bundles import SECRET, resource, save, small_bundle
-from tests.clinics import keyring, me_as, open_clinic
+from tests.clinics import MRN, keyring, me_as, open_clinic, populate
 from tests.servers import confide, lasting_rows
 
 PHI = (SECRET, "M-77-Q", "999-12-3456", "555-010", "Doyle", "Migraine", "penicillin", "HM-5521")
@@ -193,6 +194,71 @@ async def test_the_doctor_of_a_visit_reads_back_all_that_was_imported(clinic: Cl
         "Encounter for check up",
     )
     assert visit.start.isoformat() == "2018-09-17T13:00:00+00:00"
+
+
+async def test_everything_else_that_a_patient_says_is_kept(clinic: Clinic, operator: Me):
+    bundle = small_bundle()
+    person = resource(bundle, "p1")
+    person["name"].append({"use": "maiden", "family": "Byron", "given": ["Ada"]})
+    person["telecom"] += [
+        {"system": "phone", "value": "555-010-9911", "use": "work"},
+        {"system": "email", "value": "ada@old.example", "use": "anonymous"},
+    ]
+    person["address"].append({"use": "work", "line": ["1 Engine Row"], "city": "Lowell"})
+    person["communication"] = [
+        {"language": {"coding": [{"code": "en"}], "text": "English"}},
+        {"language": {"coding": [{"code": "fr-CA"}], "text": "French"}, "preferred": True},
+    ]
+    person["deceasedDateTime"] = "2019-11-27T04:00:00Z"
+    person["identifier"][0] |= {"use": "usual", "period": {"start": "2001-02-03"}}
+    _, me = doctor_of(await imported(clinic, operator, bundle))
+    (found,) = await _found(clinic, me, "M-77-Q")
+    patient = await read_patient(clinic, me, found.id)
+    phi = patient.phi
+    assert phi["other_names"] == [{"family": "Byron", "given": "Ada", "use": "maiden"}]
+    assert phi["other_phones"] == [{"value": "555-010-9911", "use": "work"}]
+    assert phi["other_emails"] == [{"value": "ada@old.example"}]
+    work = {"line": ["1 Engine Row"], "city": "Lowell", "use": "work"}
+    assert phi["other_addresses"] == [work]
+    assert (phi["language"], str(phi["deceased"])) == ("fr-CA", "2019-11-27")
+    number = patient.identifiers[0]
+    assert (number.use, str(number.valid_from), number.valid_until) == ("usual", "2001-02-03", None)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"), [({"deceasedDateTime": "2019"}, True), ({"deceasedBoolean": True}, True)]
+)
+async def test_a_death_without_a_day_is_kept_as_a_death(
+    clinic: Clinic, operator: Me, said: dict[str, Any], kept: object
+):
+    bundle = small_bundle()
+    resource(bundle, "p1").update(said)
+    _, me = doctor_of(await imported(clinic, operator, bundle))
+    (found,) = await _found(clinic, me, "M-77-Q")
+    assert found.phi["deceased"] is kept
+
+
+async def test_a_patient_who_was_joined_to_another_is_imported_once(
+    clinic: Clinic, operator: Me, database_url: str
+):
+    """Neither file gets anything twice, and a number of the survivor's in the bundle names the same person."""
+    people = await populate(clinic)
+    await imported(clinic, operator, small_bundle())
+    (found,) = await _found(clinic, people.reception, "M-77-Q")
+    async with clinic.database.transaction() as session:
+        await merge(session, clinic, people.reception, found.id, people.patient_id)
+    before = await lasting_rows(database_url)
+    again = small_bundle()
+    resource(again, "p1")["identifier"].append({"system": MRN, "value": "MRN-4711-QX"})
+    tally = await imported(clinic, operator, again)
+    assert not +tally.created
+    assert await lasting_rows(database_url) == before
+    resource(again, "e2")["class"] = {"code": "VR"}
+    assert +(await imported(clinic, operator, again)).created == {"appointment": 1, "note": 1}
+    visits, _ = await list_patient_appointments(
+        clinic, people.reception, people.patient_id, ZONE, limit=9
+    )
+    assert len(visits) == 3  # one of the survivor's own
 
 
 async def test_records_keep_codes_values_author_and_sensitivity(clinic: Clinic, operator: Me):

@@ -118,7 +118,21 @@ async def test_every_patient_is_there_with_every_demographic_field(imported: Imp
     assert len(imported.bundles) == 24
     for bundle in imported.bundles:
         phi, given = (await find(imported, bundle)).phi, bundle.patient
-        (name, *_), (home, *_) = given["name"], given["address"]
+        (name, *others), (home, *_) = given["name"], given["address"]
+        assert (phi["other_names"] or []) == [
+            {
+                "family": n["family"],
+                "given": " ".join(n["given"]),
+                "prefix": n["prefix"][0],
+                "use": n["use"],
+            }
+            for n in others
+        ]
+        (spoken,) = given["communication"]
+        assert phi["language"] == spoken["language"]["coding"][0]["code"]
+        assert phi["deceased"] is None
+        for part in ("state", "country"):
+            assert phi["address"].get(part) == home.get(part)
         assert phi["name"]["family"] == name["family"]
         assert phi["name"]["given"] == " ".join(name["given"])
         assert phi["name"].get("prefix") == (name["prefix"][0] if "prefix" in name else None)

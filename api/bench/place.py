@@ -69,11 +69,27 @@ def place(home: Path) -> Iterator[Place]:
             family.stop("worker", "relay", "api", "floor", "broker", "epmd", "postgres")
 
 
-def _up(home: Path, family: Family) -> Place:
+@contextmanager
+def bare_place(home: Path) -> Iterator[Settings]:
+    """Bring up a database alone, migrated and empty, and stop it at the end."""
+    with lock(home):
+        family = Family(home)
+        try:
+            yield _migrated(home, family)
+        finally:
+            family.stop("postgres")
+
+
+def _migrated(home: Path, family: Family) -> Settings:
     server = os.environ.get("CONFIDE_DATABASE_URL") or postgres.start(home, family, DURABLE)
     settings = _settings(home, asyncio.run(_fresh(server)))
     migrate = [sys.executable, "-m", "api.cli", "migrate"]
     family.run("migrate", Command(migrate, env=_environment(settings)), seconds=120)
+    return settings
+
+
+def _up(home: Path, family: Family) -> Place:
+    settings = _migrated(home, family)
     here = Place(home, family, settings, asyncio.run(fill.fill(settings)))
     here.start("api", "api.cli", "serve").await_ready(partial(_answers, here.url("api")), 60)
     floor = here.start("floor", "api.bench.floor", str(port(home, "floor")))

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
 
-import rfc8785
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -18,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from core.canonical import canonical
 from core.errors import FieldError, Invalid
 from records.clinical.codes import icd10cm, loinc, ucum
 from records.clinical.models import RecordKind
@@ -196,7 +196,7 @@ def checked(kind: RecordKind, content: Any) -> Any:
     except ValidationError as error:
         raise Invalid(errors=[_fault(e) for e in error.errors(include_input=False)]) from None
     kept = whole.model_dump(mode="json", exclude_unset=True)
-    rfc8785.dumps(kept)
+    canonical(kept)
     return kept
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 
 from core.clock import now
 from core.crypto.envelope import DataKey
@@ -13,6 +13,7 @@ from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.models import CareTeam
+from records.access.relations import ids_of
 from records.base import Executor, add, table_of
 from records.clinic import Clinic, Erased, Unreadable
 from records.fhir.found import FoundPatient
@@ -129,12 +130,20 @@ def _spelt(desk: Desk, found: FoundPatient) -> Mapping[Number, Number]:
 
 
 async def _known(desk: Desk, found: FoundPatient) -> UUID | None:
+    """Return who has the bundle's numbers; of files that were joined the one that has most of them."""
     same = tuple_(_identifier.system, _identifier.token).in_(list(_spelt(desk, found)))
-    holders = select(_identifier.patient_id).where(_identifier.active, same).distinct()
-    ids = (await desk.session.execute(holders)).scalars().all()
-    if len(ids) > 1:
+    who = func.coalesce(_patient.replaced_by, _patient.id)
+    holders = (
+        select(_patient.id, who)
+        .join_from(Patient, Identifier, _identifier.patient_id == _patient.id)
+        .where(_identifier.active, same)
+        .group_by(_patient.id)
+        .order_by(func.count().desc(), _patient.id)
+    )
+    rows = (await desk.session.execute(holders)).all()
+    if len({person for _, person in rows}) > 1:
         raise Broken(f"{found.pointer}/identifier", "identifiers-of-several-patients")
-    return ids[0] if ids else None
+    return rows[0][0] if rows else None
 
 
 async def _again(desk: Desk, found: FoundPatient, numbers: Numbers, patient_id: UUID) -> Whose:
@@ -143,7 +152,7 @@ async def _again(desk: Desk, found: FoundPatient, numbers: Numbers, patient_id: 
     Broken when the bundle and the clinic disagree about a number: one of the two is another person's.
     """
     mine = select(_identifier.system, _identifier.token).where(
-        _identifier.active, _identifier.patient_id == patient_id
+        _identifier.active, _identifier.patient_id.in_(ids_of(patient_id))
     )
     spelt = _spelt(desk, found)
     rows = [(system, bytes(token)) for system, token in (await desk.session.execute(mine)).all()]

@@ -15,6 +15,20 @@ _LEVELS: Final = {
     "R": Sensitivity.RESTRICTED,
     "V": Sensitivity.VERY_RESTRICTED,
 }
+_USES: Final = frozenset(
+    (
+        "usual",
+        "official",
+        "home",
+        "work",
+        "mobile",
+        "temp",
+        "nickname",
+        "maiden",
+        "secondary",
+        "old",
+    )
+)
 _RISING: Final = tuple(Sensitivity)
 
 
@@ -74,13 +88,24 @@ def address(node: Node) -> Mapping[str, Any]:
     return found
 
 
+def telecoms(resource: Node, system: str) -> list[Mapping[str, Any]]:
+    """Return the ContactPoints of a system (`phone`, `email`) as `{value, use?}`."""
+    return [
+        {"value": point.need("value").text(254), **use(point)}
+        for point in resource.each("telecom")
+        if (of := point.get("system")) and of.value == system and point.get("value")
+    ]
+
+
 def telecom(resource: Node, system: str) -> str | None:
-    """Return the first ContactPoint of a system (`phone`, `email`)."""
-    for point in resource.each("telecom"):
-        of = point.get("system")
-        if of and of.value == system and point.get("value"):
-            return point.need("value").text(254)
-    return None
+    """Return the first ContactPoint of a system."""
+    return next((str(point["value"]) for point in telecoms(resource, system)), None)
+
+
+def use(node: Node) -> dict[str, str]:
+    """Return what a name, an address or a number is for as `{use}`; nothing where it does not say, or we have no word."""
+    said = node.get("use")
+    return {"use": said.value} if said and said.value in _USES else {}
 
 
 def categories(resource: Node) -> frozenset[Category]:

@@ -8,7 +8,7 @@ from typing import Final
 from core.clock import now
 from core.crypto.blind_index import normal_code
 from records.fhir.bundle import Bundle, Entry
-from records.fhir.elements import address, coding, human_name, telecom
+from records.fhir.elements import address, coding, human_name, telecom, telecoms, use
 from records.fhir.found import Found, FoundCoverage, FoundDoctor, FoundPatient, FoundSpecialty
 from records.fhir.node import Broken, Node
 from records.people.details import CoverageDetails, IdentifierDetails, PatientDetails
@@ -19,6 +19,7 @@ _TYPE: Final = re.compile(r"[A-Z]{1,8}")
 _RELATIONSHIPS: Final = frozenset(
     {"child", "parent", "spouse", "common", "other", "self", "injured"}
 )
+_DAY: Final = len("2026-01-31")
 _UNINSURED: Final = frozenset({"no_insurance", "NO_INSURANCE"})
 _INSURANCE_IN: Final = ("Coverage", "Claim", "ExplanationOfBenefit")
 
@@ -27,22 +28,27 @@ def patient(entry: Entry) -> FoundPatient:
     """Understand a Patient; name, birth date, sex and an identifier must be there."""
     resource = entry.resource
     resource.need("name")
-    name = next(
-        (n for n in resource.each("name") if _use(n) == "official"), resource.each("name")[0]
-    )
+    names = resource.each("name")
+    name = next((n for n in names if _use(n) == "official"), names[0])
     born = resource.need("birthDate")
     if not date(1850, 1, 1) <= born.day() <= now().date():
         raise born.broken("date")
     resource.need("identifier")
-    home = resource.first("address")
+    homes = resource.each("address")
     details = PatientDetails(
         name=human_name(name),
         birth_date=born.day(),
         sex=resource.need("gender").one_of(_SEXES),
         phone=telecom(resource, "phone"),
         email=telecom(resource, "email"),
-        address=address(home) if home else None,
+        address=address(homes[0]) if homes else None,
         emergency_contacts=list(_contacts(resource)) or None,
+        other_names=[{**human_name(n), **use(n)} for n in names if n is not name] or None,
+        other_phones=telecoms(resource, "phone")[1:] or None,
+        other_emails=telecoms(resource, "email")[1:] or None,
+        other_addresses=[{**address(a), **use(a)} for a in homes[1:]] or None,
+        language=_language(resource),
+        deceased=_deceased(resource),
     )
     return FoundPatient(
         resource.pointer, details, [_identifier(i) for i in resource.each("identifier")]
@@ -173,7 +179,16 @@ def _identifier(node: Node) -> IdentifierDetails:
     kind = node.get("type")
     code = coding(kind).get("code") if kind else None
     known = code if isinstance(code, str) and _TYPE.fullmatch(code) else "RI"
-    return IdentifierDetails(known, node.need("system").uri(), value.text(100))
+    period = node.get("period")
+    first, last = [period and period.get(end) for end in ("start", "end")]
+    return IdentifierDetails(
+        known,
+        node.need("system").uri(),
+        value.text(100),
+        use(node).get("use"),
+        _start_of(first),
+        _start_of(last),
+    )
 
 
 def _contacts(resource: Node) -> Iterator[dict[str, str]]:
@@ -185,6 +200,23 @@ def _contacts(resource: Node) -> Iterator[dict[str, str]]:
                 "phone": telecom(contact, "phone"),
             }
             yield {key: value for key, value in whom.items() if value}
+
+
+def _language(resource: Node) -> str | None:
+    """Return the code of the language a patient prefers, else of the first one."""
+    spoken = resource.each("communication")
+    preferred = [s for s in spoken if (said := s.get("preferred")) and said.truth()]
+    code = coding((preferred or spoken)[0].need("language")).get("code") if spoken else None
+    return str(code)[:35] if code else None
+
+
+def _deceased(resource: Node) -> date | bool | None:
+    """Return the day of death; true where only a year or nothing more is said."""
+    if at := resource.get("deceasedDateTime"):
+        moment = at.moment()
+        return Node(moment[:10], at.pointer).day() if len(moment) >= _DAY else True
+    said = resource.get("deceasedBoolean")
+    return said.truth() if said else None
 
 
 def _use(node: Node) -> object:
