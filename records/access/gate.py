@@ -22,7 +22,7 @@ from policies.permit import Permit
 from policies.scopes import Reach
 from policies.vocabulary import Action, Outcome, ResourceType
 from records.access.events import event_of
-from records.access.listing import Listing, allowed, compiled
+from records.access.listing import USUAL, Listing, allowed, compiled
 from records.access.me import Me
 from records.access.policy import Policy
 from records.anchors import anchor
@@ -174,10 +174,11 @@ class Gate:
         event = event_of(me, permit.action, resources, decision, Failure.ERROR, reason)
         await self._trail.note(event)
 
-    def listed(self, me: Me, listing: Listing) -> Query:
-        """Return the query of what single reads would allow of a listing."""
+    def listed(self, me: Me, listing: Listing, limit: int) -> Query:
+        """Return the query of the first, `limit` of them, of what single reads would allow of a listing."""
         reach = _reach(me, listing.kind)
-        return compiled(self._policy.snapshot, me.subject, me.environment, reach, listing)
+        who = self._policy.snapshot, me.subject, me.environment
+        return compiled(*who, reach, listing, usual=limit == USUAL)
 
     def visible(
         self, me: Me, kind: ResourceType, columns: Mapping[str, ColumnElement[Any]]

@@ -20,6 +20,8 @@ from records.access.relations import asking
 LAST: Final = UUID(int=2**128 - 1)
 BEFORE: Final[ColumnElement[UUID]] = bindparam("before", type_=PGUUID())
 LIMIT: Final[ColumnElement[int]] = bindparam("limit", type_=BigInteger())
+USUAL: Final = 21
+"""Rows that a page of twenty asks for. Nearly all do, and a plan for so few is another than one for any number."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -32,7 +34,6 @@ class Listing:
     kind: ResourceType
     facts: Mapping[str, str]
     statement: Select[Any]
-    newest: str
 
 
 def allowed(
@@ -60,17 +61,19 @@ def compiled(
     environment: Environment,
     reach: Reach,
     listing: Listing,
+    *,
+    usual: bool,
 ) -> Query:
-    """Return the query of what a caller may read of a listing.
+    """Return the query of what a caller may read of a listing; of so many that PostgreSQL plans for them, or of LIMIT.
 
     The rules look at the columns of rows already found, so that a relation is asked once a row however many rules name
-    it. OFFSET 0 keeps PostgreSQL from putting the question back in the place of each answer.
+    it. OFFSET 0 keeps PostgreSQL from putting the question back in the place of each answer. A sort around it would
+    make it plan for all rows, and sort them; they come in the order in which they were found.
     """
     found = listing.statement.offset(0).subquery("found")
     columns = {name: found.c[column] for name, column in listing.facts.items()}
     shown = allowed(snapshot, subject, environment, reach, listing.kind, columns)
-    newest = found.c[listing.newest].desc()
-    return Query(select(found).where(shown).order_by(newest).limit(LIMIT))
+    return Query(select(found).where(shown).limit(USUAL if usual else LIMIT))
 
 
 def page(me: Me, limit: int, after: UUID | None) -> Mapping[str, Any]:

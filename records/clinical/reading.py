@@ -122,7 +122,6 @@ _OF_PATIENT: Final = Listing(
     select_versions({**COLUMNS, **facts_of(_ID)}, _record.version == _version.number)
     .where(still_there(), _record.patient_id.in_(ids_of(_ID)), _record.id < BEFORE)
     .order_by(_record.id.desc()),
-    "id",
 )
 
 
@@ -140,7 +139,8 @@ async def list_records(
 ) -> tuple[Sequence[OpenRecord], UUID | None]:
     """Return a patient's records that the caller may read, newest first, and where the next page starts."""
     await patient_in_sight(clinic, me, patient_id)
-    query, span = clinic.gate.listed(me, _OF_PATIENT), page(me, limit, after)
+    span = page(me, limit, after)
+    query = clinic.gate.listed(me, _OF_PATIENT, span["limit"])
     rows = await clinic.database.all(query, patient_id=patient_id, **span)
     found = await disclosed(clinic, me, rows[:limit])
     return found, rows[limit - 1]["id"] if len(rows) > limit else None

@@ -104,7 +104,7 @@ async def _found(
 ) -> Sequence[Mapping[str, Any]]:
     """Return up to so many records that fit and that the caller may read, still sealed."""
     given = {n: value for n in _FILTERS if (value := getattr(wanted, n)) is not None}
-    query = clinic.gate.listed(me, _listing(frozenset(given)))
+    query = clinic.gate.listed(me, _listing(frozenset(given)), limit)
     return await clinic.database.all(query, **given, **page(me, limit - 1, after))
 
 
@@ -113,7 +113,7 @@ def _listing(filters: frozenset[str]) -> Listing:
     """Return the listing of what fits filters of these names: a statement for each choice of them, compiled once."""
     fitting = [_FILTERS[name] for name in sorted(filters)]
     statement = selected().where(still_there(), _record.id < BEFORE, *fitting)
-    return Listing(ResourceType.RECORD, IN_ROW, statement.order_by(_record.id.desc()), "id")
+    return Listing(ResourceType.RECORD, IN_ROW, statement.order_by(_record.id.desc()))
 
 
 def _plain(code: str) -> str:

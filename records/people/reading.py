@@ -83,7 +83,6 @@ _EVERYBODY: Final = Listing(
     patient_rows()
     .where(still_there(), _patient.replaced_by.is_(None), _patient.id < BEFORE)
     .order_by(_patient.id.desc()),
-    "row_id",
 )
 SIGHT: Final = Query(select(_patient.id.label("resource_id"), *FACTS).where(OF_PERSON))
 NUMBERS: Final = identifier_rows().where(_identifier.patient_id.in_(ids_of(_ID)))
@@ -106,8 +105,9 @@ async def list_patients(
     clinic: Clinic, me: Me, *, limit: int, after: UUID | None = None
 ) -> tuple[Sequence[OpenPatient], UUID | None]:
     """Return the patients the caller may see, newest first, and where the next page starts."""
-    query = clinic.gate.listed(me, _EVERYBODY)
-    rows = await clinic.database.all(query, **page(me, limit, after))
+    span = page(me, limit, after)
+    query = clinic.gate.listed(me, _EVERYBODY, span["limit"])
+    rows = await clinic.database.all(query, **span)
     found = await disclosed(clinic, me, rows[:limit])
     return found, rows[limit - 1]["resource_id"] if len(rows) > limit else None
 
