@@ -155,3 +155,7 @@ def test_every_string_number_and_array_has_an_end(document: dict[str, Any]):
 def test_each_refusal_shows_its_codes(document: dict[str, Any]):
     conflict = document["components"]["responses"]["Conflict"]["content"][PROBLEM_JSON]
     assert {"slot-taken", "illegal-transition"} <= conflict["examples"].keys()
+
+
+def test_no_schema_has_a_name_that_two_modules_fight_for(document: dict[str, Any]):
+    assert [name for name in document["components"]["schemas"] if "__" in name] == []

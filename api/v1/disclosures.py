@@ -32,7 +32,7 @@ _COLUMNS: Final = ("date", "recipient", "address", "description", "purpose", "ev
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class Form(StrEnum):
+class DisclosureForm(StrEnum):
     """In which form the accounting is wanted."""
 
     JSON = "json"
@@ -129,7 +129,7 @@ async def get_disclosures(
     request: Request,
     clinic: Clinic,
     me: Me,
-    form: Form = Form.JSON,
+    form: DisclosureForm = DisclosureForm.JSON,
     since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
     until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
     excluded: Annotated[
@@ -143,15 +143,15 @@ async def get_disclosures(
     items, note = await disclosures.accounting(
         clinic, me, patient_id, since, until, excluded=excluded
     )
-    if form is Form.CSV:
+    if form is DisclosureForm.CSV:
         return Response(_csv(items), media_type="text/csv; charset=utf-8")
     summed = disclosures.summary(items)
-    if form is Form.JSON:
+    if form is DisclosureForm.JSON:
         views = [_view(item) for item in items]
         body = {"patient_id": patient_id, "items": views, "summary": summed, "next_cursor": None}
         return Json(body)
     proofs = _bundle(items, note, request.app.state.settings.home) if note else None
-    if form is Form.PDF:
+    if form is DisclosureForm.PDF:
         paper = accounting_pdf(patient_id, items, summed, proofs)
         return Response(paper, media_type="application/pdf")
     if proofs is None:

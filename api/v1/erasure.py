@@ -48,7 +48,7 @@ class ErasureView(BaseModel):
     )
 
 
-class NewHold(BaseModel):
+class NewLegalHold(BaseModel):
     """A legal hold to place."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
@@ -60,7 +60,7 @@ class NewHold(BaseModel):
     )
 
 
-class HoldView(NewHold):
+class LegalHoldView(NewLegalHold):
     """A legal hold that stands."""
 
     patient_id: UUID
@@ -95,10 +95,10 @@ async def delete_erasure(patient_id: UUID, session: Transaction, clinic: Clinic,
 
 
 @router.post(
-    "/legal-hold", operation_id="place_legal_hold", status_code=201, response_model=HoldView
+    "/legal-hold", operation_id="place_legal_hold", status_code=201, response_model=LegalHoldView
 )
 async def post_hold(
-    patient_id: UUID, new: NewHold, session: Transaction, clinic: Clinic, me: Me
+    patient_id: UUID, new: NewLegalHold, session: Transaction, clinic: Clinic, me: Me
 ) -> Response:
     """Forbid the erasure of a patient until the hold is lifted."""
     placed = await erasure.place_hold(session, clinic, me, patient_id, new.reference)

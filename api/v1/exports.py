@@ -27,7 +27,7 @@ from records.compliance.models import ExportState
 router = APIRouter(prefix="/audit/exports", tags=["audit"])
 
 
-class Form(StrEnum):
+class ExportForm(StrEnum):
     """In which form an export is fetched."""
 
     NDJSON = "ndjson"
@@ -36,15 +36,15 @@ class Form(StrEnum):
 
 
 MEDIA: Final = {
-    Form.NDJSON: "application/x-ndjson",
-    Form.CSV: "text/csv; charset=utf-8",
-    Form.BUNDLE: "application/x-tar",
+    ExportForm.NDJSON: "application/x-ndjson",
+    ExportForm.CSV: "text/csv; charset=utf-8",
+    ExportForm.BUNDLE: "application/x-tar",
 }
 COLUMNS: Final = (
     "leaf_index", "id", "occurred_at", "actor", "roles", "action", "outcome", "reason", "purpose", "patient",
     "resource_type", "resource_ids", "rule", "policy_version", "break_glass", "endpoint", "request_id", "network", "client",
 )  # fmt: skip
-_SUFFIX: Final = {Form.NDJSON: "ndjson", Form.CSV: "csv", Form.BUNDLE: "tar"}
+_SUFFIX: Final = {ExportForm.NDJSON: "ndjson", ExportForm.CSV: "csv", ExportForm.BUNDLE: "tar"}
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"application/x-ndjson": {"schema": {"type": "string", "format": "binary"}}}}
 }
@@ -113,15 +113,15 @@ async def get_export(export_id: UUID, clinic: Clinic, me: Me) -> Response:
     responses=_FILE,
 )
 async def get_file(
-    export_id: UUID, request: Request, clinic: Clinic, me: Me, form: Form = Form.NDJSON
+    export_id: UUID, request: Request, clinic: Clinic, me: Me, form: ExportForm = ExportForm.NDJSON
 ) -> Response:
     """Fetch an export: JSON lines or CSV, or a bundle that `confide audit verify` checks without a server."""
     found, parts = await exports.lines(clinic, me, export_id)
-    if form is Form.BUNDLE:
+    if form is ExportForm.BUNDLE:
         key = (request.app.state.settings.home / VERIFIER_KEY).read_text().strip()
         content: AsyncIterator[bytes | str] = await _bundle(found, parts, key)
     else:
-        content = _ndjson(parts) if form is Form.NDJSON else _csv(parts)
+        content = _ndjson(parts) if form is ExportForm.NDJSON else _csv(parts)
     name = f'attachment; filename="audit-{export_id}.{_SUFFIX[form]}"'
     return StreamingResponse(content, headers={"Content-Disposition": name}, media_type=MEDIA[form])
 
@@ -180,5 +180,5 @@ def _cell(value: object) -> str:
 def _view(export: Any) -> dict[str, Any]:
     done = export["state"] == ExportState.DONE
     at = f"/v1/audit/exports/{export['id']}/file?form="
-    files = {form.value: f"{at}{form}" for form in Form} if done else {}
+    files = {form.value: f"{at}{form}" for form in ExportForm} if done else {}
     return {**{n: export[n] for n in ExportView.model_fields if n != "files"}, "files": files}

@@ -56,7 +56,7 @@ class Search(Strict):
 Number = Annotated[int, Path(ge=1, le=1_000_000)]
 
 
-class VersionHead(BaseModel):
+class PatientVersionHead(BaseModel):
     """Who wrote a version, and when."""
 
     number: int
@@ -64,7 +64,7 @@ class VersionHead(BaseModel):
     written_at: datetime
 
 
-class VersionView(VersionHead):
+class PatientVersionView(PatientVersionHead):
     """A version with what it says."""
 
     patient: dict[str, Any]
@@ -148,7 +148,7 @@ async def patch_patient(
 @router.get(
     "/patients/{patient_id}/versions",
     operation_id="list_patient_versions",
-    response_model=Listing[VersionHead],
+    response_model=Listing[PatientVersionHead],
 )
 async def get_versions(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List who changed a patient when, newest first."""
@@ -159,7 +159,7 @@ async def get_versions(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
 @router.get(
     "/patients/{patient_id}/versions/{number}",
     operation_id="read_patient_version",
-    response_model=VersionView,
+    response_model=PatientVersionView,
 )
 async def get_version(patient_id: UUID, number: Number, clinic: Clinic, me: Me) -> Response:
     """Read a patient as they were in one version. It is decided and noted like the present one."""

@@ -40,7 +40,7 @@ class RuleBody(BaseModel):
     note: str = Field("", max_length=500, description="what it is for, in a sentence")
 
 
-class VersionHead(BaseModel):
+class PolicyVersionHead(BaseModel):
     """A version of the rules, without them."""
 
     version: int = Field(ge=1)
@@ -54,7 +54,7 @@ class VersionHead(BaseModel):
     rule_count: int
 
 
-class VersionView(VersionHead):
+class PolicyVersionView(PolicyVersionHead):
     """A version of the rules, in the order in which they decide."""
 
     rules: list[RuleBody]
@@ -127,7 +127,7 @@ class DraftChange(NewDraft):
     reason: Reason | None = None  # type: ignore[assignment]
 
 
-@router.get("", operation_id="read_policy", response_model=VersionView)
+@router.get("", operation_id="read_policy", response_model=PolicyVersionView)
 async def get_policy(clinic: Clinic, me: Me) -> Response:
     """Read the rules in force. The ETag is what publishing needs as If-Match."""
     return _version(await versions.rules_in_force(clinic, me))
@@ -139,7 +139,9 @@ async def get_processes(clinic: Clinic, me: Me) -> Response:
     return Json({"items": await versions.list_processes(clinic, me), "next_cursor": None})
 
 
-@router.get("/versions", operation_id="list_policy_versions", response_model=Listing[VersionHead])
+@router.get(
+    "/versions", operation_id="list_policy_versions", response_model=Listing[PolicyVersionHead]
+)
 async def get_versions(clinic: Clinic, me: Me, page: Page) -> Response:
     """List every version there was, newest first."""
     before = page.after.int if page.after else None
@@ -147,7 +149,9 @@ async def get_versions(clinic: Clinic, me: Me, page: Page) -> Response:
     return Json({"items": items, "next_cursor": cursor(UUID(int=last) if last else None)})
 
 
-@router.get("/versions/{version}", operation_id="read_policy_version", response_model=VersionView)
+@router.get(
+    "/versions/{version}", operation_id="read_policy_version", response_model=PolicyVersionView
+)
 async def get_version(version: Number, clinic: Clinic, me: Me) -> Response:
     """Read one version with its rules."""
     return _version(await versions.read_version(clinic, me, version))
@@ -158,7 +162,7 @@ async def get_version(version: Number, clinic: Clinic, me: Me) -> Response:
     operation_id="restore_policy_version",
     dependencies=[STEP_UP],
     status_code=201,
-    response_model=VersionView,
+    response_model=PolicyVersionView,
 )
 async def post_restore(
     version: Number, session: Transaction, clinic: Clinic, me: Me, seen: MustHaveSeen
@@ -216,7 +220,7 @@ async def delete_draft(
     "/drafts/{draft_id}/publish",
     operation_id="publish_policy_draft",
     dependencies=[STEP_UP],
-    response_model=VersionView,
+    response_model=PolicyVersionView,
 )
 async def post_publish(
     draft_id: UUID, session: Transaction, clinic: Clinic, me: Me, seen: MustHaveSeen
