@@ -176,7 +176,7 @@ async def post_restore(
 async def post_draft(new: NewDraft, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Propose rules. What is broken is refused with its place; what is odd stands in `findings`."""
     draft = await drafts.start_draft(session, clinic, me, _edit(new))
-    return shown_draft(draft, 201, {"Location": f"/v1/policies/drafts/{draft.id}"})
+    return shown_draft(draft, 201, Location=f"/v1/policies/drafts/{draft.id}")
 
 
 @router.get("/drafts", operation_id="list_policy_drafts", response_model=Listing[DraftHead])
@@ -240,8 +240,6 @@ def _version(found: Mapping[str, Any], status: int = 200) -> Response:
     return Json(found, status, {"ETag": etag(found["version"])})
 
 
-def shown_draft(
-    draft: drafts.OpenDraft, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
+def shown_draft(draft: drafts.OpenDraft, status: int = 200, **headers: str) -> Response:
     """Return a draft as an answer."""
-    return Json(draft, status, {"ETag": etag(draft.version), **(headers or {})})
+    return Json(draft, status, {"ETag": etag(draft.version), **headers})
