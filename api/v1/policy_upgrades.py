@@ -45,4 +45,4 @@ async def post_upgrade(
 ) -> Response:
     """Make a draft of what is new: to be read, simulated and published like any other."""
     draft = await upgrading.draft_upgrade(session, clinic, me, order.reason)
-    return shown_draft(draft, 201, {"Location": f"/v1/policies/drafts/{draft.id}"})
+    return shown_draft(draft, 201, Location=f"/v1/policies/drafts/{draft.id}")
