@@ -122,6 +122,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         open_provider(chosen.kms),
         pool=chosen.database_pool,
         deadline=chosen.audit_deadline,
+        patience=chosen.database_deadline,
     ) as clinic:
         app.state.clinic = clinic
         yield

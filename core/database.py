@@ -17,7 +17,7 @@ from sqlalchemy.sql import Executable
 from sqlalchemy.sql.elements import ClauseElement
 
 from core.crypto.sealed import Sealed
-from core.database_errors import translated
+from core.database_errors import lost, translated
 from core.pool import PATIENCE, Loan, Pool
 from core.spelling import spelled_out
 
@@ -89,11 +89,15 @@ class Session(AsyncSession):
 class Database:
     """The way to one PostgreSQL database under one role; `open()` before use, `close()` after."""
 
-    def __init__(self, url: str, *, role: str | None = None, size: int = 10) -> None:
+    def __init__(
+        self, url: str, *, role: str | None = None, size: int = 10, patience: float | None = None
+    ) -> None:
+        """Name the server. With `patience` no statement may take more seconds: a server can be silent and not gone."""
         settings = {"application_name": f"confide-{role or 'owner'}", **_PLANNER}
         self._connect: dict[str, Any] = {
             "server_settings": settings | ({"role": role} if role else {}),
             "timeout": TIMEOUT,
+            "command_timeout": patience,
         }
         self._url = url
         self._pool = Pool(self._connected, size)
@@ -133,9 +137,11 @@ class Database:
                     left = session.info.get(_PENDING, {}).values()
                     assert not any(left), "rows were written that no event names"
                     await session.commit()
-                except BaseException:
+                except BaseException as error:
                     for undo in session.info.get(_UNDO, ()):
                         undo()
+                    if lost(error):
+                        await session.invalidate()  # a silent server would not hear a ROLLBACK
                     raise
 
     def bare(self) -> Loan:

@@ -23,7 +23,7 @@ class translated:  # noqa: N801 - reads as a statement: `with translated():`
             ) from None
         if error is not None and _unfit(error):
             raise Invalid("a value cannot be stored as it is", code="value-not-storable") from None
-        if error is not None and _lost(error):
+        if error is not None and lost(error):
             raise Unavailable("the database does not answer", code="database-unavailable") from None
         if isinstance(error, DBAPIError | asyncpg.PostgresError):
             raise DatabaseError(type(getattr(error, "orig", error)).__name__) from None
@@ -70,11 +70,15 @@ def _unfit(error: BaseException) -> bool:
     return early or isinstance(cause, asyncpg.DataError)
 
 
-def _lost(error: BaseException) -> bool:
+def lost(error: BaseException) -> bool:
+    """Tell whether an error says that the server is away, or silent."""
     return isinstance(_cause(error), _LOST)
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Return the driver's error behind SQLAlchemy's."""
-    wrapped = getattr(error, "orig", None) or error
-    return getattr(wrapped, "__cause__", None) or wrapped
+    """Return the driver's error behind SQLAlchemy's; what is not SQLAlchemy's speaks for itself.
+
+    A TimeoutError does: what caused it is the cancellation by which it came about.
+    """
+    wrapped = getattr(error, "orig", None)
+    return (wrapped.__cause__ or wrapped) if wrapped else error

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
         default=100_000, ge=1000, description="what blind indexes are sized for, at their first use"
     )
     database_pool: int = Field(default=10, ge=1, le=200)
+    database_deadline: float = Field(
+        default=10.0, gt=0, description="seconds a statement of a request may take"
+    )
     audit_deadline: float = Field(default=1.0, gt=0, description="seconds a read may wait")
     access_token_seconds: int = Field(default=600, ge=60, le=900)
     refresh_token_seconds: int = Field(default=30 * 86_400, ge=3600)

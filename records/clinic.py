@@ -54,10 +54,17 @@ class Clinic:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str, keys: KekProvider, *, pool: int = 10, deadline: float = 1.0, role: str = ROLE
+        cls,
+        url: str,
+        keys: KekProvider,
+        *,
+        pool: int = 10,
+        deadline: float = 1.0,
+        role: str = ROLE,
+        patience: float | None = None,
     ) -> AsyncIterator["Clinic"]:
         """Connect, load policy and keys, start the trail; on the way out, write what waits."""
-        database = Database(url, role=role, size=pool)
+        database = Database(url, role=role, size=pool, patience=patience)
         policy, trail = Policy(database), Trail(database, keys, deadline=deadline)
         try:
             await database.open()

@@ -250,6 +250,8 @@ def test_a_token_renewed_in_its_file_is_taken_up(vault_url: str, token_file: Pat
     with pytest.raises(Unavailable):
         vault.health()
     token_file.unlink()
+    with pytest.raises(Unavailable, match="The file with Vault's token is gone"):
+        vault.health()
     token_file.write_text(TOKEN)
     token_file.chmod(0o600)
     vault.health()

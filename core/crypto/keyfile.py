@@ -6,22 +6,26 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from core.errors import Unavailable
 
 _EVERYONE_ELSE = stat.S_IRWXG | stat.S_IRWXO
 
 
-def identity(path: Path) -> tuple[int, int]:
+KEYRING: Final = "keyring file"
+
+
+def identity(path: Path, what: str = KEYRING) -> tuple[int, int]:
     """Return what changes whenever the file is replaced, edited or given other rights."""
     try:
         status = path.stat()
     except OSError:
-        raise Unavailable("The keyring file is gone.", code="key-unavailable") from None
+        raise Unavailable(f"The {what} is gone.", code="key-unavailable") from None
     return status.st_ino, status.st_ctime_ns
 
 
-def read(path: Path) -> bytes:
+def read(path: Path, what: str = KEYRING) -> bytes:
     """Return the content.
 
     Raises Unavailable: `key-unavailable` if it cannot be read, `keyring-exposed` if it belongs to
@@ -30,11 +34,11 @@ def read(path: Path) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        raise Unavailable("The keyring file cannot be read.", code="key-unavailable") from None
+        raise Unavailable(f"The {what} cannot be read.", code="key-unavailable") from None
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if status.st_mode & _EVERYONE_ELSE or status.st_uid != os.geteuid():
-            raise Unavailable("The keyring file must be ours alone.", code="keyring-exposed")
+            raise Unavailable(f"The {what} must be ours alone.", code="keyring-exposed")
         return file.read()
 
 

@@ -24,6 +24,7 @@ SECONDS: Final = 1.5
 """How long one call may take. None is repeated: a request that cannot have its key is told so at once."""
 _TAG: Final = 36
 """Bytes of a MAC: u32 version, HMAC-SHA256."""
+_ITS_FILE: Final = "file with Vault's token"
 
 
 class VaultTransit(Unpicklable):
@@ -179,9 +180,9 @@ class VaultTransit(Unpicklable):
 
     def _reach(self, function: Callable[..., Any], *args: Any, **given: Any) -> Any:
         """Call Vault with the token of the hour. What it refuses for good reasons goes on; all else is out of reach."""
-        identity = keyfile.identity(self._token_file)
+        identity = keyfile.identity(self._token_file, _ITS_FILE)
         if identity != self._identity:
-            self._client.token = keyfile.read(self._token_file).decode().strip()
+            self._client.token = keyfile.read(self._token_file, _ITS_FILE).decode().strip()
             self._identity = identity
         try:
             return function(*args, **given)
