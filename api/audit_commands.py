@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from core.errors import DomainError
+from records.audit.verifier.findings import Verdict
+
 app = typer.Typer(no_args_is_help=True, help="The audit trail: verify, export, witness.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
@@ -27,7 +30,14 @@ def verify(
     """Verify the live ledger, or a bundle offline. Exit code 0: good, 1: tampered, 2: incomplete."""
     from api import audits
 
-    report = audits.examined(bundle or path, vkey, witness)
+    try:
+        report = audits.examined(bundle or path, vkey, witness)
+    except (
+        ValueError,
+        DomainError,
+    ) as reason:  # what cannot be examined is not thereby tampered with
+        audits.console.print(f"[red]not examined: {reason}[/red]", soft_wrap=True)
+        raise typer.Exit(int(Verdict.INCOMPLETE)) from None
     audits.tell(report, as_json=as_json)
     raise typer.Exit(int(report.verdict))
 

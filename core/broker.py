@@ -10,8 +10,10 @@ from typing import Any, Final
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
-TRAIL: Final = "audit.trail"
+TRAIL: Final = "audit.batches"
 """The queue from the outbox to the ledger."""
+MOST: Final = 500
+"""Batches in it at most, about: then the relay is refused, and the outbox waits. Else a dead worker would fill the broker's disk."""
 DEAD: Final = "audit.dead"
 """Where batches go that could not be stored: they are in the outbox still."""
 CHORES: Final = "clinic.chores"
@@ -81,6 +83,7 @@ def _queues() -> list[Queue]:
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
         "x-delivery-limit": 50,
+        "x-max-length": MOST,
     }
     trail = Exchange(TRAIL, type="direct", durable=True)
     chores = Exchange(CHORES, type="direct", durable=True)

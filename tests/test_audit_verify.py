@@ -268,6 +268,12 @@ async def test_the_commands_tell_by_their_exit_codes(database_url: str, tmp_path
     assert confide("audit", "export-bundle", str(tmp_path / "b.tar")).returncode == 0
     alone = confide(str(tmp_path / "b.tar"), module="records.audit.verifier")
     assert (alone.returncode, json.loads(alone.stdout)["size"]) == (0, 3)
+    (tmp_path / "torn.tar").write_bytes((tmp_path / "b.tar").read_bytes()[:700])
+    for argv in (["audit", "verify", "torn.tar"], ["audit", "verify", "--vkey", "none"]):
+        unread = confide(*[str(tmp_path / a) if "." in a else a for a in argv])
+        assert (unread.returncode, "not examined" in unread.stderr) == (2, True)
+    alone = confide(str(tmp_path / "torn.tar"), module="records.audit.verifier")
+    assert (alone.returncode, "not examined" in alone.stderr) == (2, True)
     await as_superuser(database_url, "DELETE FROM audit.event")
     bad = confide("audit", "verify", "--json")
     told = json.loads(bad.stdout)

@@ -11,10 +11,11 @@ import asyncpg
 import orjson
 import pytest
 import rfc8785
+from celery import Celery
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.broker import TRAIL, celery_app
+from core.broker import MOST, TRAIL, celery_app, declare
 from core.clock import now
 from core.crypto.kek import KeyPurpose
 from core.database import Database
@@ -208,6 +209,40 @@ async def test_a_forged_message_leaves_no_trace_in_the_ledger(
     assert orjson.loads(forged[0][1])["id"] not in await line.ledger()
 
 
+async def test_a_full_queue_refuses_the_relay_and_the_outbox_waits(
+    clinic: Clinic, database_url: str, broker: str, tmp_path: Path
+):
+    from records.audit.relay import _AWAY, ROLE, Relay
+
+    await clinic.trail.note(event())
+    database = Database(database_url, role=ROLE, size=1)
+    await database.open()
+    app = celery_app(broker, tmp_path)
+    declare(app)
+    relay, sent = Relay(database, app, keyring(tmp_path)), 0
+    try:
+        with pytest.raises(_AWAY):
+            while sent < 2 * MOST:
+                app.send_task(TASK, args=[[], ""], queue=TRAIL, mandatory=True)
+                sent += 1
+        with pytest.raises(_AWAY):
+            await relay.once()
+        connection = await asyncpg.connect(database_url)
+        assert await connection.fetchval("SELECT sent_at FROM audit.outbox") is None
+        await connection.close()
+        emptied(app)
+        assert await relay.once() == 1
+    finally:
+        emptied(app)
+        await database.close()
+    assert sent >= MOST
+
+
+def emptied(app: Celery) -> None:
+    with app.connection_for_write() as there:
+        there.default_channel.queue_purge(TRAIL)
+
+
 async def test_the_message_headers_say_nothing_of_the_arguments(
     clinic: Clinic, database_url: str, broker: str, tmp_path: Path
 ):
@@ -220,10 +255,10 @@ async def test_the_message_headers_say_nothing_of_the_arguments(
     await database.open()
     app = celery_app(broker, tmp_path)
     with app.connection_for_read() as connection:
-        connection.default_channel.queue_declare("audit.trail", passive=True)
+        connection.default_channel.queue_declare(TRAIL, passive=True)
         assert await Relay(database, app, keyring(tmp_path)).once() == 1
         await asyncio.sleep(0.2)
-        message = connection.default_channel.basic_get("audit.trail", no_ack=True)
+        message = connection.default_channel.basic_get(TRAIL, no_ack=True)
     await database.close()
     assert (message.headers["argsrepr"], message.headers["kwargsrepr"]) == ("-", "-")
     rows, _mac = orjson.loads(message.body)[0]

@@ -42,7 +42,7 @@ MEDIA: Final = {
 }
 COLUMNS: Final = (
     "leaf_index", "id", "occurred_at", "actor", "roles", "action", "outcome", "reason", "purpose", "patient",
-    "resource_type", "resource_ids", "rule", "policy_version", "break_glass", "endpoint", "request_id", "network", "client",
+    "resource_type", "resource_ids", "rule", "policy_version", "break_glass", "endpoint", "request_id", "network", "client", "proof",
 )  # fmt: skip
 _SUFFIX: Final = {ExportForm.NDJSON: "ndjson", ExportForm.CSV: "csv", ExportForm.BUNDLE: "tar"}
 _FILE: Final[dict[int | str, dict[str, Any]]] = {

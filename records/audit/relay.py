@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 import structlog
-from amqp.exceptions import AMQPError
+from amqp.exceptions import AMQPError, MessageNacked
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
@@ -34,6 +34,8 @@ PAUSE: Final = 1.0
 """Seconds to wait when the broker or the database is away."""
 
 # Two looks, each along its index: one look for either would walk past all that is on its way.
+_AWAY: Final = (AMQPError, MessageNacked, KombuError, OperationalError, OSError, Unavailable)
+"""What is waited for: a broker or database that is away, a queue that is gone or full."""
 _TAKE: Final = f"""
 WITH lost AS (
   SELECT event_id FROM audit.outbox WHERE sent_at < now() - interval '{AGAIN}'
@@ -67,7 +69,7 @@ class Relay:
                     declared = True
                 moved = await self.once()
                 await asyncio.sleep(0 if moved == BATCH else POLL)
-            except (AMQPError, KombuError, OperationalError, OSError, Unavailable) as error:
+            except _AWAY as error:
                 declared = False  # the queue itself may be what is gone
                 log.warning("relay waits", error=type(error).__name__)
                 await asyncio.sleep(PAUSE)
