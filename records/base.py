@@ -187,6 +187,12 @@ def phi_columns(kind: type[SQLModel]) -> tuple[Column[Any], ...]:
     return tuple(c for c in table_of(kind).columns if c.info.get("phi"))
 
 
+@cache
+def phi_names(kind: type[SQLModel]) -> tuple[str, ...]:
+    """Return the names of these columns."""
+    return tuple(column.name for column in phi_columns(kind))
+
+
 def phi(*, nullable: bool = False, padded: bool = False) -> Any:
     """Declare a PHI column: ciphertext only. `padded` hides the length of short coded values."""
     info = {"phi": True, "padded": padded}

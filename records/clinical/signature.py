@@ -15,7 +15,7 @@ from uuid import UUID
 from core.canonical import canonical
 from records.clinical.models import UNSIGNED, RecordAct
 
-_OPEN: Final = ("id", "patient_id", "number", "kind", "act", "status", "sensitivity", "writer_id")
+_OPEN: Final = ("id", "patient_id", "kind", "act", "status", "sensitivity", "writer_id")
 _SEALED: Final = ("title", "content", "reason")
 
 
@@ -30,8 +30,8 @@ class Signature:
 
 def digest(version: Mapping[str, Any], phi: Mapping[str, Any]) -> bytes:
     """Return the digest of a version: of its open columns, and of its opened sealed ones."""
-    stated: dict[str, Any] = {name: _plain(version[name]) for name in _OPEN}
-    stated["categories"] = sorted(version["categories"])
+    stated: dict[str, Any] = {name: str(version[name]) for name in _OPEN}
+    stated |= {"number": version["number"], "categories": sorted(version["categories"])}
     signed_at = version["written_at"].astimezone(UTC).isoformat(timespec="microseconds")
     words = {name: phi.get(name) for name in _SEALED}
     return sha256(canonical({**stated, "signed_at": signed_at, **words})).digest()
@@ -52,7 +52,3 @@ def signature(version: Mapping[str, Any], phi: Mapping[str, Any]) -> Signature |
     if not compare_digest(kept, digest(version, phi)):
         raise ValueError("this is not what was signed")
     return Signature(version["writer_id"], version["written_at"], kept.hex())
-
-
-def _plain(value: object) -> str | int:
-    return value if isinstance(value, int) else str(value)

@@ -17,7 +17,7 @@ from core.crypto.envelope import DataKey, DecryptCode, DecryptError, Place, Valu
 from core.crypto.kek import KekProvider, KeyPurpose, Wrapped
 from core.crypto.primitives import lp
 from policies.permit import Permit
-from records.base import Executor, Protected, phi_columns, table_of
+from records.base import Executor, Protected, phi_columns, phi_names, table_of
 from records.vault.cache import KeyCache
 from records.vault.models import KeyState, PatientKey
 
@@ -147,7 +147,7 @@ class Vault:
             raise PermissionError(_NOT_ITSELF)
         key, table = self.key(row), table_of(kind).name
         opened: dict[str, Value | None] = {}
-        for name in only or (c.name for c in phi_columns(kind)):
+        for name in only or phi_names(kind):
             cell = row[name]
             place = Place(table, name, row_id, patient_id)
             opened[name] = None if cell is None else key.open(place, cell)
