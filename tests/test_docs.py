@@ -31,3 +31,10 @@ def test_every_fence_is_closed(path: Path):
 def test_no_two_decisions_have_one_number():
     numbers = [p.name[:4] for p in (ROOT / "docs/adr").glob("*.md")]
     assert len(numbers) == len(set(numbers))
+
+
+@pytest.mark.parametrize("package", ["api", "core", "records"])
+def test_the_layout_of_the_architecture_page_names_every_package_there_is(package: str):
+    layout = (ROOT / "docs/architecture.md").read_text().partition("## Layout")[2]
+    there = sorted(p.parent.name for p in (ROOT / package).glob("*/__init__.py"))
+    assert [name for name in there if f"{name}/" not in layout] == []

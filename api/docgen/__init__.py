@@ -1,4 +1,4 @@
-"""The pages of docs/ that the code itself can say: schema, PHI inventory, roles, errors, OpenAPI.
+"""The pages of docs/ that the code itself can say: schema, PHI inventory, roles, errors, modules, OpenAPI.
 
 `confide docs` writes them; a test fails when one of them is not what the code says.
 """
@@ -9,7 +9,7 @@ from typing import Final
 
 import orjson
 
-from api.docgen import errors, phi, roles, schema
+from api.docgen import errors, modules, phi, roles, schema
 
 
 def pages() -> Mapping[str, str]:
@@ -40,5 +40,6 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/phi.md": phi.page,
     "docs/roles.md": roles.page,
     "docs/errors.md": errors.page,
+    "docs/modules.md": modules.page,
     "docs/openapi.json": _openapi,
 }
