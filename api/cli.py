@@ -174,6 +174,9 @@ def bench(
     events: Annotated[
         int, typer.Option(min=0, help="instead: first pages of a ledger of so many events")
     ] = 0,
+    publications: Annotated[
+        int, typer.Option(min=0, help="instead: how soon so many are in force everywhere")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Measure Confide beside a bare floor, in one run; print ratios and write bench.json."""
@@ -181,6 +184,10 @@ def bench(
         from api.bench import ledger
 
         raise typer.Exit(ledger.run(settings(), events, as_json=as_json))
+    if publications:
+        from api.bench import propagation
+
+        raise typer.Exit(propagation.run(settings(), publications, as_json=as_json))
     from api.bench import run
     from api.bench.rounds import Effort
 

@@ -58,17 +58,28 @@ class PolicySnapshot:
 
     version: int
     checksum: str
-    _shards: Mapping[Target, Shard]
-    _judges: Mapping[Target, "Decide"]
+    shards: Mapping[Target, Shard]
+    judges: Mapping[Target, "Decide"]
     _emergencies: frozenset[str]
 
     @classmethod
-    def build(cls, version: int, rules: Iterable[Rule]) -> "PolicySnapshot":
-        """Compile the rules; raises BadRules, for the whole set, if one of them is broken."""
+    def build(
+        cls, version: int, rules: Iterable[Rule], since: "PolicySnapshot | None" = None
+    ) -> "PolicySnapshot":
+        """Compile the rules; raises BadRules, for the whole set, if one of them is broken.
+
+        What they say of a pair as it was said in the snapshot `since` is taken from there.
+        """
         rules = tuple(rules)
         check(rules)
-        shards = shard(rules)
-        judges = {target: _remembering(target, lines) for target, lines in shards.items()}
+        old = since.shards if since else {}
+        shards = shard(rules, old)
+        judges = {
+            target: since.judges[target]
+            if since and lines is old.get(target)
+            else _remembering(target, lines)
+            for target, lines in shards.items()
+        }
         emergencies = frozenset(rule.id for rule in rules if rule.tier == EMERGENCY)
         return cls(version, checksum(rules), shards, judges, emergencies)
 
@@ -76,7 +87,7 @@ class PolicySnapshot:
         self, subject: Subject, action: Action, resource: Resource, environment: Environment
     ) -> Decision:
         """Decide on facts already loaded; what no rule speaks of is denied."""
-        decide = self._judges.get((resource.type, action))
+        decide = self.judges.get((resource.type, action))
         if decide is None:
             return Decision(allowed=False, rule_id=None, version=self.version)
         allowed, rule_id = decide(subject, action, resource, environment)
@@ -84,7 +95,7 @@ class PolicySnapshot:
 
     def lines(self, resource_type: ResourceType, action: Action) -> Shard:
         """Return the rules about a pair, in the order in which they decide."""
-        return self._shards.get((resource_type, action), ())
+        return self.shards.get((resource_type, action), ())
 
     def predicate(
         self,

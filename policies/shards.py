@@ -43,17 +43,31 @@ class Line:
 Shard = tuple[Line, ...]
 
 
-def shard(rules: Iterable[Rule]) -> Mapping[Target, Shard]:
+def shard(
+    rules: Iterable[Rule], before: Mapping[Target, Shard] | None = None
+) -> Mapping[Target, Shard]:
     """Compile checked rules and deal them out by target, each shard in deciding order.
 
-    A tie (same tier and effect) goes by id: it cannot change a decision, only the rule it is credited to.
+    A tie (same tier and effect) goes by id: it cannot change a decision, only the rule it is credited to. A shard whose
+    rules are those it had `before` is that very shard.
     """
-    dealt: dict[Target, list[Line]] = defaultdict(list)
+    before = before or {}
+    dealt: dict[Target, list[Rule]] = defaultdict(list)
     for rule in sorted(rules, key=lambda rule: (rule.priority, rule.id)):
         for target in rule.targets():
-            condition = compile_condition(rule.condition, target[0], Outcome(rule.effect))
-            dealt[target].append(Line(rule, rule.roles, condition))
-    return {target: tuple(lines) for target, lines in dealt.items()}
+            dealt[target].append(rule)
+    return {
+        target: old
+        if (old := before.get(target)) and [line.rule for line in old] == about
+        else tuple(_line(rule, target) for rule in about)
+        for target, about in dealt.items()
+    }
+
+
+def _line(rule: Rule, target: Target) -> Line:
+    return Line(
+        rule, rule.roles, compile_condition(rule.condition, target[0], Outcome(rule.effect))
+    )
 
 
 def visible(

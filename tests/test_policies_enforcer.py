@@ -191,3 +191,36 @@ def test_a_decision_is_kept_for_rows_that_differ_by_id_alone_and_not_where_a_rul
     mine = replace(RECORD, id=ME.id)
     assert snapshot.decide(ME, Action.READ, mine, TREATING).allowed
     assert not snapshot.decide(ME, Action.READ, other, TREATING).allowed
+
+
+def test_a_new_snapshot_compiles_only_what_is_said_otherwise_than_before():
+    read, other = rule("a", 4, "allow"), replace(rule("b", 4, "allow"), action="update")
+    old = PolicySnapshot.build(1, [read, other])
+    for said in (
+        replace(read, condition="False"),
+        replace(read, effect="deny"),
+        replace(read, subject="nurse"),
+        replace(read, tier=1),
+    ):
+        new = PolicySnapshot.build(2, [said, other], old)
+        assert new.lines(*READ_RECORD) is not old.lines(*READ_RECORD)
+        assert new.judges[READ_RECORD] is not old.judges[READ_RECORD]
+        update = ResourceType.RECORD, Action.UPDATE
+        assert new.judges[update] is old.judges[update]
+    gone = PolicySnapshot.build(3, [other], old)
+    assert gone.decide(ME, Action.READ, RECORD, TREATING) == Decision(False, None, 3)
+    back = PolicySnapshot.build(4, [read, other], gone)
+    assert back.decide(ME, Action.READ, RECORD, TREATING) == Decision(True, "a", 4)
+
+
+@given(first=policies(), second=policies(), subject=any_subject, environment=environments)
+@settings(max_examples=30, deadline=None)
+def test_a_snapshot_made_from_another_decides_as_one_made_from_nothing(
+    first: list[Rule], second: list[Rule], subject: Subject, environment: Environment
+):
+    second = [*first[: len(first) // 2], *second[len(first) // 2 :]]
+    made = PolicySnapshot.build(2, second, PolicySnapshot.build(1, first))
+    fresh = PolicySnapshot.build(2, second)
+    for row in ROWS[:40]:
+        asked = subject, Action.READ, row, environment
+        assert made.decide(*asked) == fresh.decide(*asked)

@@ -84,3 +84,26 @@ async def test_a_policy_not_confirmed_for_long_decides_nothing(
     monkeypatch.setattr(watching, "STALE", -1.0)
     answer = await desk.api.get(desk.api.people.adams, f"/v1/records/{desk.api.people.record.id}")
     assert (answer.status_code, answer.json()["code"]) == (503, "policy-unavailable")
+
+
+async def test_a_publication_between_two_looks_is_no_tampering(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    """Rules are read as of the head that was seen, whatever is published meanwhile."""
+    policy, database = desk.api.clinic.policy, desk.api.clinic.database
+    await policy.stop()  # this process looks only when it is told to
+    draft = await desk.draft(TIGHT)
+    await desk.send(desk.second, "POST", f"/drafts/{draft['id']}/publish", match=1)
+    plain = database.all
+
+    async def late(query: watching.Query, **given: object) -> object:
+        monkeypatch.setattr(database, "all", plain)
+        back = {"reason": "too strict"}
+        await desk.send(desk.second, "POST", "/versions/1/restore", back, match=2)
+        return await plain(query, **given)
+
+    monkeypatch.setattr(database, "all", late)
+    await policy.refresh()
+    assert policy.snapshot.version == 2
+    await policy.refresh()
+    assert policy.snapshot.version == 3

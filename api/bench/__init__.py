@@ -17,6 +17,7 @@ from api.bench import cases, report
 from api.bench.decisions import decisions
 from api.bench.load import find_wrk
 from api.bench.place import Place, place
+from api.bench.propagation import measure_propagation
 from api.bench.report import Report, compared
 from api.bench.rounds import Bench, Effort
 from api.bench.trail import Pipeline, measure_pipeline, read_events
@@ -25,7 +26,7 @@ from core.embedded.home import write
 from core.embedded.processes import ProcessError
 from core.settings import Settings
 
-SHORT = Effort(rounds=1, seconds=1, connections=4, racers=8, pipeline=False)
+SHORT = Effort(rounds=1, seconds=1, connections=4, racers=8, pipeline=False, publications=5)
 """Enough to see that everything works, too little to say how well."""
 WIDTH = 100
 """Columns of the table at least: a log has no width of its own."""
@@ -61,6 +62,8 @@ def _measure(chosen: Settings, effort: Effort, say: Callable[[str], None]) -> Re
         bench = Bench(wrk, here, effort, say)
         found = _reads(bench) | _writes(bench)
         found["decision"] = decisions()
+        say("publications")
+        found["propagation"] = measure_propagation(here, effort.publications)
         say("outbox to ledger")
         idle = Pipeline(ran=False, note="left out of a short run")
         pipeline = measure_pipeline(here, chosen.home) if effort.pipeline else idle

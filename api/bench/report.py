@@ -118,8 +118,17 @@ def sentences(report: Report) -> Sequence[str]:
         f"Distinct slots of one doctor: {one['booked']} booked, {one['refused']} refused",
         f"Reads answered {audit['reads']}, audit events of them on disk {audit['events']}",
         f"One decision, µs of CPU by the number of rules about other things: {_costs(report)}",
+        published(report["propagation"]),
         f"From the outbox to the ledger: {_pace(report['pipeline'])}",
     ]
+
+
+def published(found: Report) -> str:
+    """Return how soon published rules are in force."""
+    return (
+        f"Published rules are in force in all {found['processes']} processes after p50 {found['p50_ms']} ms, "
+        f"p99 {found['p99_ms']} ms, at most {found['slowest_ms']} ms ({found['publications']} publications)"
+    )
 
 
 def _costs(report: Report) -> str:

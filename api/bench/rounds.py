@@ -14,13 +14,14 @@ WARM_UP = 1
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How many rounds of how many seconds each, and how many connections when there are many."""
+    """How many rounds of how many seconds each, and how many connections when there are many; how many publications."""
 
     rounds: int = 3
     seconds: int = 3
     connections: int = 32
     racers: int = 200
     pipeline: bool = True
+    publications: int = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,7 @@ STALE: Final = 300.0
 
 _rule, _head, _version = table_of(PolicyRule).c, table_of(PolicyHead).c, table_of(PolicyVersion).c
 _HEAD = Query(select(_head.version, _version.checksum).join_from(PolicyHead, PolicyVersion))
-_RULES = Query(
-    select(*_rule)
-    .join_from(PolicyRule, PolicyHead, _rule.version == _head.version)
-    .order_by(_rule.id)
-)
+_RULES = Query(select(*_rule).where(_rule.version == bindparam("version", type_=Integer())))
 
 _process = table_of(PolicyProcess)
 _SEEN = Query(
@@ -99,7 +95,8 @@ class Policy:
                 "no policy is published; run `confide migrate`", code="policy-unavailable"
             )
         if self._snapshot is None or self._snapshot.version != head["version"]:
-            self._snapshot = _build(head, await self._database.all(_RULES))
+            rows = await self._database.all(_RULES, version=head["version"])
+            self._snapshot = _build(head, rows, self._snapshot)
             log.info("policy in force", version=head["version"])
         self._seen = monotonic()
 
@@ -126,8 +123,8 @@ class Policy:
         self._woken.clear()
 
 
-def _build(head: Any, rows: Sequence[Any]) -> PolicySnapshot:
+def _build(head: Any, rows: Sequence[Any], since: PolicySnapshot | None) -> PolicySnapshot:
     rules = [rule_of(row) for row in rows]
     if checksum(rules) != head["checksum"]:
         raise Unavailable("the stored policy is not what was published", code="policy-tampered")
-    return PolicySnapshot.build(head["version"], rules)
+    return PolicySnapshot.build(head["version"], rules, since)
