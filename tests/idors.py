@@ -154,6 +154,8 @@ async def _furnished(matrix: Matrix, ids: Ids, doctor: str, nurse: str | None, n
         "location_id": ("admin", "/locations", {"name": f"Room {n}"}),
         "draft_id": ("admin", "/policies/drafts", {"reason": "to see", "put": [TIGHT]}),
         "export_id": ("compliance", "/audit/exports", {"patient": patient}),
+        "search_id": ("compliance", "/audit/searches",
+                      {"name": f"side-{n}", "filters": {"patient": patient}}),
     }  # fmt: skip
     for name, order in made.items():
         ids[name] = await _made(matrix, *order)

@@ -13,6 +13,7 @@ from tests.test_house_rules import MODULES, ROOT, called, calls
 
 SELECT_SEALED_ROWS = {
     "records/vault/vault.py": "makes the selection",
+    "records/custody/blind.py": "makes search tokens anew: no value leaves the vault's call",
     "records/custody/dek.py": "wraps keys anew: it opens no cell for anybody",
     "records/fhir/charts.py": "reads a patient's key before writing, behind gate.write",
 }
