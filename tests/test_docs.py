@@ -28,6 +28,11 @@ def test_every_fence_is_closed(path: Path):
     assert len(re.findall(r"^ *```", path.read_text(), re.MULTILINE)) % 2 == 0
 
 
+def test_every_decision_is_told_on_the_page_of_decisions():
+    told = (ROOT / "docs/decisions.md").read_text()
+    assert [p.name for p in (ROOT / "docs/adr").glob("*.md") if f"adr/{p.name}" not in told] == []
+
+
 def test_no_two_decisions_have_one_number():
     numbers = [p.name[:4] for p in (ROOT / "docs/adr").glob("*.md")]
     assert len(numbers) == len(set(numbers))
