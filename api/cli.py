@@ -1,7 +1,6 @@
 """`confide …`: what an operator runs. Each command imports what it needs when it runs, so that all start fast."""
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -9,17 +8,19 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from api import login_commands
-from api.audit_commands import app as audit
-from api.backup_commands import app as backups
-from api.key_commands import app as keys
-from api.verify_commands import app as verify
+from api.commands import login
+from api.commands.audit import app as audit
+from api.commands.backup import app as backups
+from api.commands.keys import app as keys
+from api.commands.processes import app as processes
+from api.commands.verify import app as verify
 from core.errors import DomainError
 from core.settings import Settings, settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 imports = typer.Typer(no_args_is_help=True, help="Bring data in from elsewhere.")
-app.add_typer(login_commands.app)
+app.add_typer(processes)
+app.add_typer(login.app)
 app.add_typer(imports, name="import")
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
@@ -30,11 +31,6 @@ console = Console(stderr=True, highlight=False)
 
 REFUSED = 1
 MISUSED = 2
-
-_WORKER = (
-    "worker", "--loglevel", "WARNING",
-    "--without-gossip", "--without-mingle", "--without-heartbeat",
-)  # fmt: skip
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
@@ -48,83 +44,9 @@ def quiet() -> None:
 
 
 @app.command()
-def dev() -> None:
-    """Run the whole stack here: PostgreSQL, broker, API, worker, relay, sealer. Ctrl-C stops it all."""
-    from api.dev import run
-
-    chosen = settings()
-    raise typer.Exit(run(chosen.home, chosen.port))
-
-
-@app.command()
-def serve(host: str = "127.0.0.1", workers: int = 1) -> None:
-    """Serve the API on CONFIDE_PORT."""
-    import uvicorn
-
-    os.environ.setdefault("CONFIDE_API_PROCESSES", str(workers))
-    uvicorn.run(
-        "api.app:served",
-        factory=True,
-        host=host,
-        port=settings().port,
-        workers=workers,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
-
-
-@app.command()
-def worker(concurrency: int = 1) -> None:
-    """Run a Celery worker: batches of audit events go into the ledger."""
-    from core import logging
-    from core.broker import TRAIL
-    from records.worker import app as celery
-
-    logging.configure()
-    celery.worker_main([*_WORKER, "--queues", TRAIL, "--concurrency", str(concurrency)])
-
-
-@app.command()
-def chores() -> None:
-    """Run what is due from time to time: one process, a Celery worker with its beat."""
-    from core import logging
-    from core.broker import CHORES
-    from records.worker import app as celery
-
-    logging.configure()
-    schedule = str(settings().home / "chores.schedule")
-    own = ["--queues", CHORES, "--concurrency", "1", "--hostname", "chores@%h"]
-    celery.worker_main([*_WORKER, *own, "--beat", "--schedule", schedule])
-
-
-@app.command()
-def relay() -> None:
-    """Run the relay: audit events go from the outbox to the broker."""
-    from core import logging
-    from records.audit.relay import serve_relay
-
-    logging.configure()
-    asyncio.run(serve_relay(settings()))
-
-
-@app.command()
-def sealer() -> None:
-    """Run the sealer: events of the ledger get their place in the log, and the log is signed."""
-    from core import logging
-    from records.audit.sealer import serve_sealer
-
-    logging.configure()
-    asyncio.run(serve_sealer(settings()))
-
-
-@app.command()
 def migrate() -> None:
     """Bring the database to the newest schema, with the first policy and the OAuth clients in it."""
-    from api.provision import provision
+    from api.commands.provision import provision
 
     provision(settings())
     console.print("The database is at the newest schema.")
@@ -147,7 +69,7 @@ def token(
 ) -> None:
     """Print an access token: of the login that is kept, or of a demo account."""
     if not as_:
-        sys.stdout.write(login_commands.access_token() + "\n")
+        sys.stdout.write(login.access_token() + "\n")
         return
     chosen = _development()
     from core.crypto.keyring import open_provider
@@ -214,7 +136,7 @@ def import_fhir(
     as_json: Json = False,
 ) -> None:
     """Import FHIR R4 transaction bundles. Importing them again changes nothing."""
-    from api.imports import import_bundles
+    from api.commands.importing import import_bundles
 
     raise typer.Exit(import_bundles(settings(), paths, care_team or [], as_json=as_json))
 

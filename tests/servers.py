@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from api.stack import STOP_ORDER
+from api.commands.stack import STOP_ORDER
 from core.embedded import postgres, rabbitmq
 from core.embedded.processes import Family
 

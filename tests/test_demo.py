@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from api.dev import ACCOUNTS as TOLD
+from api.commands.dev import ACCOUNTS as TOLD
 from core.clock import now
 from core.errors import NotFound
 from core.settings import Settings

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from api import dev
-from api.stack import Stack
+from api.commands import dev
+from api.commands.stack import Stack
 from core.embedded import rabbitmq
 from core.embedded.home import port
 from tests.embedded_homes import processes_of

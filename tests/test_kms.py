@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from api.provision import make_keys
+from api.commands.provision import make_keys
 from core.crypto.keyring import open_provider
 from core.database import Database
 from core.errors import Unavailable

@@ -37,7 +37,7 @@ async def test_the_migrations_make_exactly_what_the_models_say(database_url: str
 async def test_going_down_and_up_again_leaves_the_same_schema(database_url: str, monkeypatch):
     import asyncio
 
-    from api.provision import _alembic
+    from api.commands.provision import _alembic
     from core.settings import settings
 
     monkeypatch.setenv("CONFIDE_DATABASE_URL", database_url)

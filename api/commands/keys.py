@@ -26,32 +26,32 @@ def rotate(
     as_json: Json = False,
 ) -> None:
     """Rotate keys, to the end, while everything goes on. Interrupted, it goes on in the background."""
-    from api import rotation
+    from api.commands import rotating
 
-    raise typer.Exit(rotation.rotate(settings(), kind, purpose, patient, as_json=as_json))
+    raise typer.Exit(rotating.rotate(settings(), kind, purpose, patient, as_json=as_json))
 
 
 @app.command("versions")
 def versions(as_json: Json = False) -> None:
     """List the versions of the key-encryption keys, and how many keys each wraps."""
-    from api import rotation
+    from api.commands import rotating
 
-    raise typer.Exit(rotation.versions(settings(), as_json=as_json))
+    raise typer.Exit(rotating.versions(settings(), as_json=as_json))
 
 
 @app.command("destroy")
 def destroy(purpose: Purpose, version: int) -> None:
     """Destroy a version that wraps nothing any more. What only backups know under it is lost for ever."""
-    from api import rotation
+    from api.commands import rotating
 
-    rotation.destroy(settings(), purpose, version)
+    rotating.destroy(settings(), purpose, version)
     console.print(f"version {version} of the {purpose} key is destroyed")
 
 
 @app.command("init")
 def init() -> None:
     """Make the key-encryption keys, where CONFIDE_KMS says, and the signing keys, unless they are there."""
-    from api.provision import make_keys
+    from api.commands.provision import make_keys
 
     for name in make_keys(settings()):
         console.print(f"made {name}")
@@ -64,11 +64,11 @@ def rotate_signing(
     ] = False,
 ) -> None:
     """Sign tokens with a new key from now on. Running processes take it up by themselves."""
-    from api import rotation
+    from api.commands import rotating
     from core.clock import now
     from core.crypto.signing import SigningKeys
     from records.identity.tokens import KEYS
 
-    rotation.note_signing(settings(), revoke=revoke)
+    rotating.note_signing(settings(), revoke=revoke)
     number = SigningKeys.rotate(settings().home / KEYS, now=int(now().timestamp()), revoke=revoke)
     console.print(f"A new key signs; {number} in all verify.")

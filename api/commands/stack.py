@@ -20,7 +20,7 @@ from core.embedded.processes import Child, Command, Family, ProcessError
 from core.embedded.watch import watch
 
 HOST = "127.0.0.1"
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 CODE = [CHECKOUT / part for part in ("api", "core", "policies", "records", "migrations")]
 CARRIERS = {"worker", "relay"}
 BACKGROUND = ("worker", "relay", "sealer", "chores")

@@ -9,7 +9,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from api.stack import HOST, Stack
+from api.commands.stack import HOST, Stack
 from core.embedded.home import is_free, lock
 from core.embedded.processes import ProcessError, end_with_parent
 

@@ -19,7 +19,7 @@ def records(
     ] = False,
 ) -> None:
     """Name every row that was put back, altered or removed. Exit code 0: good, 1: tampered, 2: incomplete."""
-    from api.verifying import compared, tell
+    from api.commands.verifying import compared, tell
 
     report = compared()
     tell(report, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`confide audit …`: verify the log, carry it elsewhere, witness it. The work is in `api.audits`, loaded when needed."""
+"""`confide audit …`: verify the log, carry it elsewhere, witness it. The work is in `api.commands.auditing`, loaded when needed."""
 
 from datetime import datetime
 from pathlib import Path
@@ -28,26 +28,26 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Verify the live ledger, or a bundle offline. Exit code 0: good, 1: tampered, 2: incomplete."""
-    from api import audits
+    from api.commands import auditing
 
     try:
-        report = audits.examined(bundle or path, vkey, witness)
+        report = auditing.examined(bundle or path, vkey, witness)
     except (
         ValueError,
         DomainError,
     ) as reason:  # what cannot be examined is not thereby tampered with
-        audits.console.print(f"[red]not examined: {reason}[/red]", soft_wrap=True)
+        auditing.console.print(f"[red]not examined: {reason}[/red]", soft_wrap=True)
         raise typer.Exit(int(Verdict.INCOMPLETE)) from None
-    audits.tell(report, as_json=as_json)
+    auditing.tell(report, as_json=as_json)
     raise typer.Exit(int(report.verdict))
 
 
 @app.command("export-bundle")
 def export_bundle(target: Path, vkey: KeyFile = None) -> None:
     """Write the whole log with its checkpoints as a tar file that `verify --bundle` checks offline."""
-    from api import audits
+    from api.commands import auditing
 
-    audits.exported(target, vkey)
+    auditing.exported(target, vkey)
 
 
 @app.command()
@@ -62,18 +62,18 @@ def witness(
     as_json: Json = False,
 ) -> None:
     """Cosign the newest checkpoint, if it continues the last one seen; exit code 1 if it does not."""
-    from api import audits
+    from api.commands import auditing
 
-    source = audits.over_http(url, token_file) if url else audits.from_database()
-    raise typer.Exit(audits.witnessed(source, home, vkey, every=every, as_json=as_json))
+    source = auditing.over_http(url, token_file) if url else auditing.from_database()
+    raise typer.Exit(auditing.witnessed(source, home, vkey, every=every, as_json=as_json))
 
 
 @app.command("rotate-key")
 def rotate_key() -> None:
     """Sign the log with a new key from now on; one checkpoint is signed by both, then the old key is destroyed."""
-    from api import audits
+    from api.commands import auditing
 
-    audits.rekeyed()
+    auditing.rekeyed()
 
 
 @app.command()
@@ -83,6 +83,6 @@ def prune(
     ],
 ) -> None:
     """Remove the bodies of events older than six years. Their hashes stay, so every remaining proof holds."""
-    from api import audits
+    from api.commands import auditing
 
-    audits.pruned(before.date())
+    auditing.pruned(before.date())

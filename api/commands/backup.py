@@ -1,4 +1,4 @@
-"""`confide backup` and `confide restore`. The work is in `api.backups`, loaded when needed."""
+"""`confide backup` and `confide restore`. The work is in `api.commands.backing_up`, loaded when needed."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ def backup(
     folder: Annotated[Path, typer.Argument(help="a folder that is made")], as_json: Json = False
 ) -> None:
     """Back up the database and the attachments, which are ciphertext. Keys are backed up elsewhere."""
-    from api.backups import back_up
+    from api.commands.backing_up import back_up
 
     manifest = back_up(settings(), folder, console)
     console.print(f"Backed up to {folder}. The keyring is not in it.", soft_wrap=True)
@@ -35,7 +35,7 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Bring a backup into an empty database. Then: `confide migrate`, start all, the sealer last."""
-    from api.backups import restore as bring_back
+    from api.commands.backing_up import restore as bring_back
 
     manifest = bring_back(settings(), folder, console)
     console.print(
