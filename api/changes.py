@@ -1,27 +1,22 @@
 """Changing a thing over HTTP by a merge patch (RFC 7396)."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
-from starlette.exceptions import HTTPException
 
 from api.errors import faults_of
+from api.terms import JSON, MERGE_PATCH
 from core.errors import BadRequest, FieldError, Invalid
 from core.merge import merged
 
 T = TypeVar("T", bound=BaseModel)
 
-MERGE_PATCH: Final = "application/merge-patch+json"
-
 
 async def patch(request: Request) -> dict[str, Any]:
     """Return the merge patch in a request's body: an object, for nothing here is replaced as a whole."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in (MERGE_PATCH, "application/json"):
-        raise HTTPException(415, "Unsupported Media Type")
     try:
         body = orjson.loads(await request.body())
     except orjson.JSONDecodeError:
@@ -43,7 +38,7 @@ def patch_of(model: type[BaseModel]) -> dict[str, Any]:
         "properties": fields,
         "additionalProperties": False,
     }
-    content = {kind: {"schema": schema} for kind in (MERGE_PATCH, "application/json")}
+    content = {kind: {"schema": schema} for kind in (MERGE_PATCH, JSON)}
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -39,6 +39,13 @@ _HEADERS: Final = {
     429: {"Retry-After": "30"},
     503: {"Retry-After": "2"},
 }
+_CODES: Final = {
+    404: "not-found",
+    405: "method-not-allowed",
+    406: "not-acceptable",
+    413: "too-large",
+    415: "media-type",
+}
 
 STEP_UP: Final = "insufficient_user_authentication"
 """RFC 9470."""
@@ -126,8 +133,7 @@ async def _validation(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 415: "media-type"}
-    name = code.get(error.status_code, "http-error")
+    name = _CODES.get(error.status_code, "http-error")
     return _answer(request, error.status_code, str(error.detail), name, headers=error.headers)
 
 

@@ -1,14 +1,19 @@
-"""Versions over HTTP: a weak ETag goes out, If-Match comes back. Stale is 412; missing, where it must be, is 428."""
+"""Versions over HTTP: a weak ETag goes out, If-Match comes back. Stale is 412; missing, where it must be, is 428.
+
+A read is decided and noted whether or not its reader has the version already (If-None-Match, 304).
+"""
 
 import re
 from typing import Annotated, Final
 
 from fastapi import Depends, Header
+from starlette.types import Message, Scope
 
 from core.errors import PreconditionRequired
 
 _TAG: Final = re.compile(r'(?:W/)?"(\d{1,9})"')
 _NONE_OF_OURS: Final = 0
+_OF_A_BODY: Final = frozenset({b"content-length", b"content-type"})
 
 
 def etag(version: int) -> str:
@@ -42,6 +47,24 @@ def _version(if_match: str | None) -> int | None:
         return None
     tag = _TAG.fullmatch(if_match.strip())
     return int(tag.group(1)) if tag else _NONE_OF_OURS
+
+
+def unchanged(scope: Scope, answer: Message) -> bool:
+    """Tell whether the caller of a GET has the very version that is answered."""
+    if scope["method"] != "GET" or answer["status"] != 200:  # noqa: PLR2004 - a good read
+        return False
+    asked = b",".join(v for name, v in scope["headers"] if name == b"if-none-match")
+    if not asked:
+        return False
+    tags = {tag.strip().removeprefix(b"W/") for tag in asked.split(b",")}
+    given = [v.removeprefix(b"W/") for name, v in answer["headers"] if name == b"etag"]
+    return bool(given) and (given[0] in tags or b"*" in tags)
+
+
+def not_modified(answer: Message) -> Message:
+    """Return the beginning of an answer as 304."""
+    headers = [pair for pair in answer["headers"] if pair[0] not in _OF_A_BODY]
+    return {**answer, "status": 304, "headers": headers}
 
 
 Seen = Annotated[int | None, Depends(_seen)]

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import limits
 from api.depth import DEEPEST, Depth
+from api.etags import not_modified, unchanged
 from core.ids import new_id
 
 Pair = tuple[bytes, bytes]
@@ -46,10 +47,17 @@ class Envelope:
             return await self._app(scope, receive, send)
         scope["request_id"] = str(new_id())
         began, status = perf_counter(), 500
+        silent = scope["method"] == "HEAD"
+        if silent:  # a GET whose body is not sent
+            scope = {**scope, "method": "GET"}
 
         async def sending(message: Message) -> None:
-            nonlocal status
+            nonlocal status, silent
+            if silent and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             if message["type"] == "http.response.start":
+                if unchanged(scope, message):
+                    silent, message = True, not_modified(message)
                 status = message["status"]
                 message["headers"] = _headers(scope, status, message["headers"])
                 if status == MISSING and limits.COUNTED in scope:

@@ -4,18 +4,23 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
+from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 from pydantic import BaseModel, Field
 
+from api.json import Json
 from core.errors import BadRequest, FieldError
 
 T = TypeVar("T")
 
 LONGEST: Final = 100
 """Items of a page at most."""
+
+Limit = Annotated[int, Query(ge=1, le=LONGEST, description="items a page")]
+Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` of the last page")]
 
 
 class Listing(BaseModel, Generic[T]):
@@ -31,22 +36,39 @@ class Span:
 
     limit: int
     after: UUID | None
+    request: Request
+
+    def listed(self, items: Sequence[Any], last: UUID | None, **more: Any) -> Json:
+        """Answer with a page and, in `Link` (RFC 8288), where the first one and the next one are."""
+        onward = _encode(last)
+        body = {**more, "items": items, "next_cursor": onward}
+        return Json(body, headers=links(self.request, onward))
 
 
-async def span(
-    limit: Annotated[int, Query(ge=1, le=LONGEST, description="items a page")] = 20,
-    cursor: Annotated[
-        str | None, Query(max_length=64, description="`next_cursor` of the last page")
-    ] = None,
-) -> Span:
+def links(request: Request, onward: str | None) -> dict[str, str]:
+    """Return the header of a list; none for a search, whose terms stand in a body that no link has."""
+    if request.method != "GET":
+        return {}
+    found = [f'<{_at(request, None)}>; rel="first"']
+    found += [f'<{_at(request, onward)}>; rel="next"'] if onward else []
+    return {"Link": ", ".join(found)}
+
+
+def _at(request: Request, cursor: str | None) -> str:
+    asked = [(n, v) for n, v in request.query_params.multi_items() if n != "cursor"]
+    query = urlencode([*asked, ("cursor", cursor)] if cursor else asked)
+    return f"{request.url.path}?{query}" if query else request.url.path
+
+
+async def span(request: Request, limit: Limit = 20, cursor: Cursor = None) -> Span:
     """Read the paging parameters of a request."""
-    return Span(limit, _decode(cursor) if cursor else None)
+    return Span(limit, _decode(cursor) if cursor else None, request)
 
 
 Page = Annotated[Span, Depends(span)]
 
 
-def cursor(last: UUID | None) -> str | None:
+def _encode(last: UUID | None) -> str | None:
     """Return the cursor after an item, opaque to clients."""
     return base64.urlsafe_b64encode(last.bytes).decode().rstrip("=") if last else None
 

@@ -1,7 +1,7 @@
 """Finding a request's route by its path's words.
 
 FastAPI asks every router in turn, and the asking would cost more than all else of a read, the more routes the more.
-What is not found here is asked for FastAPI's way: 404, 405, redirects.
+A path that has not the method asked for is answered here (OPTIONS, 405); one that is not found is asked for FastAPI's way.
 """
 
 from collections import defaultdict
@@ -12,10 +12,12 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.calling import planned
+from api.terms import Terms, methods_of, options, terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Line:
 
     route: Any
     answer: ASGIApp
+    terms: Terms
 
 
 class Switchboard:
@@ -32,6 +35,7 @@ class Switchboard:
     def __init__(self, app: FastAPI) -> None:
         self._ask_everyone = app.router.middleware_stack
         self._lines: defaultdict[Hashable, list[Line]] = defaultdict(list)
+        self._odd: list[tuple[str, Line]] = []
         app.router.middleware_stack = self
 
     def include(self, app: FastAPI, router: APIRouter, prefix: str = "", **options: Any) -> None:
@@ -41,31 +45,51 @@ class Switchboard:
             alone.routes.append(route)
             app.include_router(alone, prefix=prefix, **options)
             path = prefix + getattr(route, "path", "")
-            if ":path}" not in path:  # which may be of any length
-                self._lines[_key(path)].append(_line(app.router.routes[-1], route))
+            line = _line(app.router.routes[-1], route)
+            if ":path}" in path or _key(path)[1][:1] == "{":  # of any length, of any second word
+                self._odd.append((path.partition("{")[0], line))
+            else:
+                self._lines[_key(path)].append(line)
 
     def candidates(self, path: str) -> Iterator[Line]:
         """Return the few routes that may match a path, those with its very words first."""
         length, second, fourth = _key(path)
         named = self._lines.get((length, second, fourth), ())
-        return chain(named, self._lines.get((length, second, None), ()))
+        odd = (line for beginning, line in self._odd if path.startswith(beginning))
+        return chain(named, self._lines.get((length, second, None), ()), odd)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request by the first route found that matches it, path and method."""
         if scope["type"] == "http":
+            others = []
             for line in self.candidates(scope["path"]):
                 match, found = line.route.matches(scope)
                 if match is Match.FULL:
+                    line.terms.check(scope)
                     scope.update(found, route=line.route)
                     return await line.answer(scope, receive, send)
+                if match is Match.PARTIAL:
+                    others.append(line)
+            if others:
+                return await _otherwise(others, scope, receive, send)
         return await self._ask_everyone(scope, receive, send)
+
+
+async def _otherwise(others: list[Line], scope: Scope, receive: Receive, send: Send) -> None:
+    """Say which methods a path has: to OPTIONS as an answer, to all others as a refusal."""
+    allowed = methods_of(line.route for line in others)
+    if scope["method"] != "OPTIONS":
+        raise HTTPException(405, "Method Not Allowed", {"Allow": allowed})
+    patching = [line.terms for line in others if "PATCH" in line.route.methods]
+    patches = patching[0].offer("PATCH") if patching else {}
+    await options(allowed, patches)(scope, receive, send)
 
 
 def _line(included: Any, route: BaseRoute) -> Line:
     """Return the line of a route that was included alone."""
     (found,) = included.effective_candidates()
     planned_call = planned(found) if isinstance(route, APIRoute) else None
-    return Line(found, planned_call or included.handle)
+    return Line(found, planned_call or included.handle, terms(route))
 
 
 def _key(path: str) -> tuple[int, str, str | None]:

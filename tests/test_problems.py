@@ -54,7 +54,7 @@ def answered() -> set[str]:
     by_status = next(
         n.value
         for n in ast.walk(tree)
-        if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "code"
+        if isinstance(n, ast.AnnAssign) and getattr(n.target, "id", "") == "_CODES"
     )
     assert isinstance(by_status, ast.Dict)
     literals = [n for n in (*made, *by_status.values) if isinstance(n, ast.Constant)]

@@ -112,7 +112,7 @@ async def _rename(
 async def _remove(
     session: AsyncSession, clinic: Clinic, me: Me, _visit: Visit, given: Mapping[str, str]
 ) -> dict[str, Any]:
-    await passkeys.remove(session, clinic, me, _id(given))
+    await passkeys.remove(session, clinic, me, _id(given), None)
     return {}
 
 

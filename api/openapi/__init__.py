@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from api.errors import Problem
-from api.openapi import refusals, shapes, words
+from api.openapi import headers, refusals, shapes, words
 from records.clinical.content import MODELS
 
 TAGS: Final[Mapping[str, str]] = {
@@ -50,6 +50,7 @@ def complete(app: FastAPI) -> None:
         for operation in operations(document):
             operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
             operation.setdefault("security", [])
+        headers.tell(document)
         shapes.settle(document)
         words.explain(document, operations(document))
         refusals.share(document, operations)

@@ -9,6 +9,7 @@ from api.problems import Explained, catalogue
 
 TITLES: Final = {
     400: "The request cannot be read",
+    406: "None of its answers is acceptable",
     409: "It does not fit what is there",
     412: "It has changed since",
     413: "The body is too large",
@@ -68,6 +69,8 @@ def share(document: dict[str, Any], operations: Operations) -> None:
 def _expect(operation: dict[str, Any]) -> None:
     """A body may be too large or of another type; who sends If-Match may be late; anything may be no HTTP."""
     statuses = ["400"]
+    if any(r and r.get("content") for s, r in operation["responses"].items() if s[0] == "2"):
+        statuses += ["406"]
     if "requestBody" in operation:
         statuses += ["413", "415"]
     if any(p.get("name", "").lower() == "if-match" for p in operation.get("parameters", ())):

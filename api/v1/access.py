@@ -1,7 +1,7 @@
 """Who saw a record: for the patient, and for compliance."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -9,8 +9,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from api.deps import Clinic, Me
-from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from policies.vocabulary import Outcome, Purpose, ResourceType
 from records.audit.event import Failure
 from records.compliance.access_report import access_proof, access_report
@@ -69,8 +68,8 @@ async def get_access_report(
     items, summary, last = await access_report(
         clinic, me, patient_id, refused=refused, limit=page.limit, after=page.after
     )
-    body: dict[str, Any] = {"patient_id": patient_id, "items": items, "summary": summary}
-    return Json({**body, "summary": [dict(s) for s in summary], "next_cursor": cursor(last)})
+    whole = [dict(s) for s in summary]
+    return page.listed(items, last, patient_id=patient_id, summary=whole)
 
 
 @router.get("/{event_id}/proof", operation_id="read_access_proof", response_class=PlainTextResponse)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from api.deps import STEP_UP, Clinic, Me, Transaction, tokens
 from api.etags import MustHaveSeen, etag
 from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from api.v1.me import SessionView, sessions_of
 from policies.vocabulary import Category, Role, Sensitivity
 from records.identity import administration
@@ -123,7 +123,7 @@ async def get_accounts(
     found, last = await administration.list_accounts(
         clinic, me, limit=page.limit, after=page.after, role=role, active=active
     )
-    return Json({"items": [_view(a) for a in found], "next_cursor": cursor(last)})
+    return page.listed([_view(a) for a in found], last)
 
 
 @router.post("/search", operation_id="search_accounts", response_model=Listing[AccountView])

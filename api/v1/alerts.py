@@ -8,8 +8,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me, Transaction
+from api.etags import etag
 from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from records.compliance import alerts
 from records.compliance.models import AlertState, Resolution
 
@@ -65,13 +66,14 @@ async def get_alerts(
     """List alerts, newest first."""
     wanted = {"state": state, "rule": rule, "actor": actor, "patient": patient}
     found, last = await alerts.list_alerts(clinic, me, wanted, limit=page.limit, after=page.after)
-    return Json({"items": [_view(a) for a in found], "next_cursor": cursor(last)})
+    return page.listed([_view(a) for a in found], last)
 
 
 @router.get("/{alert_id}", operation_id="read_alert", response_model=AlertView)
 async def get_alert(alert_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one alert."""
-    return Json(_view(await alerts.read_alert(clinic, me, alert_id)))
+    alert = await alerts.read_alert(clinic, me, alert_id)
+    return Json(_view(alert), headers={"ETag": etag(alert["version"])})
 
 
 @router.post("/{alert_id}/assign", operation_id="assign_alert", response_model=AlertView)

@@ -11,7 +11,7 @@ from api.deps import Clinic, Me
 from api.etags import etag
 from api.json import Json
 from api.once import Idempotent
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from core.database import Store
 from records.scheduling.booking import book
 from records.scheduling.holding import book_held
@@ -120,7 +120,7 @@ async def get_appointments(
     zone = request.app.state.settings.time_zone
     wanted = Wanted(zone, doctor_id, patient_id, day, status)
     items, last = await list_appointments(clinic, me, wanted, limit=page.limit, after=page.after)
-    return Json({"items": items, "next_cursor": cursor(last)})
+    return page.listed(items, last)
 
 
 @router.get(
@@ -139,7 +139,7 @@ async def get_worklist(request: Request, clinic: Clinic, me: Me, page: Page) -> 
     """List the visits ahead whose doctor practises here no more: somebody has to move or cancel them."""
     wanted = Wanted(request.app.state.settings.time_zone, unattended=True)
     items, last = await list_appointments(clinic, me, wanted, limit=page.limit, after=page.after)
-    return Json({"items": items, "next_cursor": cursor(last)})
+    return page.listed(items, last)
 
 
 @router.get(
@@ -155,4 +155,4 @@ async def get_patient_appointments(
     items, last = await list_patient_appointments(
         clinic, me, patient_id, zone, limit=page.limit, after=page.after
     )
-    return Json({"items": items, "next_cursor": cursor(last)})
+    return page.listed(items, last)

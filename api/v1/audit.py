@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me
 from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from policies.vocabulary import Outcome, Purpose, ResourceType
 from records.audit.balp import audit_event
 from records.audit.event import Failure
@@ -79,7 +79,7 @@ async def get_events(
         until,
     )
     items, last = await list_events(clinic, me, filters, limit=page.limit, after=page.after)
-    return Json({"items": [view(e) for e in items], "next_cursor": cursor(last)})
+    return page.listed([view(e) for e in items], last)
 
 
 @router.get("/events/{event_id}", operation_id="read_audit_event", response_model=EventView)

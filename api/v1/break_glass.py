@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from records.care import emergency
 
 router = APIRouter(prefix="/break-glass", tags=["break-glass"])
@@ -89,7 +89,7 @@ async def get_grants(
     found, last = await emergency.list_grants(
         clinic, me, limit=page.limit, after=page.after, reviewed=reviewed
     )
-    return Json({"items": found, "next_cursor": cursor(last)})
+    return page.listed(found, last)
 
 
 @router.get("/{grant_id}", operation_id="read_break_glass", response_model=GrantView)

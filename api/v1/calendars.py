@@ -13,6 +13,7 @@ from api.errors import RESPONSES
 from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.paging import Listing
+from core.errors import PreconditionFailed
 from records.scheduling.feeds import list_feeds, open_feed, read_feed, read_visit, revoke_feed
 from records.scheduling.ical import Busy, calendar_of
 
@@ -85,9 +86,11 @@ async def get_feeds(clinic: Clinic, me: Me) -> Response:
 
 @router.delete(f"{FEEDS}/{{feed_id}}", operation_id="revoke_calendar_feed", status_code=204)
 async def delete_feed(
-    feed_id: UUID, session: Transaction, clinic: Clinic, me: Me, _seen: MustHaveSeen
+    feed_id: UUID, session: Transaction, clinic: Clinic, me: Me, seen: MustHaveSeen
 ) -> Response:
     """Make an address worthless at once."""
+    if seen not in (None, 1):
+        raise PreconditionFailed("a feed has one version, the first")
     await revoke_feed(session, clinic, me, feed_id)
     return Response(status_code=204)
 

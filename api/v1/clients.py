@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from policies.vocabulary import Role
 from records.identity import registry
 from records.identity.models import ClientAuth
@@ -126,7 +126,7 @@ async def post_client(new: ClientIn, session: Transaction, clinic: Clinic, me: M
 async def get_clients(clinic: Clinic, me: Me, page: Page) -> Response:
     """List registered clients."""
     found, last = await registry.list_clients(clinic, me, limit=page.limit, after=page.after)
-    return Json({"items": [_view(c) for c in found], "next_cursor": cursor(last)})
+    return page.listed([_view(c) for c in found], last)
 
 
 @router.get("/{client_id}", operation_id="read_client", response_model=ClientView)

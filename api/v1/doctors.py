@@ -11,7 +11,7 @@ from stdnum import luhn
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
 from core.ids import new_id
 from records.people.doctors import Search, add_doctor, list_doctors, read_doctor
@@ -138,7 +138,7 @@ async def get_doctors(
     """List the doctors who practise here."""
     search = Search(specialty, location, language, name, npi)
     found, last = await list_doctors(clinic, me, search, limit=page.limit, after=page.after)
-    return Json({"items": [_view(d) for d in found], "next_cursor": cursor(last)})
+    return page.listed([_view(d) for d in found], last)
 
 
 @router.get("/doctors/{doctor_id}", operation_id="read_doctor", response_model=DoctorView)

@@ -46,7 +46,11 @@ COLUMNS: Final = (
 )  # fmt: skip
 _SUFFIX: Final = {ExportForm.NDJSON: "ndjson", ExportForm.CSV: "csv", ExportForm.BUNDLE: "tar"}
 _FILE: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"content": {"application/x-ndjson": {"schema": {"type": "string", "format": "binary"}}}}
+    200: {
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA.values()
+        }
+    }
 }
 
 

@@ -11,7 +11,7 @@ from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import Idempotent
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from records.scheduling.changing import Why
 from records.scheduling.holding import hold, read_hold, release
 from records.scheduling.models import AppointmentStatus
@@ -73,7 +73,7 @@ async def get_holds(request: Request, clinic: Clinic, me: Me, page: Page) -> Res
     """List the holds that are still good and that the caller may see, newest first."""
     wanted = Wanted(request.app.state.settings.time_zone, held=True)
     items, last = await list_appointments(clinic, me, wanted, limit=page.limit, after=page.after)
-    return Json({"items": [_view(held) for held in items], "next_cursor": cursor(last)})
+    return page.listed([_view(held) for held in items], last)
 
 
 @router.get("/{hold_id}", operation_id="read_hold", response_model=HoldView)

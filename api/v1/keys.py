@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from records.custody.models import KeyPurpose, RotationKind, RotationState
 from records.custody.rotation import list_rotations, read_rotation, request_rotation
 from records.custody.versions import list_versions
@@ -82,7 +82,7 @@ async def post_rotation(new: NewRotation, session: Transaction, clinic: Clinic, 
 async def get_rotations(clinic: Clinic, me: Me, page: Page) -> Response:
     """List the rotations, the latest first."""
     items, last = await list_rotations(clinic, me, limit=page.limit, after=page.after)
-    return Json({"items": [_view(row) for row in items], "next_cursor": cursor(last)})
+    return page.listed([_view(row) for row in items], last)
 
 
 @router.get(

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
 from records.scheduling.offers import add_offer, change_offer, list_offers, read_offer
 from records.scheduling.supply import Location, LocationKind
@@ -71,7 +71,7 @@ async def post_location(new: NewLocation, session: Transaction, clinic: Clinic, 
 async def get_locations(clinic: Clinic, me: Me, page: Page) -> Response:
     """List the sites and rooms in use."""
     found, last = await list_offers(clinic, me, Location, limit=page.limit, after=page.after)
-    return Json({"items": [dict(place) for place in found], "next_cursor": cursor(last)})
+    return page.listed([dict(place) for place in found], last)
 
 
 @router.get("/locations/{location_id}", operation_id="read_location", response_model=LocationView)

@@ -137,9 +137,9 @@ async def patch_passkey(
     "/{passkey_id}", operation_id="remove_passkey", status_code=204, dependencies=[STEP_UP]
 )
 async def delete_passkey(
-    passkey_id: UUID, session: Transaction, clinic: Clinic, me: Me
+    passkey_id: UUID, seen: MustHaveSeen, session: Transaction, clinic: Clinic, me: Me
 ) -> Response:
     """Take a passkey away: it logs nobody in any more."""
     require_whole(me)
-    await passkeys.remove(session, clinic, me, passkey_id)
+    await passkeys.remove(session, clinic, me, passkey_id, seen)
     return Response(status_code=204)

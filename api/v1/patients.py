@@ -14,7 +14,7 @@ from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import Idempotent
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from api.v1.demographics import NewPatient, PatientState, PatientView, Strict, Word, view
 from records.people.amending import Revised, amend
 from records.people.history import list_versions, read_version
@@ -98,7 +98,7 @@ async def post_patient(
 async def get_patients(clinic: Clinic, me: Me, page: Page) -> Response:
     """List the patients the caller may see, newest first."""
     found, last = await list_patients(clinic, me, limit=page.limit, after=page.after)
-    return Json({"items": [view(p) for p in found], "next_cursor": cursor(last)})
+    return page.listed([view(p) for p in found], last)
 
 
 @router.post(
@@ -112,7 +112,7 @@ async def post_search(search: Search, clinic: Clinic, me: Me, page: Page) -> Res
     found, last = await search_patients(
         clinic, me, search.wanted(), limit=page.limit, after=page.after
     )
-    return Json({"items": [view(p) for p in found], "next_cursor": cursor(last)})
+    return page.listed([view(p) for p in found], last)
 
 
 @router.get("/patients/{patient_id}", operation_id="read_patient", response_model=PatientView)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from policies.rules import Rule
 from records.governance import drafts, publishing, versions
 from records.governance.edits import Edit
@@ -146,7 +146,7 @@ async def get_versions(clinic: Clinic, me: Me, page: Page) -> Response:
     """List every version there was, newest first."""
     before = page.after.int if page.after else None
     items, last = await versions.list_versions(clinic, me, limit=page.limit, before=before)
-    return Json({"items": items, "next_cursor": cursor(UUID(int=last) if last else None)})
+    return page.listed(items, UUID(int=last) if last else None)
 
 
 @router.get(
@@ -183,7 +183,7 @@ async def post_draft(new: NewDraft, session: Transaction, clinic: Clinic, me: Me
 async def get_drafts(clinic: Clinic, me: Me, page: Page) -> Response:
     """List drafts, newest first."""
     items, last = await drafts.list_drafts(clinic, me, limit=page.limit, after=page.after)
-    return Json({"items": items, "next_cursor": cursor(last)})
+    return page.listed(items, last)
 
 
 @router.get("/drafts/{draft_id}", operation_id="read_policy_draft", response_model=DraftView)

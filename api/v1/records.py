@@ -11,7 +11,7 @@ from api.deps import Clinic, Me, Transaction
 from api.etags import etag
 from api.json import Json
 from api.once import Idempotent
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from policies.vocabulary import Category, Sensitivity
 from records.clinical.content import MODELS, checked
 from records.clinical.models import RecordAct, RecordKind, RecordStatus
@@ -121,7 +121,7 @@ async def get_record(record_id: UUID, clinic: Clinic, me: Me) -> Response:
 async def get_records(patient_id: UUID, clinic: Clinic, me: Me, page: Page) -> Response:
     """List a patient's records that the caller may read, newest first."""
     items, last = await list_records(clinic, me, patient_id, limit=page.limit, after=page.after)
-    return Json({"items": items, "next_cursor": cursor(last)})
+    return page.listed(items, last)
 
 
 @router.post(
@@ -160,7 +160,7 @@ async def search(wanted: RecordSearch, clinic: Clinic, me: Me, page: Page) -> Re
     found, last = await search_records(
         clinic, me, Wanted(**wanted.model_dump()), limit=page.limit, after=page.after
     )
-    return Json({"items": found, "next_cursor": cursor(last)})
+    return page.listed(found, last)
 
 
 def answer(record: OpenRecord, status: int = 200) -> Response:

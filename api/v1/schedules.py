@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
 from core.clock import now
 from records.scheduling.planning import add_plan, change_plan, list_plans, remove_plan
@@ -118,7 +118,7 @@ async def get_windows(doctor_id: UUID, clinic: Clinic, me: Me, page: Page) -> Re
     found, last = await list_plans(
         clinic, me, Schedule, doctor_id, limit=page.limit, after=page.after
     )
-    return Json({"items": [_window(w) for w in found], "next_cursor": cursor(last)})
+    return page.listed([_window(w) for w in found], last)
 
 
 @router.patch("/schedules/{schedule_id}", operation_id="change_schedule", response_model=WindowView)

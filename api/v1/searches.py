@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from api.v1.audit import EventView, view
 from api.v1.exports import NewExport
 from records.audit.queries import Filters
@@ -78,7 +78,7 @@ async def get_found(search_id: UUID, clinic: Clinic, me: Me, page: Page) -> Resp
     """List what a saved search finds now, newest first."""
     filters = Filters.of((await searches.read_search(clinic, me, search_id))["filters"])
     items, last = await list_events(clinic, me, filters, limit=page.limit, after=page.after)
-    return Json({"items": [view(e) for e in items], "next_cursor": cursor(last)})
+    return page.listed([view(e) for e in items], last)
 
 
 @router.delete("/{search_id}", operation_id="forget_audit_search", status_code=204)

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
 from records.scheduling.offers import add_offer, change_offer, list_offers, read_offer
 from records.scheduling.supply import Service
@@ -81,7 +81,7 @@ async def post_service(new: NewService, session: Transaction, clinic: Clinic, me
 async def get_services(clinic: Clinic, me: Me, page: Page) -> Response:
     """List the kinds of visit that can be booked."""
     found, last = await list_offers(clinic, me, Service, limit=page.limit, after=page.after)
-    return Json({"items": [dict(s) for s in found], "next_cursor": cursor(last)})
+    return page.listed([dict(s) for s in found], last)
 
 
 @router.get("/services/{service_id}", operation_id="read_service", response_model=ServiceView)

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from records.identity import duty
 
 router = APIRouter(prefix="/accounts/{account_id}/shifts", tags=["schedules"])
@@ -48,7 +48,7 @@ async def post_shift(
 async def get_shifts(account_id: UUID, clinic: Clinic, me: Me, page: Page) -> Response:
     """List the shifts that are not over."""
     rows, last = await duty.list_shifts(clinic, me, account_id, limit=page.limit, after=page.after)
-    return Json({"items": [_view(row) for row in rows], "next_cursor": cursor(last)})
+    return page.listed([_view(row) for row in rows], last)
 
 
 @router.delete("/{shift_id}", operation_id="remove_shift", status_code=204)

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from api.deps import Clinic, Me
 from api.json import Json
-from api.paging import Listing
+from api.paging import Cursor, Limit, Listing, links
 from core.clock import now
 from core.errors import BadRequest, FieldError
 from records.scheduling.hours import Wanted
@@ -38,6 +38,7 @@ class SlotView(BaseModel):
 
 @router.get("/slots", operation_id="find_slots", response_model=Listing[SlotView])
 async def get_slots(
+    request: Request,
     clinic: Clinic,
     me: Me,
     since: Annotated[
@@ -64,10 +65,8 @@ async def get_slots(
         UUID | None,
         Query(description="a visit of that patient that is to be moved: its own time is free"),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="items a page")] = 20,
-    cursor: Annotated[
-        str | None, Query(max_length=64, description="`next_cursor` of the last page")
-    ] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> Response:
     """Find free slots, soonest first: doctor, patient, room and whatever the service needs are free then."""
     first = (since or now()).astimezone(UTC)
@@ -76,7 +75,8 @@ async def get_slots(
     wanted = Wanted(first, last, tuple(doctor_id or ()), *asked)
     after = _decode(cursor) if cursor else None
     found, end = await find_slots(clinic, me, wanted, limit=limit, after=after)
-    return Json({"items": found, "next_cursor": _encode(end) if end else None})
+    onward = _encode(end) if end else None
+    return Json({"items": found, "next_cursor": onward}, headers=links(request, onward))
 
 
 def _encode(key: Key) -> str:

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
 from core.clock import now
 from records.scheduling.planning import (
@@ -112,7 +112,7 @@ async def get_exceptions(doctor_id: UUID, clinic: Clinic, me: Me, page: Page) ->
     found, last = await list_plans(
         clinic, me, TimeOff, doctor_id, limit=page.limit, after=page.after
     )
-    return Json({"items": [_view(e) for e in found], "next_cursor": cursor(last)})
+    return page.listed([_view(e) for e in found], last)
 
 
 @router.patch(
@@ -164,7 +164,7 @@ async def post_closure(new: NewClosure, session: Transaction, clinic: Clinic, me
 async def get_closures(clinic: Clinic, me: Me, page: Page) -> Response:
     """List when the clinic is closed, from now on."""
     found, last = await list_plans(clinic, me, TimeOff, None, limit=page.limit, after=page.after)
-    return Json({"items": [_view(e) for e in found], "next_cursor": cursor(last)})
+    return page.listed([_view(e) for e in found], last)
 
 
 @router.delete("/closures/{closure_id}", operation_id="remove_closure", status_code=204)
@@ -196,7 +196,7 @@ async def get_holidays(
         clinic, me, HolidayCalendar, None, limit=page.limit, after=page.after
     )
     items = [_days(calendar, year or now().year) for calendar in found]
-    return Json({"items": items, "next_cursor": cursor(last)})
+    return page.listed(items, last)
 
 
 @router.delete("/holidays/{calendar_id}", operation_id="remove_holidays", status_code=204)

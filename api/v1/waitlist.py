@@ -11,7 +11,7 @@ from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, Seen, etag
 from api.json import Json
 from api.once import Idempotent
-from api.paging import Listing, Page, cursor
+from api.paging import Listing, Page
 from api.v1.appointments import AppointmentView
 from core.clock import now
 from records.scheduling import answering
@@ -125,7 +125,7 @@ async def get_entries(
 ) -> Response:
     """List the entries the caller may see, oldest first."""
     found, last = await list_entries(clinic, me, status, limit=page.limit, after=page.after)
-    return Json({"items": [_view(entry) for entry in found], "next_cursor": cursor(last)})
+    return page.listed([_view(entry) for entry in found], last)
 
 
 @router.get("/{entry_id}", operation_id="read_waitlist_entry", response_model=EntryView)

@@ -200,27 +200,31 @@ async def rename(
     session: AsyncSession, clinic: Clinic, me: Me, passkey_id: UUID, seen: int | None, name: str
 ) -> Mapping[str, Any]:
     """Give a passkey of the caller's another name; NotFound, or PreconditionFailed unless it is at the version seen."""
-    row = await _own(session, me, passkey_id)
-    if seen not in (None, row.version):
-        raise PreconditionFailed("the passkey has changed since you read it")
+    row = await _own(session, me, passkey_id, seen)
     row.name, row.version = clinic.indexes.lock(me.subject.id, name.encode()), row.version + 1
     return _shown(clinic, me.subject.id, row.model_dump())
 
 
-async def remove(session: AsyncSession, clinic: Clinic, me: Me, passkey_id: UUID) -> None:
-    """Take a passkey of the caller's away; it logs nobody in any more."""
-    row = await _own(session, me, passkey_id)
+async def remove(
+    session: AsyncSession, clinic: Clinic, me: Me, passkey_id: UUID, seen: int | None
+) -> None:
+    """Take a passkey of the caller's away, at the version seen; it logs nobody in any more."""
+    row = await _own(session, me, passkey_id, seen)
     await session.execute(delete(AccountPasskey).where(_passkey.id == row.id))
     await factors.note(session, clinic, me, me.subject.id, "passkey-removed")
     forget(session)
 
 
-async def _own(session: AsyncSession, me: Me, passkey_id: UUID) -> AccountPasskey:
+async def _own(
+    session: AsyncSession, me: Me, passkey_id: UUID, seen: int | None
+) -> AccountPasskey:
     its = _passkey.id == passkey_id, _passkey.account_id == me.subject.id
     found = select(AccountPasskey).where(*its).with_for_update()
     row: AccountPasskey | None = (await session.execute(found)).scalar()
     if row is None:
         raise NotFound("there is no such passkey")
+    if seen not in (None, row.version):
+        raise PreconditionFailed("the passkey has changed since you read it")
     return row
 
 
