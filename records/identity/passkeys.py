@@ -215,9 +215,7 @@ async def remove(
     forget(session)
 
 
-async def _own(
-    session: AsyncSession, me: Me, passkey_id: UUID, seen: int | None
-) -> AccountPasskey:
+async def _own(session: AsyncSession, me: Me, passkey_id: UUID, seen: int | None) -> AccountPasskey:
     its = _passkey.id == passkey_id, _passkey.account_id == me.subject.id
     found = select(AccountPasskey).where(*its).with_for_update()
     row: AccountPasskey | None = (await session.execute(found)).scalar()
