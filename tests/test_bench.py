@@ -1,8 +1,9 @@
 """What `confide bench` asks of Confide and of the floor: each of its requests is answered well by either."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.bench import cases, cpu, floor, ledger
-from api.bench.decisions import _WHAT, _WHO, _WHY
+from api.bench.decisions import ENGINES, WHAT, WHO, WHY, others
 from api.bench.fill import NOTES, PEOPLE, Filled, fill
 from api.bench.report import compared
 from api.bench.rounds import Case, Measured
@@ -18,6 +19,7 @@ from core.settings import Settings
 from policies.enforcer import PolicySnapshot
 from policies.rules import defaults
 from policies.vocabulary import Action
+from tests import engines
 from tests.clinics import keyring, outbox
 
 
@@ -103,7 +105,15 @@ def test_cpu_seconds_of_this_very_process_are_seen_and_those_of_none_are_not():
 
 def test_the_decision_that_is_timed_is_an_allow_of_todays_rules():
     snapshot = PolicySnapshot.build(1, defaults())
-    assert snapshot.decide(_WHO, Action.READ, _WHAT, _WHY).allowed
+    assert snapshot.decide(WHO, Action.READ, WHAT, WHY).allowed
+
+
+@pytest.mark.parametrize("engine", engines.ENGINES.values())
+def test_other_engines_are_asked_the_same_and_answer_yes(engine: Callable[..., Any]):
+    assert Path(engines.__file__) == ENGINES
+    ask = engine([*defaults(), *others(3)])
+    assert ask() is True
+    assert engine([r for r in defaults() if r.effect == "deny"])() is False
 
 
 async def test_a_ledger_is_filled_and_any_filters_are_asked(database_url: str, tmp_path: Path):

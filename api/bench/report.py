@@ -132,8 +132,13 @@ def published(found: Report) -> str:
 
 
 def _costs(report: Report) -> str:
-    found = report["decision"]["microseconds_by_unrelated_rules"]
-    return ", ".join(f"{rules}: {cost}" for rules, cost in found.items())
+    found = report["decision"]
+    engines = {"Confide": found["microseconds_by_unrelated_rules"], **found["others"]}
+    costs = [
+        f"{name} {', '.join(f'{rules}: {cost}' for rules, cost in by_rules.items())}"
+        for name, by_rules in engines.items()
+    ]
+    return "; ".join([*costs, f"Confide, asked again {found['microseconds_remembered']}"])
 
 
 def _pace(pipeline: Mapping[str, Any]) -> str:
