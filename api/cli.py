@@ -117,6 +117,18 @@ def bench(
 
 
 @app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(min=0.2, help="of load")] = 10,
+    seed: Annotated[int | None, typer.Option(help="repeat who is killed when")] = None,
+    as_json: Json = False,
+) -> None:
+    """Work a clinic while its parts are killed, then judge. Exit code 0: good, 1: a promise broken, 2: could not run."""
+    from api.soak import run
+
+    raise typer.Exit(run(settings(), minutes, seed, as_json=as_json))
+
+
+@app.command()
 def docs() -> None:
     """Write the generated pages of docs/ (from a checkout)."""
     from api.docgen import write

@@ -1,16 +1,16 @@
 """An accounting of disclosures on paper."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
-
-from fpdf import FPDF
-from fpdf.enums import XPos, YPos
 
 from core.clock import now
 
+if TYPE_CHECKING:
+    from fpdf import FPDF
+
 _WIDTHS = (26, 50, 70, 34)
-_NEXT_LINE: dict[str, Any] = {"new_x": XPos.LMARGIN, "new_y": YPos.NEXT}
+_NEXT_LINE: Final[dict[str, Any]] = {"new_x": "LMARGIN", "new_y": "NEXT"}
 
 
 def accounting_pdf(
@@ -20,6 +20,8 @@ def accounting_pdf(
     proofs: bytes | None = None,
 ) -> bytes:
     """Return the accounting as a PDF: each disclosure with its place in the log, what was repeated, the proofs attached."""
+    from fpdf import FPDF  # 35 MB of an API process, most of which never print
+
     page = FPDF(format="letter")
     page.set_title("Accounting of disclosures")
     page.add_page()
@@ -44,7 +46,7 @@ def accounting_pdf(
     return bytes(page.output())
 
 
-def _table(page: FPDF, heading: Sequence[str], rows: Any) -> None:
+def _table(page: "FPDF", heading: Sequence[str], rows: Any) -> None:
     with page.table(col_widths=_WIDTHS, text_align="LEFT") as table:
         for cells in (heading, *rows):
             row = table.row()

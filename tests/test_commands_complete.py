@@ -51,7 +51,7 @@ NOTED_ELSEWHERE = {
 SILENT = {
     "dev": "starts processes", "serve": "starts the API", "worker": "starts tasks", "chores": "starts tasks",
     "relay": "moves ids and codes", "sealer": "moves hashes", "migrate": "the schema, in an empty clinic the first rules",
-    "db-url": "development only", "bench": "a clinic of its own", "docs": "no clinic at all",
+    "db-url": "development only", "bench": "a clinic of its own", "docs": "no clinic at all", "soak": "a clinic of its own",
     "keys init": "before there is a database", "audit witness": "a size and a hash",
     "backup": "ciphertext", "restore": "into an empty database",
     "verify records": "hashes of rows as they are stored", "login": "the API notes it", "logout": "the API notes it",

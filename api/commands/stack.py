@@ -28,10 +28,13 @@ STOP_ORDER = ("chores", "worker", "relay", "sealer", "api", "broker", "epmd", "p
 
 
 class Stack:
-    """One home's servers and the processes of Confide that use them."""
+    """One home's servers and the processes of Confide that use them. What must be fetched is kept among `programs`."""
 
-    def __init__(self, home: Path, port: int, console: Console) -> None:
+    def __init__(
+        self, home: Path, port: int, console: Console, programs: Path | None = None
+    ) -> None:
         self.home = home
+        self.programs = programs or home
         self.port = port
         self.console = console
         self.family = Family(home)
@@ -52,7 +55,7 @@ class Stack:
         with self.step("Broker found"):
             self._write_down(self.broker_url.result())
         with self.step("API healthy"):
-            self.start("serve", "api").await_ready(partial(self._answers, "/healthz"), 60)
+            self.start("serve", "api").await_ready(partial(self.answers, "/healthz"), 60)
         with self.step("Broker ready"):
             self._await_broker()
         with self.step("Background started, API ready"):
@@ -77,7 +80,7 @@ class Stack:
 
     def start(self, command: str, name: str) -> Child:
         """Start `confide <command>` as the child `name`."""
-        return self.family.spawn(name, self._confide(command, **self._narrowed(name)))
+        return self.family.spawn(name, self.confide(command, **self._narrowed(name)))
 
     def _narrowed(self, name: str) -> dict[str, str]:
         """Let those who carry events have the key of the trail alone, unless the operator says where keys are."""
@@ -103,9 +106,9 @@ class Stack:
         if self.embedded and stamp.exists() and stamp.read_text() == code:
             return
         with self.step("Migrations"):
-            self.family.run("migrate", self._confide("migrate"), seconds=300)
+            self.family.run("migrate", self.confide("migrate"), seconds=300)
         with self.step("Demo clinic"):
-            self.family.run("seed", self._confide("seed"), seconds=300)
+            self.family.run("seed", self.confide("seed"), seconds=300)
         if self.embedded:
             write(stamp, code)
 
@@ -126,7 +129,7 @@ class Stack:
         given = os.environ.get("CONFIDE_BROKER_URL", "")
         if given:
             return given
-        self.installation = rabbitmq.obtain(self.home)
+        self.installation = rabbitmq.obtain(self.programs)
         if self.installation is not None:
             return rabbitmq.url(self.home)
         self.warn(
@@ -145,7 +148,7 @@ class Stack:
     def _await_readiness(self, api: Child) -> None:
         """Wait for every part; without one of them a living API is still worth keeping."""
         try:
-            api.await_ready(partial(self._answers, "/readyz"), 60)
+            api.await_ready(partial(self.answers, "/readyz"), 60)
         except ProcessError:
             if api.exit_code is not None:
                 raise
@@ -163,9 +166,10 @@ class Stack:
         }
         write(self.home / "stack.json", json.dumps(found, indent=2))
 
-    def _confide(self, command: str, **variables: str) -> Command:
+    def confide(self, *argv: str, **variables: str) -> Command:
+        """Return a command of ours as this stack's processes run it."""
         environment = self._environment() | variables
-        return Command([sys.executable, "-m", "api.cli", command], env=environment)
+        return Command([sys.executable, "-m", "api.cli", *argv], env=environment)
 
     def _environment(self) -> dict[str, str]:
         settled = self.broker_url.done() and self.broker_url.exception() is None
@@ -179,7 +183,8 @@ class Stack:
             "CONFIDE_DATABASE_URL": self.database_url,
         }
 
-    def _answers(self, path: str) -> bool:
+    def answers(self, path: str) -> bool:
+        """Tell whether the API says 200 to a path that needs no login."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
         try:
             connection.request("GET", path)

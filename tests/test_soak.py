@@ -1,0 +1,128 @@
+"""`confide soak`: no promise is broken while parts of the clinic are killed; and the judge sees one that is.
+
+The load takes half a minute here; CONFIDE_SOAK_MINUTES=10 makes it a soak.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from api.soak import NOT_RUN, judge, run
+from api.soak.caller import Answer
+from api.soak.kills import CALM, GRACE, MEASURED, PARTS, Outage, plan
+from api.soak.memory import Curve
+from api.soak.promises import WORD, Visit
+from core.clock import now
+from core.embedded.home import lock
+from core.settings import Settings
+from tests.servers import confide, require_rabbitmq
+
+MINUTES = float(os.environ.get("CONFIDE_SOAK_MINUTES", "0.5"))
+START = "2027-01-04T09:00:00Z"
+
+
+async def test_every_promise_is_kept_while_parts_are_killed(
+    home: Path, record_property: Callable[[str, object], None]
+):
+    fetched = require_rabbitmq().server
+    root = next((folder for folder in fetched.parents if folder.name == "rabbitmq"), None)
+    if root and (root / ".packages").exists():
+        (home / "rabbitmq").symlink_to(root)
+    command = "soak", "--minutes", str(MINUTES), "--json"
+    done = await asyncio.to_thread(confide, "", home, *command)
+    assert done.returncode in {0, 1}, done.stderr
+    found = json.loads(done.stdout)
+    record_property("measured", f"seed {found['seed']}, killed {found['killed']}")
+    broken = [p for p in found["promises"] if not p["kept"]]
+    assert broken == [], f"seed {found['seed']}: {broken}"
+    assert found == json.loads((home / "soak.json").read_text())
+    asked = found["requests"]
+    for act in ("book", "contested slot", "write record", "read record", "publish rules"):
+        assert asked[act]["good"] > 0, act
+    assert sum(found["killed"].values()) > 0
+
+
+def test_a_soak_that_cannot_run_says_so(home: Path, capsys: pytest.CaptureFixture[str]):
+    with lock(home / "soak"):
+        assert run(Settings(home=home), 1, 7) == NOT_RUN
+    assert "already runs" in capsys.readouterr().out
+
+
+def test_a_seed_says_who_is_killed_when():
+    strikes = list(plan(7, 600))
+    assert strikes == list(plan(7, 600)) != list(plan(8, 600))
+    assert {part for strike in strikes for part in strike.parts} == set(PARTS)
+    late = [s for s in strikes if s.at > 400]
+    assert late
+    assert not {part for s in late for part in s.parts} & set(MEASURED)
+    assert {part for s in plan(7, CALM - 1) for part in s.parts} >= set(MEASURED)
+
+
+def test_a_refusal_is_excused_by_what_was_away_and_by_nothing_else():
+    outages = [Outage(("relay",), 10, 12, now()), Outage(("postgres", "chores"), 20, 22, now())]
+    refused = [Answer("book", 503, "unavailable", "", at, 0.5) for at in (11, 21, 22 + GRACE + 1)]
+    _, alone = judge.judged_answers(refused, outages)
+    assert alone.wrong == ["2 of book unavailable"]
+    fault, _ = judge.judged_answers([Answer("book", 500, "internal", "", 21, 0.5)], outages)
+    assert not fault.kept
+
+
+def test_a_missing_number_is_excused_by_the_kill_that_cut_it_off_and_by_nothing_else():
+    sound = {"answers": 1, "events": 9, "missing": [], "doubled": 0, "unlike": 0, "refused": 0}
+
+    def numbers(at: datetime, *parts: str) -> judge.Verdict:
+        gap = {"boot": "b", "first": 4, "last": 4, "at": at}
+        outages = [Outage(parts, 0, 1, now())]
+        verdicts = judge.judged_trail(sound | {"gaps": [gap]}, outages)
+        return next(v for v in verdicts if v.promise.startswith("every number"))
+
+    assert numbers(now() - timedelta(seconds=1), "api").kept
+    assert not numbers(now() - timedelta(seconds=1), "relay").kept
+    assert not numbers(now() - timedelta(minutes=1), "api").kept
+
+
+def test_an_answer_without_its_event_is_seen():
+    found = {"answers": 2, "events": 1, "missing": ["book"], "doubled": 0, "gaps": [], "unlike": 0}
+    first, *others = judge.judged_trail(found | {"refused": 0}, [])
+    assert first.wrong == ["book: 1 without"]
+    assert all(v.kept for v in others)
+
+
+def test_a_booking_that_is_lost_doubled_or_half_there_is_seen():
+    def visit(number: int, made: str, **more: object) -> Visit:
+        status, version = ("booked", 1) if made else ("", 0)
+        return Visit(
+            f"{WORD} 0-{number}", "p", "d", START, id=made, status=status, version=version,
+            **{"unsure": False, **more},
+        )  # fmt: skip
+
+    def shown(visit: Visit, **other: object) -> dict[str, object]:
+        there = {"id": visit.id or "x", "reason": visit.word, "status": "booked", "version": 1}
+        return there | {"start": START} | other
+
+    kept, lost, refused, unsure = (
+        visit(1, "a"),
+        visit(2, "b"),
+        visit(3, ""),
+        visit(4, "", unsure=True),
+    )
+    every = [kept, lost, refused, unsure]
+    assert list(judge._wrong_visits([kept, refused, unsure], [shown(kept)])) == []
+    assert len(list(judge._wrong_visits(every, [shown(kept), shown(unsure)]))) == 1
+    assert len(list(judge._wrong_visits(every, [shown(kept), shown(lost), shown(refused)]))) == 2
+    assert list(judge._wrong_visits([kept], [shown(kept), shown(kept, id="c")]))
+    assert list(judge._wrong_visits([kept], [shown(kept, status="cancelled")]))
+    nobody = visit(5, "", contested=True)
+    assert list(judge._wrong_visits([nobody], []))
+
+
+def test_memory_that_grows_while_all_is_calm_is_seen():
+    flat = Curve([float(n) for n in range(100)], [120.0] * 100)
+    leak = Curve(flat.at, [120 + n / 10 for n in range(100)])
+    assert [v.kept for v in judge.judged_memory({"api": flat, "worker": leak}, 50)] == [True, False]
+    assert [v.kept for v in judge.judged_memory({"worker": leak}, None)] == [True]
