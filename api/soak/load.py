@@ -17,17 +17,15 @@ from core.clock import now
 CLIENTS: Final = 6
 THINKING: Final = 0.04
 """Seconds between two acts of a client, at most."""
-_WEIGHTS: Final = {
-    "read": 24, "list_records": 8, "read_patient": 8, "list_visits": 5, "search_patient": 5, "search_records": 3,
-    "free_slots": 2, "audit": 3, "book": 12, "contest": 5, "reschedule": 5, "cancel": 3, "write": 10, "move_house": 3,
-}  # fmt: skip
+Patient = dict[str, Any]
+Doing = Callable[[Patient], None]
 
 
 @dataclass(frozen=True, slots=True)
 class House:
     """Who is there: the patients a doctor treats, each with a visit to write about, and all doctors."""
 
-    patients: list[dict[str, Any]]
+    patients: list[Patient]
     visits: Mapping[str, str]
     doctors: list[str]
 
@@ -62,15 +60,22 @@ class Client(Thread):
 
     def run(self) -> None:
         """Do one thing after the other."""
-        names, weights = list(_WEIGHTS), list(_WEIGHTS.values())
+        acts = self._acts()
         while not self._diary.over.is_set():
-            (name,) = self._random.choices(names, weights)
-            act: Callable[[dict[str, Any]], None] = getattr(self, f"_{name}")
+            (act,) = self._random.choices(list(acts), list(acts.values()))
             act(self._random.choice(self._patients))
             sleep(self._random.uniform(0, THINKING))
         self._caller.close()
 
-    def _read(self, patient: dict[str, Any]) -> None:
+    def _acts(self) -> Mapping[Doing, int]:
+        """Return what there is to do, and how often compared with the rest."""
+        return {
+            self._read: 24, self._list_records: 8, self._read_patient: 8, self._list_visits: 5, self._audit: 3,
+            self._search_patients: 5, self._search_records: 3, self._free_slots: 2, self._book: 12, self._contest: 5,
+            self._reschedule: 5, self._cancel: 3, self._write: 10, self._move_house: 3,
+        }  # fmt: skip
+
+    def _read(self, patient: Patient) -> None:
         notes = [note for note in self.promised.notes if note.id]
         if not notes:
             return self._write(patient)
@@ -80,51 +85,51 @@ class Client(Thread):
             self.promised.wrong.append(f"record {note.id} says something else")
         return None
 
-    def _list_records(self, patient: dict[str, Any]) -> None:
+    def _list_records(self, patient: Patient) -> None:
         self._caller.ask("list records", DOCTOR, "GET", f"/v1/patients/{patient['id']}/records")
 
-    def _read_patient(self, patient: dict[str, Any]) -> None:
+    def _read_patient(self, patient: Patient) -> None:
         self._caller.ask("read patient", DESK, "GET", f"/v1/patients/{patient['id']}")
 
-    def _list_visits(self, patient: dict[str, Any]) -> None:
+    def _list_visits(self, patient: Patient) -> None:
         self._caller.ask("list visits", DESK, "GET", f"/v1/patients/{patient['id']}/appointments")
 
-    def _search_patient(self, patient: dict[str, Any]) -> None:
+    def _search_patients(self, patient: Patient) -> None:
         wanted = {"family": patient["name"]["family"], "birth_date": patient["birth_date"]}
         said = self._caller.ask("search patients", DESK, "POST", "/v1/patients/search", wanted)
         if said and said[0].good and patient["id"] not in [p["id"] for p in said[1]["items"]]:
             self.promised.wrong.append(f"patient {patient['id']} was not found")
 
-    def _search_records(self, patient: dict[str, Any]) -> None:
+    def _search_records(self, patient: Patient) -> None:
         wanted = {"patient_id": patient["id"], "kind": "note"}
         self._caller.ask("search records", DOCTOR, "POST", "/v1/records/search", wanted)
 
-    def _free_slots(self, _patient: dict[str, Any]) -> None:
+    def _free_slots(self, _patient: Patient) -> None:
         days = (now() + timedelta(days=n) for n in (1, 8))
         since, until = (f"{day:%Y-%m-%dT00:00:00Z}" for day in days)
         path = f"/v1/slots?from={since}&to={until}&doctor_id={self._doctor}"
         self._caller.ask("free slots", DESK, "GET", path)
 
-    def _audit(self, patient: dict[str, Any]) -> None:
+    def _audit(self, patient: Patient) -> None:
         path = f"/v1/audit/events?patient={patient['id']}&limit=20"
         self._caller.ask("query the trail", COMPLIANCE, "GET", path)
 
-    def _book(self, patient: dict[str, Any]) -> None:
+    def _book(self, patient: Patient) -> None:
         self._writer.book(patient["id"], self._doctor)
 
-    def _contest(self, patient: dict[str, Any]) -> None:
+    def _contest(self, patient: Patient) -> None:
         self._writer.contest(patient["id"], self._house.doctors)
 
-    def _reschedule(self, _patient: dict[str, Any]) -> None:
+    def _reschedule(self, _patient: Patient) -> None:
         if visit := some_visit(self._random, self.promised):
             self._writer.reschedule(visit)
 
-    def _cancel(self, _patient: dict[str, Any]) -> None:
+    def _cancel(self, _patient: Patient) -> None:
         if visit := some_visit(self._random, self.promised):
             self._writer.cancel(visit)
 
-    def _write(self, patient: dict[str, Any]) -> None:
+    def _write(self, patient: Patient) -> None:
         self._writer.write(patient["id"], self._house.visits[patient["id"]])
 
-    def _move_house(self, patient: dict[str, Any]) -> None:
+    def _move_house(self, patient: Patient) -> None:
         self._writer.move_house(patient["id"])
