@@ -14,6 +14,8 @@ from api.commands.stack import HOST
 
 TIMEOUT: Final = 40.0
 """Seconds to wait for an answer: longer than whatever Confide waits for."""
+PATIENCE: Final = 120.0
+"""Seconds for which something is asked for again and again."""
 PAUSE: Final = 0.3
 """Seconds between two tries."""
 RENEWED: Final = 300.0
@@ -92,7 +94,8 @@ class Caller:
 
     def surely(self, *request: Any, **more: Any) -> Said | None:
         """Ask until an answer is final; None when there is no hope of one. For what may be asked twice."""
-        while not self._diary.hopeless.is_set():
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until and not self._diary.hopeless.is_set():
             said = self.ask(*request, **more)
             if said and said[0].final:
                 return said
