@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Final
 
-from api.soak.ground import Ground
 from api.commands.stack import HOST
+from api.soak.ground import Ground
 
 TIMEOUT: Final = 40.0
 """Seconds to wait for an answer: longer than whatever Confide waits for."""
