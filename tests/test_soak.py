@@ -14,9 +14,10 @@ import pytest
 
 from api.soak import NOT_RUN, judge, run
 from api.soak.caller import Answer
+from api.soak.keeping import wrong_records, wrong_visits
 from api.soak.kills import CALM, GRACE, MEASURED, PARTS, Outage, plan
 from api.soak.memory import Curve
-from api.soak.promises import WORD, Visit
+from api.soak.promises import WORD, Note, Visit
 from core.clock import now
 from core.embedded.home import lock
 from core.settings import Settings
@@ -60,7 +61,8 @@ def test_a_seed_says_who_is_killed_when():
     late = [s for s in strikes if s.at > 400]
     assert late
     assert not {part for s in late for part in s.parts} & set(MEASURED)
-    assert {part for s in plan(7, CALM - 1) for part in s.parts} >= set(MEASURED)
+    for seconds in (24, 60, CALM - 1):
+        assert {part for s in plan(7, seconds) for part in s.parts} == set(PARTS)
 
 
 def test_a_refusal_is_excused_by_what_was_away_and_by_nothing_else():
@@ -112,13 +114,27 @@ def test_a_booking_that_is_lost_doubled_or_half_there_is_seen():
         visit(4, "", unsure=True),
     )
     every = [kept, lost, refused, unsure]
-    assert list(judge._wrong_visits([kept, refused, unsure], [shown(kept)])) == []
-    assert len(list(judge._wrong_visits(every, [shown(kept), shown(unsure)]))) == 1
-    assert len(list(judge._wrong_visits(every, [shown(kept), shown(lost), shown(refused)]))) == 2
-    assert list(judge._wrong_visits([kept], [shown(kept), shown(kept, id="c")]))
-    assert list(judge._wrong_visits([kept], [shown(kept, status="cancelled")]))
+    assert list(wrong_visits([kept, refused, unsure], [shown(kept)])) == []
+    assert len(list(wrong_visits(every, [shown(kept), shown(unsure)]))) == 1
+    assert len(list(wrong_visits(every, [shown(kept), shown(lost), shown(refused)]))) == 2
+    assert list(wrong_visits([kept], [shown(kept), shown(kept, id="c")]))
+    assert list(wrong_visits([kept], [shown(kept, status="cancelled")]))
     nobody = visit(5, "", contested=True)
-    assert list(judge._wrong_visits([nobody], []))
+    assert list(wrong_visits([nobody], []))
+
+
+def test_a_record_that_is_lost_doubled_changed_or_half_there_is_seen():
+    kept, refused = (
+        Note(f"{WORD} 0-1", "p", "a", unsure=False),
+        Note(f"{WORD} 0-2", "p", unsure=False),
+    )
+    shown = {"id": "a", "title": kept.title, "content": {"text": kept.text}}
+    half = {"id": "b", "title": refused.title, "content": {"text": refused.text}}
+    assert list(wrong_records([kept, refused], [shown])) == []
+    assert list(wrong_records([kept], []))
+    assert list(wrong_records([kept], [shown, shown]))
+    assert list(wrong_records([kept], [shown | {"content": {"text": ""}}]))
+    assert list(wrong_records([kept, refused], [shown, half]))
 
 
 def test_memory_that_grows_while_all_is_calm_is_seen():

@@ -20,6 +20,7 @@ from api.soak import judge, kills, report, trail
 from api.soak.caller import Caller, Diary
 from api.soak.ground import Ground, ground
 from api.soak.judge import Verdict
+from api.soak.keeping import judged_writes
 from api.soak.kills import Toll
 from api.soak.load import CLIENTS, Client, House, look_around
 from api.soak.memory import Scales, calm
@@ -102,7 +103,7 @@ def _judged(
     caller = Caller(here, Diary())
     yield from judge.judged_answers(answers, toll.outages)
     yield from judge.judged_office(caller, office.done, SETTLED)
-    yield from judge.judged_writes(caller, house, [client.promised for client in clients])
+    yield from judged_writes(caller, house, [client.promised for client in clients])
     yield judge.judged_calendar(here)
     asyncio.run(trail.drained(here.url, EMPTY))
     yield from judge.judged_trail(asyncio.run(trail.examined(here.url, answers)), toll.outages)

@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from time import monotonic, sleep
 from typing import Any, Final
 
@@ -13,10 +12,8 @@ import asyncpg
 from api.soak.caller import Answer, Caller, pages
 from api.soak.ground import Ground
 from api.soak.kills import Outage
-from api.soak.load import House
 from api.soak.memory import LIMITS, STEEPEST, Curve
 from api.soak.office import FIRST, Done
-from api.soak.promises import DESK, DOCTOR, WORD, Promised, Visit
 from core.embedded.processes import ProcessError
 from records.scheduling.models import BLOCKING
 
@@ -79,66 +76,6 @@ def judged_answers(answers: Sequence[Answer], outages: Sequence[Outage]) -> Iter
         f"{len(refused)} refused",
         [f"{n} of {what}" for what, n in Counter(f"{a.act} {a.code}" for a in alone).items()],
     )
-
-
-def judged_writes(caller: Caller, house: House, promised: Sequence[Promised]) -> Iterator[Verdict]:
-    """Judge whether all that was acknowledged is there, and nothing that was refused."""
-    visits = list(chain.from_iterable(p.visits for p in promised))
-    yield Verdict(
-        "no booking is lost, doubled or half there",
-        f"{len(visits)} asked for",
-        list(_wrong_visits(visits, pages(caller, "all visits", DESK, "/v1/appointments"))),
-    )
-    yield Verdict("no false refusal", "", list(chain.from_iterable(p.wrong for p in promised)))
-    notes = list(chain.from_iterable(p.notes for p in promised))
-    there: list[dict[str, Any]] = []
-    for patient in house.patients:
-        there += pages(caller, "all records", DOCTOR, f"/v1/patients/{patient['id']}/records")
-    known = {note.title: note for note in notes}
-    ours = [record for record in there if record["title"].startswith(WORD)]
-    times = Counter(record["title"] for record in ours)
-    wrong = [
-        f"{n.title}: {times[n.title]} times"
-        for n in notes
-        if not n.unsure and times[n.title] != bool(n.id)
-    ]
-    wrong += [f"{title}: twice" for title, count in times.items() if count > 1]
-    wrong += [
-        f"{r['title']} is another" for r in ours if r["content"] != {"text": known[r["title"]].text}
-    ]  # fmt: skip
-    yield Verdict("no record is lost, doubled or half there", f"{len(notes)} asked for", wrong)
-    yield Verdict("no address is lost", "", list(_wrong_streets(caller, promised)))
-
-
-def _wrong_visits(visits: Sequence[Visit], shown: Sequence[dict[str, Any]]) -> Iterator[str]:
-    known = {visit.word: visit for visit in visits}
-    ours = [each for each in shown if (each["reason"] or "").startswith(WORD)]
-    times = Counter(each["reason"] for each in ours)
-    yield from (f"{word}: {count} times" for word, count in times.items() if count > 1)
-    for visit in visits:
-        if not visit.unsure and times[visit.word] != bool(visit.id):
-            yield f"{visit.word}: {times[visit.word]} times, answered {visit.status or 'no'}"
-    for each in ours:
-        visit = known[each["reason"]]
-        told = visit.id, visit.status, visit.version, visit.start
-        if not visit.unsure and told != (
-            each["id"],
-            each["status"],
-            each["version"],
-            each["start"],
-        ):
-            yield f"{visit.word}: {each['status']} in version {each['version']}, not {visit.status} {visit.version}"
-    wanted = {(v.doctor_id, v.start) for v in visits if v.contested and not v.unsure}
-    had = {(v.doctor_id, v.start) for v in visits if v.contested and (v.id or v.unsure)}
-    yield from (f"a contested slot went to nobody: {start}" for _, start in wanted - had)
-
-
-def _wrong_streets(caller: Caller, promised: Sequence[Promised]) -> Iterator[str]:
-    for patient, streets in chain.from_iterable(p.streets.items() for p in promised):
-        said = caller.surely("read patient", DESK, "GET", f"/v1/patients/{patient}")
-        there = said and said[1].get("address", {}).get("line", [])
-        if not there or not set(there) <= streets:
-            yield f"the address of {patient}"
 
 
 def judged_office(caller: Caller, done: Done, patience: float) -> Iterator[Verdict]:

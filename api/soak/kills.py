@@ -24,7 +24,8 @@ NUMBERING: Final = frozenset({"api", "chores"})
 """Whose processes number events."""
 MOMENT: Final = timedelta(seconds=5)
 """How long a write may take from its number to its commit."""
-_UNDER_WAY: Final = (3.0, 7.0)
+_BETWEEN: Final = 5.0
+"""Seconds between two strikes on average; in a short run fewer, so that each part has its turn."""
 _AWAY: Final = (0.0, 3.0)
 
 
@@ -70,15 +71,13 @@ class Toll:
 def plan(seed: int, seconds: float) -> Iterator[Strike]:
     """Yield the strikes of a run: each part in turn, in an order of chance, now and then two at once."""
     random = Random(seed)  # noqa: S311 - a choice, not a secret
-    bag: list[str] = []
-    at = random.uniform(*_UNDER_WAY)
-    while at < seconds - _UNDER_WAY[1]:
+    pause, at, bag = min(_BETWEEN, seconds / len(PARTS)), 0.0, list[str]()
+    while (at := at + random.uniform(0.6, 1.4) * pause) < seconds - pause:
         bag = bag or random.sample(PARTS, len(PARTS))
         struck = tuple(bag.pop() for _ in range(min(len(bag), random.choice((1, 1, 2)))))
         spared = MEASURED if seconds >= CALM and at > seconds * 2 / 3 else ()
         if parts := tuple(part for part in struck if part not in spared):
             yield Strike(at, parts, random.uniform(*_AWAY))
-        at += random.uniform(*_UNDER_WAY)
 
 
 def carry_out(
