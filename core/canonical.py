@@ -1,7 +1,8 @@
 """Canonical JSON (RFC 8785): one sequence of bytes for one value, to be hashed or sealed.
 
 orjson with sorted keys writes that very form, thirty times faster, for all but a few values: floats, integers that a
-float cannot hold, and keys that sort otherwise in UTF-16. Those go to the reference implementation.
+float cannot hold, and keys that sort otherwise in UTF-16. Those go to the reference implementation. An orjson.Fragment is
+a part that is canonical already.
 """
 
 from typing import Any, Final
@@ -12,6 +13,7 @@ import rfc8785
 from core.errors import Invalid
 
 _EXACT: Final = 2**53
+_PLAIN: Final = frozenset({str, bool, type(None), orjson.Fragment})
 
 
 class NotCanonical(Invalid, ValueError):
@@ -43,12 +45,13 @@ def _simple(value: Any) -> bool:
             for key, inner in part.items():
                 if type(key) is not str or not key.isascii():
                     return False
-                parts.append(inner)
+                if type(inner) not in _PLAIN:
+                    parts.append(inner)
         elif kind is list:
             parts.extend(part)
         elif kind is int:
             if not -_EXACT < part < _EXACT:
                 return False
-        elif not (kind is str or kind is bool or part is None):
+        elif kind not in _PLAIN:
             return False
     return True

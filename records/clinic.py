@@ -92,12 +92,18 @@ class Clinic:
             raise _refusal(error.code) from None
 
     async def reveal(
-        self, me: Me, permit: Permit, kind: type[Protected], row: Mapping[str, Any]
+        self,
+        me: Me,
+        permit: Permit,
+        kind: type[Protected],
+        row: Mapping[str, Any],
+        *,
+        unread: bool = False,
     ) -> dict[str, Value | None]:
-        """Open a row's PHI. What does not open is an event of its own, and an error without a clue."""
+        """Open a row's PHI (JSON may stay `unread`). What does not open is an event of its own, and an error without a clue."""
         try:
-            await self.vault.fetch(row)
-            return self.vault.open(permit, kind, row)
+            await self.vault.reach(row)
+            return self.vault.open(permit, kind, row, unread=unread)
         except DecryptError as error:
             log.error(
                 "sealed data does not open", code=error.code, audit_event=str(permit.event_id)

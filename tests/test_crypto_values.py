@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.crypto.values import MAX_PLAINTEXT, Value, decode, encode
+from core.canonical import canonical
+from core.crypto.values import MAX_PLAINTEXT, Value, decode, encode, read
 from core.errors import Invalid
 
 SAFE = 2**53 - 1
@@ -105,6 +106,15 @@ def test_what_was_opened_seals_again_to_the_same_bytes(value: Value):
     opened = decode(*sealed)
     assert opened is not None
     assert encode(opened) == sealed
+
+
+@given(st.dictionaries(TEXT, JSON, max_size=4) | st.lists(JSON, max_size=4), st.booleans())
+def test_json_left_unread_is_read_sealed_and_signed_as_if_it_had_been_read(value, padded: bool):
+    kind, plaintext = encode(value, padded=padded)
+    unread = decode(kind, plaintext, unread=True)
+    assert read(unread) == value
+    assert encode(unread, padded=padded) == (kind, plaintext)
+    assert canonical({"part": unread}) == canonical({"part": value})
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False))

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from core.crypto.values import read
 from core.errors import Forbidden, NotFound, Unavailable
 from core.ids import new_id
 from policies.facts import Resource
@@ -74,7 +75,7 @@ async def test_a_read_of_nothing_is_on_disk_too(clinic: Clinic, people: People, 
 async def test_the_treating_doctor_reads_what_was_written(clinic: Clinic, people: People):
     record = await read_record(clinic, people.adams, people.record.id)
     assert record.title == "Megrims"
-    assert record.content == {"text": "Aura, then pain behind the left eye."}
+    assert read(record.content) == {"text": "Aura, then pain behind the left eye."}
 
 
 async def test_a_read_is_on_disk_with_the_rule_that_allowed_it(

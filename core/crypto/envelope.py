@@ -84,10 +84,10 @@ class DataKey(Unpicklable):
         box = column.cipher.encrypt(nonce, plaintext, self._aad(header, column, place))
         return Cell(header + nonce + column.commitment + box)
 
-    def open(self, place: Place, cell: bytes) -> Value:
+    def open(self, place: Place, cell: bytes, *, unread: bool = False) -> Value:
         """Decrypt what `seal` made for this very place under this very key, or raise DecryptError.
 
-        Whether the key may still be used is the caller's question: ask the row, not a cache.
+        JSON may stay `unread` (see `values.decode`). Whether the key may still be used is the caller's question: ask the row, not a cache.
         """
         if not _well_formed(cell):
             raise DecryptError(DecryptCode.FORMAT, place)
@@ -98,7 +98,7 @@ class DataKey(Unpicklable):
         plaintext = _decrypted(column.cipher, cell, self._aad(cell[:_HEADER], column, place))
         if plaintext is None:
             raise DecryptError(DecryptCode.AUTH, place)
-        value = decode(cell[3], plaintext)
+        value = decode(cell[3], plaintext, unread=unread)
         if value is None:
             raise DecryptError(DecryptCode.FORMAT, place)
         return value

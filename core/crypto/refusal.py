@@ -1,13 +1,11 @@
 """Where a cell lives, and the one way opening anything can fail."""
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import NoReturn, SupportsIndex
+from typing import NamedTuple, NoReturn, SupportsIndex
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a cell lives. It is authenticated with the cell, which therefore opens nowhere else."""
 
     table: str

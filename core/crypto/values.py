@@ -13,7 +13,10 @@ import orjson
 from core.canonical import NotCanonical, canonical
 from core.errors import Invalid
 
-Value: TypeAlias = str | date | int | Decimal | bool | dict[str, Any] | list[Any] | bytes
+Value: TypeAlias = (
+    str | date | int | Decimal | bool | dict[str, Any] | list[Any] | bytes | orjson.Fragment
+)
+"""What a cell may hold. A Fragment is JSON in its canonical form that nobody has read yet."""
 
 MAX_PLAINTEXT: Final = 16 * 1024
 """Bytes, padding included."""
@@ -43,11 +46,15 @@ def encode(value: Value, *, padded: bool = False) -> tuple[int, bytes]:
     return kind, plaintext
 
 
-def decode(kind: int, plaintext: bytes) -> Value | None:
-    """Return what `encode` was given, or None if the bytes are not of that kind."""
+def decode(kind: int, plaintext: bytes, *, unread: bool = False) -> Value | None:
+    """Return what `encode` was given, or None if the bytes are not of that kind.
+
+    JSON may stay `unread`: who only passes it on, or seals it anew, has no need of its parts.
+    """
     try:
         raw = _unpad(plaintext) if kind & PADDED else plaintext
-        return _DECODERS[kind & ~PADDED](raw)
+        kind &= ~PADDED
+        return orjson.Fragment(raw) if unread and kind == _JSON else _DECODERS[kind](raw)
     except (ValueError, ArithmeticError, RecursionError):
         return None
 
@@ -96,6 +103,11 @@ def _decimal(value: Decimal) -> bytes:
     return str(value).encode()
 
 
+def read(value: Any) -> Any:
+    """Return a value with its parts, if it is JSON that was left unread."""
+    return _json(orjson.dumps(value)) if isinstance(value, orjson.Fragment) else value
+
+
 def _json(raw: bytes) -> Any:
     return _READER.decode(raw.decode()) if _LONG.search(raw) else orjson.loads(raw)
 
@@ -106,6 +118,7 @@ def _number(digits: str) -> int | float:
     return number if abs(number) < _EXACT else float(digits)
 
 
+_JSON: Final = 6
 _LONG: Final = re.compile(rb"\d{16}")
 """A number that may be past 2^53; few texts have one."""
 _READER: Final = json.JSONDecoder(parse_int=_number)
@@ -116,8 +129,9 @@ _CODECS: Final[tuple[tuple[int, type, Callable[[Any], bytes], Callable[[bytes], 
     (3, int, _integer, lambda raw: int.from_bytes(raw, "big", signed=True)),
     (4, Decimal, _decimal, lambda raw: Decimal(raw.decode())),
     (5, bool, lambda flag: b"\1" if flag else b"\0", lambda raw: raw == b"\1"),
-    (6, dict, canonical, _json),
-    (6, list, canonical, _json),
+    (_JSON, dict, canonical, _json),
+    (_JSON, list, canonical, _json),
+    (_JSON, orjson.Fragment, orjson.dumps, _json),
     (7, bytes, bytes, bytes),
 )
 _ENCODERS: Final = {python: (kind, encoder) for kind, python, encoder, _ in _CODECS}

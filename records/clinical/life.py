@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import update
 
+from core.crypto.values import read
 from core.errors import Conflict, Locked, PreconditionFailed
 from core.ids import new_id
 from core.merge import merged
@@ -202,7 +203,7 @@ def refusal(row: Mapping[str, Any], act: RecordAct, expected: int | None) -> Exc
 def _words(held: Held, patch: Mapping[str, Any]) -> Words:
     words = same_words(held) | {k: v for k, v in patch.items() if k in ("title", "reason")}
     if "content" in patch:
-        whole = merged(held.now.content, patch["content"])
+        whole = merged(read(held.now.content), patch["content"])
         foreign = held.row["source"] is not None
         words["content"] = whole if foreign else checked(held.row["kind"], whole)
     return words

@@ -73,7 +73,7 @@ IN_ROW: Final = {name: name for name in COLUMNS} | {"patient_id": "person_id"}
 
 @dataclass(frozen=True, slots=True)
 class OpenRecord:
-    """A record as its reader sees it. `content` is what was written: an object of the record's kind."""
+    """A record as its reader sees it. `content` is what was written: an object of the record's kind, unread."""
 
     id: UUID
     patient_id: UUID
@@ -191,7 +191,7 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
 
 async def opened(clinic: Clinic, me: Me, permit: Permit, row: Mapping[str, Any]) -> OpenRecord:
     """Open a fetched version and check its signature; one that does not fit is an event, and an error."""
-    phi = await clinic.reveal(me, permit, RecordVersion, row)
+    phi = await clinic.reveal(me, permit, RecordVersion, row, unread=True)
     try:
         signed = signature(row, phi)
     except ValueError:

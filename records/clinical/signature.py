@@ -31,10 +31,12 @@ class Signature:
 def digest(version: Mapping[str, Any], phi: Mapping[str, Any]) -> bytes:
     """Return the digest of a version: of its open columns, and of its opened sealed ones."""
     stated: dict[str, Any] = {name: str(version[name]) for name in _OPEN}
-    stated |= {"number": version["number"], "categories": sorted(version["categories"])}
-    signed_at = version["written_at"].astimezone(UTC).isoformat(timespec="microseconds")
-    words = {name: phi.get(name) for name in _SEALED}
-    return sha256(canonical({**stated, "signed_at": signed_at, **words})).digest()
+    stated["number"] = version["number"]
+    stated["categories"] = sorted(version["categories"])
+    stated["signed_at"] = version["written_at"].astimezone(UTC).isoformat(timespec="microseconds")
+    for name in _SEALED:
+        stated[name] = phi.get(name)
+    return sha256(canonical(stated)).digest()
 
 
 def signature(version: Mapping[str, Any], phi: Mapping[str, Any]) -> Signature | None:

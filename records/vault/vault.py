@@ -109,10 +109,14 @@ class Vault:
 
     async def fetch(self, row: Mapping[str, Any]) -> DataKey:
         """Return what `key` does; a KEK that answers through the network is not waited for in the event loop."""
+        await self.reach(row)
+        return self.key(row)
+
+    async def reach(self, row: Mapping[str, Any]) -> None:
+        """See that the key of a fetched row is at hand, if it is to be had from elsewhere."""
         missing = self.provider.remote and row["wrapped"] and not self._cache.get(row["key_id"])
         if missing:
             self._cache.put(row["key_id"], await to_thread(self._unwrap, row))
-        return self.key(row)
 
     def seal(
         self,
@@ -140,8 +144,10 @@ class Vault:
         kind: type[Protected],
         row: Mapping[str, Any],
         only: Iterable[str] | None = None,
+        *,
+        unread: bool = False,
     ) -> dict[str, Value | None]:
-        """Open the PHI columns (or `only` some) of a row that `sealed_columns` fetched."""
+        """Open the PHI columns (or `only` some) of a row that `sealed_columns` fetched; JSON may stay `unread`."""
         patient_id, row_id = row["patient_id"], row["row_id"]
         if not permit.covers(row["resource_id"], patient_id):
             raise PermissionError(_NOT_ITSELF)
@@ -150,7 +156,7 @@ class Vault:
         for name in only or phi_names(kind):
             cell = row[name]
             place = Place(table, name, row_id, patient_id)
-            opened[name] = None if cell is None else key.open(place, cell)
+            opened[name] = None if cell is None else key.open(place, cell, unread=unread)
         return opened
 
     def reseal(
