@@ -147,7 +147,15 @@ SCHEMA: Final[Mapping[tuple[str, str], Attribute]] = {
     ("obj", "status"): Attribute(Kind.TEXT, _WITH_STATUS),
     ("obj", "department"): Attribute(
         Kind.TEXT,
-        frozenset({ResourceType.PATIENT, ResourceType.APPOINTMENT, ResourceType.RECORD}),
+        frozenset(
+            {
+                ResourceType.PATIENT,
+                ResourceType.COVERAGE,
+                ResourceType.APPOINTMENT,
+                ResourceType.WAITLIST,
+                ResourceType.RECORD,
+            }
+        ),
     ),
     ("obj", "kind"): Attribute(Kind.TEXT, frozenset({ResourceType.RECORD})),
     ("obj", "sensitivity"): Attribute(

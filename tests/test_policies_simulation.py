@@ -9,11 +9,13 @@ import asyncpg
 import pytest
 
 from core.ids import new_id
+from policies.facts import SCHEMA
 from policies.vocabulary import Action, ResourceType, Role
 from records.access.me import Me
 from records.clinic import Clinic
 from records.governance import sight, simulating
 from records.identity.callers import everybody
+from records.scheduling import waiting
 from tests.apis import serve
 from tests.clinics import _account
 from tests.policy_apis import TIGHT, Desk
@@ -243,3 +245,10 @@ def test_the_kinds_counted_are_all_that_belong_to_patients():
         ResourceType.APPOINTMENT,
         ResourceType.RECORD,
     }
+
+
+@pytest.mark.parametrize("kind", [*sight.PROTECTED, ResourceType.WAITLIST])
+def test_whatever_a_rule_may_name_of_a_kind_its_lists_can_ask(kind: ResourceType):
+    columns = waiting.COLUMNS if kind is ResourceType.WAITLIST else sight.PROTECTED[kind][1]
+    named = {n for (root, n), fact in SCHEMA.items() if root == "obj" and kind in fact.types}
+    assert named <= set(columns)

@@ -77,3 +77,33 @@ async def test_only_who_reads_rules_hears_of_it_and_only_who_drafts_them_drafts_
     assert (await desk.send(compliance, "GET", "/upgrade")).status_code == 200
     body = {"reason": "new release"}
     assert (await desk.send(compliance, "POST", "/upgrade", body)).status_code == 403
+
+
+async def offered(desk: Desk) -> set[str]:
+    told = (await desk.send(desk.first, "GET", "/upgrade")).json()
+    return {r["id"] for r in told["put"]} | {*told["remove"], *told["kept"]}
+
+
+async def test_what_a_clinic_declined_is_not_offered_again_until_the_upgrade_is_taken_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    await desk.publish(await desk.draft(TIGHT, remove=("offer-read",)))
+    newer = [replace(r, note="Said anew") for r in defaults() if r.id != "patient-merge"]
+    newer += [rule("comes"), rule("unwanted")]
+    monkeypatch.setattr(upgrading, "defaults", lambda: newer)
+    first = await offered(desk)
+    assert first > {"comes", "unwanted", "patient-merge", "offer-read"}
+
+    made = (await desk.send(desk.first, "POST", "/upgrade", {"reason": "new release"})).json()
+    assert await offered(desk) == first, "a draft is no answer yet"
+    path, trimmed = f"/drafts/{made['id']}", {"remove": ["unwanted"]}
+    made = (await desk.send(desk.first, "PATCH", path, trimmed, match=1)).json()
+    await desk.publish(made)
+    assert await offered(desk) == set()
+    monkeypatch.setattr(upgrading, "defaults", lambda: [*newer, rule("later")])
+    assert await offered(desk) == {"later"}
+
+    back = {"reason": "not yet"}
+    restored = await desk.send(desk.second, "POST", "/versions/2/restore", back, match=3)
+    assert restored.status_code == 201
+    assert await offered(desk) == first | {"later"}

@@ -18,7 +18,9 @@ Ids = Annotated[list[str], Field(examples=[["record-read-nurse"]])]
 class UpgradeView(BaseModel):
     """What the software's rules of today would change of those in force."""
 
-    base_version: int = Field(description="the last version that came with the software")
+    base_version: int = Field(
+        description="the last version that came with the software, or in which an upgrade was put in force"
+    )
     version: int = Field(description="the version in force")
     put: list[RuleBody] = Field(description="new in the software, or changed and left alone here")
     remove: Ids = Field(description="gone from the software, and left alone here")

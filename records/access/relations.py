@@ -61,7 +61,12 @@ _member, _consent, _proxy, _grant, _same = (
     for kind in (CareTeam, Consent, Proxy, BreakGlass, SamePerson)
 )
 # Tables of layers above this one; a relation needs these columns and no more.
-_patient = table("patient", column("id", PGUUID()), column("replaced_by", PGUUID()))
+_patient = table(
+    "patient",
+    column("id", PGUUID()),
+    column("replaced_by", PGUUID()),
+    column("preferred_doctor_id", PGUUID()),
+)
 _doctor = table("doctor", column("id", PGUUID()), column("department", Text())).alias("r_doctor")
 _appointment = table(
     "appointment",
@@ -115,6 +120,13 @@ def ids_of(patient: Any) -> Select[tuple[UUID]]:
 def department_of(doctor: Any) -> ColumnElement[Any]:
     """The department of a doctor; NULL where none is concerned."""
     return select(_doctor.c.department).where(_doctor.c.id == doctor).scalar_subquery()
+
+
+def department_at(patient: Any) -> ColumnElement[Any]:
+    """The department of the doctor whom a patient prefers."""
+    one = _patient.alias("r_patient")
+    concerned = and_(one.c.id == patient, _doctor.c.id == one.c.preferred_doctor_id)
+    return select(_doctor.c.department).where(concerned).scalar_subquery()
 
 
 def in_care_team(patient: Any) -> ColumnElement[bool]:

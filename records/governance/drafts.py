@@ -43,8 +43,17 @@ class OpenDraft:
     updated_at: datetime
 
 
-async def start_draft(session: Executor, clinic: Clinic, me: Me, edit: Edit) -> OpenDraft:
-    """Propose rules in place of those in force; raises BadRules or Lockout for what could never be published."""
+async def start_draft(
+    session: Executor,
+    clinic: Clinic,
+    me: Me,
+    edit: Edit,
+    shipped: Sequence[Rule] | None = None,
+) -> OpenDraft:
+    """Propose rules in place of those in force; raises BadRules or Lockout for what could never be published.
+
+    `shipped`: the software's rules, where the draft is an answer to them.
+    """
     base = await version_in_force(session)
     before = await rules_of(session, base)
     rules = edited(before, edit)
@@ -53,6 +62,7 @@ async def start_draft(session: Executor, clinic: Clinic, me: Me, edit: Edit) -> 
         base=base,
         reason=edit.reason or "",
         rules=[asdict(rule) for rule in rules],
+        shipped=None if shipped is None else [asdict(rule) for rule in shipped],
     )
     await clinic.gate.write(session, me, Action.CREATE, resource_of(draft.model_dump()))
     await add(session, draft)
@@ -71,7 +81,7 @@ async def list_drafts(
 ) -> tuple[Sequence[Mapping[str, Any]], UUID | None]:
     """Return drafts without their rules, newest first, and where the next page starts."""
     await clinic.gate.read(me, Action.SEARCH, POLICIES)
-    columns = [c for c in DRAFTS.c if c.name not in ("rules", "base")]
+    columns = [c for c in DRAFTS.c if c.name not in ("rules", "base", "shipped")]
     statement = select(*columns, DRAFTS.c.base.label("base_version"))
     statement = statement.order_by(DRAFTS.c.id.desc()).limit(limit + 1)
     if after:

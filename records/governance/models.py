@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Column
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -19,7 +20,10 @@ class DraftStatus(StrEnum):
 
 
 class PolicyDraft(Row, table=True):
-    """A whole set of rules that somebody proposes in place of version `base`. Whoever wrote last is its author."""
+    """A whole set of rules that somebody proposes in place of version `base`. Whoever wrote last is its author.
+
+    One that began as an upgrade has the rules of the software at that time, `shipped`: published, it answers all of them.
+    """
 
     __tablename__ = "policy_draft"
     __table_args__ = (one_of("status", DraftStatus),)
@@ -30,6 +34,9 @@ class PolicyDraft(Row, table=True):
     base: int = Field(foreign_key="policy_version.version")
     reason: str = word()
     rules: list[dict[str, Any]] = Field(sa_type=JSONB, nullable=False)
+    shipped: list[dict[str, Any]] | None = Field(
+        default=None, sa_column=Column(JSONB(none_as_null=True))
+    )
     created_at: datetime = moment(default=True)
     updated_at: datetime = moment(default=True)
 

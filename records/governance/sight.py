@@ -11,7 +11,7 @@ from policies.enforcer import PolicySnapshot
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.relations import asking, in_care_team, own_appointment
+from records.access.relations import asking, department_at, relations
 from records.base import table_of
 from records.clinical.models import Record
 from records.clinical.reading import COLUMNS as RECORDS
@@ -24,8 +24,8 @@ _record, _visit, _coverage = table_of(Record), table_of(Appointment), table_of(C
 COVERAGES: Final = {
     "id": _coverage.c.id,
     "patient_id": _coverage.c.patient_id,
-    "in_care_team": in_care_team(_coverage.c.patient_id),
-    "own_appointment": own_appointment(_coverage.c.patient_id),
+    "department": department_at(_coverage.c.patient_id),
+    **relations(_coverage.c.patient_id),
 }
 PROTECTED: Final[Mapping[ResourceType, tuple[FromClause, Mapping[str, ColumnElement[Any]]]]] = {
     ResourceType.PATIENT: (table_of(Patient), PATIENTS),

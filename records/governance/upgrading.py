@@ -1,14 +1,15 @@
 """What the software's own rules have become since a clinic began to keep its own: three-way, as a draft to read and publish.
 
-The base is the last version that came with the software. What it and the clinic have alike follows the software; where
-the clinic went its own way it stays so, and the difference is named.
+The base is what the software had when it was last answered: the last version that came with it, or the last upgrade that
+was published and not taken back. What the base and the clinic have alike follows the software; where the clinic went its own
+way it stays so, and the difference is named once.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 
 from policies.rules import Rule, defaults
 from policies.vocabulary import Action
@@ -19,9 +20,22 @@ from records.base import Executor, table_of
 from records.clinic import Clinic
 from records.governance.drafts import OpenDraft, start_draft
 from records.governance.edits import Edit
+from records.governance.models import PolicyDraft
 from records.governance.versions import POLICIES, rules_of
 
 _version = table_of(PolicyVersion).c
+_later = table_of(PolicyVersion).alias("later").c
+_draft = table_of(PolicyDraft).c
+_SHIPPED: Final = select(func.max(_version.version)).where(_version.publisher_id.is_(None))
+_TAKEN_BACK: Final = exists().where(
+    _later.version > _version.version, _later.restored < _version.version
+)
+_ANSWERED: Final = (
+    select(_version.version, _draft.shipped)
+    .where(_draft.id == _version.draft_id, _draft.shipped.is_not(None), ~_TAKEN_BACK)
+    .order_by(_version.version.desc())
+    .limit(1)
+)
 
 
 @dataclass(slots=True)
@@ -45,17 +59,18 @@ async def draft_upgrade(session: Executor, clinic: Clinic, me: Me, reason: str) 
     """Propose the software's rules of today, as far as the clinic has not gone its own way."""
     found = await _upgrade(session)
     edit = Edit(reason, None, found.put, found.remove)
-    return await start_draft(session, clinic, me, edit)
+    return await start_draft(session, clinic, me, edit, shipped=defaults())
 
 
 async def _upgrade(session: Executor) -> Upgrade:
     version = await version_in_force(session)
-    shipped = select(func.max(_version.version)).where(
-        _version.publisher_id.is_(None), _version.version <= version
-    )
-    base: int = (await session.execute(shipped)).scalar_one()
-    old, mine = await rules_of(session, base), await rules_of(session, version)
-    return merged(Upgrade(base, version), old, mine, defaults())
+    mine = await rules_of(session, version)
+    answered: Any = (await session.execute(_ANSWERED)).first()
+    if answered:
+        old = [Rule(**rule) for rule in answered.shipped]
+        return merged(Upgrade(answered.version, version), old, mine, defaults())
+    base: int = (await session.execute(_SHIPPED)).scalar_one()
+    return merged(Upgrade(base, version), await rules_of(session, base), mine, defaults())
 
 
 def merged(

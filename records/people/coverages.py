@@ -180,6 +180,7 @@ def _of(
         ResourceType.COVERAGE,
         id=coverage_id,
         patient_id=facts["resource_id"],
+        department=facts["department"],
         **related(facts),
         chart_id=chart_id,
     )

@@ -16,7 +16,7 @@ from core.ids import new_id
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.relations import RELATIONS, asking, related, relations
+from records.access.relations import RELATIONS, asking, department_at, related, relations
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
 from records.people.models import Patient
@@ -34,6 +34,7 @@ COLUMNS: Final = {
     "id": _entry.id,
     "patient_id": _entry.patient_id,
     "status": _entry.status,
+    "department": department_at(_entry.patient_id),
     **relations(_entry.patient_id),
 }
 _PLAIN: Final = (
@@ -45,7 +46,7 @@ _SELECT: Final = sealed_rows(
     WaitlistEntry,
     *(_entry[name] for name in _PLAIN),
     *(_visit[name].label(f"offer_{name}") for name in _OFFER),
-    *(COLUMNS[name].label(name) for name in RELATIONS),
+    *(COLUMNS[name].label(name) for name in (*RELATIONS, "department")),
 ).outerjoin(
     table_of(Appointment),
     and_(_visit.id == _entry.offer_id, _entry.status == EntryStatus.OFFERED),
@@ -191,6 +192,7 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
         id=row["resource_id"],
         patient_id=row["patient_id"],
         status=row["status"],
+        department=row["department"],
         **related(row),
     )
 
