@@ -1,6 +1,8 @@
 """A simulation says beforehand exactly what a publication will do."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
@@ -19,6 +21,7 @@ from records.scheduling import waiting
 from tests.apis import serve
 from tests.clinics import _account
 from tests.policy_apis import TIGHT, Desk
+from tests.servers import CHECKOUT
 
 NURSES = {**TIGHT, "id": "nurses-read-all", "tier": 4, "effect": "allow", "condition": "r.obj.status == 'final'"}  # fmt: skip
 NO_NOTES = {**TIGHT, "id": "no-notes", "subject": "doctor", "condition": "r.obj.kind == 'note'"}
@@ -252,3 +255,54 @@ def test_whatever_a_rule_may_name_of_a_kind_its_lists_can_ask(kind: ResourceType
     columns = waiting.COLUMNS if kind is ResourceType.WAITLIST else sight.PROTECTED[kind][1]
     named = {n for (root, n), fact in SCHEMA.items() if root == "obj" and kind in fact.types}
     assert named <= set(columns)
+
+
+DYING = """
+import asyncio, os
+from records.governance import simulating
+from records.governance.tasks import simulate
+
+plain, counted = simulating.measure, []
+
+async def measure(*given):
+    if len(counted) == 2:
+        os.kill(os.getpid(), 9)
+    counted.append(given)
+    return await plain(*given)
+
+simulating.AT_ONCE, simulating.measure = 1, measure
+simulate()
+"""
+
+
+async def test_a_worker_killed_in_the_middle_is_gone_on_for_by_the_next(
+    desk: Desk, database_url: str, tmp_path: Path
+):
+    """Two real processes run the chore: the first is shot at the third person, the second counts those who are left."""
+    for n in range(3):
+        await _account(desk.api.clinic, f"nurse.{n}", Role.NURSE)
+    draft = await desk.draft(NURSES)
+    whole = await simulated(desk, draft)
+    path = await asked(desk, draft)
+
+    async def chore(program: str) -> int:
+        environment = {
+            **os.environ, "CONFIDE_ENVIRONMENT": "development", "CONFIDE_HOME": str(tmp_path),
+            "CONFIDE_DATABASE_URL": database_url, "CONFIDE_KMS": f"file:{tmp_path / 'keyring.json'}",
+        }  # fmt: skip
+        run = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, env=environment, cwd=CHECKOUT
+        )
+        return await asyncio.wait_for(run.wait(), 60)
+
+    assert await chore(DYING) == -9
+    state = (await desk.send(desk.first, "GET", path)).json()
+    assert (state["status"], state["done"], state["total"]) == ("running", 2, 4)
+    plain = "from records.governance.tasks import simulate; simulate()"
+    for _ in range(3):  # the server may not have noticed yet that the one who held the lock is dead
+        assert await chore(plain) == 0
+        state = (await desk.send(desk.first, "GET", path)).json()
+        if state["status"] == "done":
+            break
+    assert (state["status"], state["done"]) == ("done", 4)
+    assert state["result"]["effects"] == whole["effects"]

@@ -18,14 +18,13 @@ from core.settings import settings
 from policies.vocabulary import ResourceType
 from records.access.me import Me
 from records.access.models import CareTeam, Consent, Decision, Proxy
-from records.base import add
 from records.clinic import Clinic
 from records.clinical.models import RecordKind
 from records.clinical.writing import Draft, write_record
 from records.governance import sight
 from records.people.registration import register
 from records.scheduling.booking import book
-from tests.clinics import DETAILS, People, open_clinic, populate
+from tests.clinics import DETAILS, People, open_clinic, populate, slip_in
 
 NOTE = Draft(RecordKind.NOTE, "Visit", {"text": "Nothing of note."})
 PERIODS = {"none": None, "now": (-1, 1), "open": (-1, None), "ended": (-2, -1), "coming": (1, 2)}
@@ -94,8 +93,7 @@ async def _say(place: Place) -> None:
                 rows.append(make(patient, account, begins, ends))
                 if kind in TRUE:
                     place.holds.add((name, account, patient))
-    async with place.clinic.database.transaction() as session:
-        await add(session, *rows)
+    await slip_in(place.clinic, *rows)
 
 
 def _team(patient: UUID, account: UUID, begins: datetime, ends: datetime | None) -> Any:
