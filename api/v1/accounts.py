@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from api.deps import STEP_UP, Clinic, Me, Transaction, tokens
 from api.etags import MustHaveSeen, etag
 from api.json import Json
+from api.once import once
 from api.paging import Listing, Page
 from api.v1.me import SessionView, sessions_of
 from policies.vocabulary import Category, Role, Sensitivity
@@ -96,19 +97,9 @@ class AccountView(BaseModel):
 class NewAccountView(AccountView):
     """An account that was just made."""
 
-    invitation: LinkView | None = Field(description="null when a password was given")
-
-
-@router.post("", operation_id="create_account", status_code=201, response_model=NewAccountView)
-async def post_account(
-    new: AccountIn, session: Transaction, clinic: Clinic, me: Me, request: Request
-) -> Response:
-    """Make an account. Without a password the answer holds a link for its owner to choose one."""
-    given = new.model_dump() | {"password": new.password and new.password.get_secret_value()}
-    account, link = await administration.create_account(session, clinic, me, NewAccount(**given))
-    body = _view(account) | {"invitation": _link(request, link) if link else None}
-    location = {"Location": f"/v1/accounts/{account['id']}", "ETag": etag(account["version"])}
-    return Json(body, 201, location)
+    invitation: LinkView | None = Field(
+        description="null when a password was given, and when the answer is a replay"
+    )
 
 
 @router.get("", operation_id="list_accounts", response_model=Listing[AccountView])
@@ -138,6 +129,19 @@ async def get_account(account_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one account: any for administrators, one's own for everybody."""
     account = await administration.read_account(clinic, me, account_id)
     return Json(_view(account), headers={"ETag": etag(account["version"])})
+
+
+@router.post("", operation_id="create_account", status_code=201, response_model=NewAccountView)
+@once(get_account, secrets=("invitation",))
+async def post_account(
+    new: AccountIn, session: Transaction, clinic: Clinic, me: Me, request: Request
+) -> Response:
+    """Make an account. Without a password the answer holds a link for its owner to choose one."""
+    given = new.model_dump() | {"password": new.password and new.password.get_secret_value()}
+    account, link = await administration.create_account(session, clinic, me, NewAccount(**given))
+    body = _view(account) | {"invitation": _link(request, link) if link else None}
+    location = {"Location": f"/v1/accounts/{account['id']}", "ETag": etag(account["version"])}
+    return Json(body, 201, location)
 
 
 @router.patch("/{account_id}", operation_id="change_account", response_model=AccountView)

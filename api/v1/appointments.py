@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me
 from api.etags import etag
 from api.json import Json
-from api.once import Idempotent
+from api.once import OneStatement, once
 from api.paging import Listing, Page
 from core.database import Store
 from records.scheduling.booking import book
@@ -73,27 +73,6 @@ class NewAppointment(BaseModel):
     reason: str | None = Field(None, max_length=1000, description="sealed like every other PHI")
 
 
-@router.post(
-    "/appointments",
-    operation_id="book_appointment",
-    status_code=201,
-    response_model=AppointmentView,
-)
-async def post_appointment(
-    new: NewAppointment, clinic: Clinic, me: Me, once: Idempotent
-) -> Response:
-    """Book a visit. When doctor, patient or room is engaged, the answer is 409 `slot-taken`."""
-    async with once.store(clinic) as store:
-        return await once.created(
-            store,
-            clinic,
-            me,
-            lambda: _book(store, clinic, me, new),
-            lambda made: read_appointment(clinic, me, made),
-            at="/v1/appointments",
-        )
-
-
 async def _book(store: Store, clinic: Clinic, me: Me, new: NewAppointment) -> OpenAppointment:
     visit = new.model_dump(exclude={"hold_id"})
     if new.hold_id is None:
@@ -132,6 +111,21 @@ async def get_appointment(appointment_id: UUID, clinic: Clinic, me: Me) -> Respo
     """Read one appointment."""
     appointment = await read_appointment(clinic, me, appointment_id)
     return Json(appointment, headers={"ETag": etag(appointment.version)})
+
+
+@router.post(
+    "/appointments",
+    operation_id="book_appointment",
+    status_code=201,
+    response_model=AppointmentView,
+)
+@once(get_appointment)
+async def post_appointment(
+    new: NewAppointment, store: OneStatement, clinic: Clinic, me: Me
+) -> Response:
+    """Book a visit. When doctor, patient or room is engaged, the answer is 409 `slot-taken`."""
+    made = await _book(store, clinic, me, new)
+    return Json(made, 201, {"Location": f"/v1/appointments/{made.id}", "ETag": etag(made.version)})
 
 
 @router.get("/worklist", operation_id="list_worklist", response_model=Listing[AppointmentView])

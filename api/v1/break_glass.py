@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
+from api.once import once
 from api.paging import Listing, Page
 from records.care import emergency
 
@@ -57,27 +58,6 @@ class GrantView(BaseModel):
     remark: str | None
 
 
-@router.post(
-    "",
-    operation_id="break_glass",
-    status_code=201,
-    response_model=GrantView,
-    dependencies=[STEP_UP],
-)
-async def post_grant(new: NewGrant, session: Transaction, clinic: Clinic, me: Me) -> Response:
-    """Open a patient's chart in an emergency. Every read under the grant is marked on the trail."""
-    grant = await emergency.break_glass(
-        session,
-        clinic,
-        me,
-        new.patient_id,
-        new.reason_code,
-        new.explanation,
-        timedelta(minutes=new.minutes),
-    )
-    return Json(grant, 201, {"Location": f"/v1/break-glass/{grant['id']}"})
-
-
 @router.get("", operation_id="list_break_glass", response_model=Listing[GrantView])
 async def get_grants(
     clinic: Clinic,
@@ -96,6 +76,28 @@ async def get_grants(
 async def get_grant(grant_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one grant."""
     return Json(await emergency.read_grant(clinic, me, grant_id))
+
+
+@router.post(
+    "",
+    operation_id="break_glass",
+    status_code=201,
+    response_model=GrantView,
+    dependencies=[STEP_UP],
+)
+@once(get_grant)
+async def post_grant(new: NewGrant, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Open a patient's chart in an emergency. Every read under the grant is marked on the trail."""
+    grant = await emergency.break_glass(
+        session,
+        clinic,
+        me,
+        new.patient_id,
+        new.reason_code,
+        new.explanation,
+        timedelta(minutes=new.minutes),
+    )
+    return Json(grant, 201, {"Location": f"/v1/break-glass/{grant['id']}"})
 
 
 @router.post("/{grant_id}/end", operation_id="end_break_glass", status_code=204)

@@ -1,6 +1,6 @@
 """Calendar feeds: addresses for calendar programs, and the iCalendar (RFC 5545) behind them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -12,6 +12,7 @@ from api.deps import Clinic, Me, Transaction, origin
 from api.errors import RESPONSES
 from api.etags import MustHaveSeen, etag
 from api.json import Json
+from api.once import once
 from api.paging import Listing
 from core.errors import PreconditionFailed
 from records.scheduling.feeds import list_feeds, open_feed, read_feed, read_visit, revoke_feed
@@ -51,15 +52,28 @@ class FeedView(BaseModel):
     doctor_id: UUID | None
     patient_id: UUID | None
     created_at: AwareDatetime
+    version: int = Field(1, description="always 1: a feed is made and ended, and never changed")
 
 
 class NewFeedView(FeedView):
     """A feed just made. Its address is a secret, told once and not kept."""
 
-    url: str = Field(examples=["https://clinic.example/calendars/….ics"])
+    url: str | None = Field(
+        description="null when the answer is a replay",
+        examples=["https://clinic.example/calendars/….ics"],
+    )
+
+
+@router.get(FEEDS, operation_id="list_calendar_feeds", response_model=Listing[FeedView])
+async def get_feeds(clinic: Clinic, me: Me) -> Response:
+    """List the feeds that the caller made, or others of the caller's calendar; addresses are not told again."""
+    found = await list_feeds(clinic, me)
+    items = [_feed(dict(row)) for row in found]
+    return Json({"items": items, "next_cursor": None})
 
 
 @router.post(FEEDS, operation_id="open_calendar_feed", status_code=201, response_model=NewFeedView)
+@once(get_feeds, secrets=("url",))
 async def post_feed(
     request: Request,
     session: Transaction,
@@ -71,17 +85,12 @@ async def post_feed(
     whose = new.model_dump() if new else {}
     feed, secret = await open_feed(session, clinic, me, **whose)
     url = f"{request.app.state.settings.issuer}/calendars/{secret}.ics"
-    shown = {name: getattr(feed, name) for name in FeedView.model_fields}
     headers = {"Location": f"/v1{FEEDS}/{feed.id}", "ETag": _FIRST}
-    return Json({**shown, "url": url}, 201, headers)
+    return Json({**_feed(feed.model_dump()), "url": url}, 201, headers)
 
 
-@router.get(FEEDS, operation_id="list_calendar_feeds", response_model=Listing[FeedView])
-async def get_feeds(clinic: Clinic, me: Me) -> Response:
-    """List the feeds that the caller made, or others of the caller's calendar; addresses are not told again."""
-    found = await list_feeds(clinic, me)
-    items = [{name: row[name] for name in FeedView.model_fields} for row in found]
-    return Json({"items": items, "next_cursor": None})
+def _feed(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"version": 1} | {name: row[name] for name in FeedView.model_fields if name in row}
 
 
 @router.delete(f"{FEEDS}/{{feed_id}}", operation_id="revoke_calendar_feed", status_code=204)

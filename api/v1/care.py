@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
+from api.once import once
 from api.paging import Listing
 from policies.vocabulary import Category, Purpose, Role
 from records.access.models import Consent, Decision, Proxy
@@ -112,9 +113,16 @@ class ProxyView(BaseModel):
     created_by: UUID
 
 
+@router.get("/care-team", operation_id="list_care_team", response_model=Listing[MemberView])
+async def get_team(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """List who treats the patient."""
+    return _list(MemberView, await team.list_team(clinic, me, patient_id))
+
+
 @router.post(
     "/care-team", operation_id="join_care_team", status_code=201, response_model=MemberView
 )
+@once(get_team, at=None)
 async def post_member(
     patient_id: UUID, new: NewMember, session: Transaction, clinic: Clinic, me: Me
 ) -> Response:
@@ -126,12 +134,6 @@ async def post_member(
     )
 
 
-@router.get("/care-team", operation_id="list_care_team", response_model=Listing[MemberView])
-async def get_team(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
-    """List who treats the patient."""
-    return _list(MemberView, await team.list_team(clinic, me, patient_id))
-
-
 @router.delete("/care-team/{member_id}", operation_id="leave_care_team", status_code=204)
 async def delete_member(
     patient_id: UUID, member_id: UUID, session: Transaction, clinic: Clinic, me: Me
@@ -141,21 +143,22 @@ async def delete_member(
     return Response(status_code=204)
 
 
+@router.get("/consents", operation_id="list_consents", response_model=Listing[ConsentView])
+async def get_consents(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """List the patient's directives, newest first, those revoked as well."""
+    return _list(ConsentView, await consents.list_consents(clinic, me, patient_id))
+
+
 @router.post(
     "/consents", operation_id="declare_consent", status_code=201, response_model=ConsentView
 )
+@once(get_consents, at=None)
 async def post_consent(
     patient_id: UUID, new: NewConsent, session: Transaction, clinic: Clinic, me: Me
 ) -> Response:
     """Write down what the patient allows or forbids. It acts on the next request."""
     row = Consent(patient_id=patient_id, created_by=me.subject.id, **new.model_dump())
     return Json(_view(ConsentView, await consents.declare(session, clinic, me, row)), 201)
-
-
-@router.get("/consents", operation_id="list_consents", response_model=Listing[ConsentView])
-async def get_consents(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
-    """List the patient's directives, newest first, those revoked as well."""
-    return _list(ConsentView, await consents.list_consents(clinic, me, patient_id))
 
 
 @router.post(
@@ -170,19 +173,20 @@ async def post_revocation(
     )
 
 
+@router.get("/proxies", operation_id="list_proxies", response_model=Listing[ProxyView])
+async def get_proxies(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """List who stands in for the patient."""
+    return _list(ProxyView, await proxies.list_proxies(clinic, me, patient_id))
+
+
 @router.post("/proxies", operation_id="appoint_proxy", status_code=201, response_model=ProxyView)
+@once(get_proxies, at=None)
 async def post_proxy(
     patient_id: UUID, new: NewProxy, session: Transaction, clinic: Clinic, me: Me
 ) -> Response:
     """Let an account stand in for the patient."""
     row = Proxy(patient_id=patient_id, created_by=me.subject.id, **new.model_dump())
     return Json(_view(ProxyView, await proxies.appoint(session, clinic, me, row)), 201)
-
-
-@router.get("/proxies", operation_id="list_proxies", response_model=Listing[ProxyView])
-async def get_proxies(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
-    """List who stands in for the patient."""
-    return _list(ProxyView, await proxies.list_proxies(clinic, me, patient_id))
 
 
 @router.delete("/proxies/{proxy_id}", operation_id="dismiss_proxy", status_code=204)

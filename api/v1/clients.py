@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
+from api.once import once
 from api.paging import Listing, Page
 from policies.vocabulary import Role
 from records.identity import registry
@@ -106,20 +107,13 @@ class ClientView(BaseModel):
 class SecretView(BaseModel):
     """A secret. It is shown here and nowhere again."""
 
-    client_secret: str | None = Field(description="null for a client without")
+    client_secret: str | None = Field(
+        description="null for a client without, and when the answer is a replay"
+    )
 
 
 class NewClientView(ClientView, SecretView):
     """A client that was just registered."""
-
-
-@router.post("", operation_id="register_client", status_code=201, response_model=NewClientView)
-async def post_client(new: ClientIn, session: Transaction, clinic: Clinic, me: Me) -> Response:
-    """Register a client. Its secret, if it has one, is shown here and nowhere again."""
-    given = _inner(new.model_dump())
-    client, secret = await registry.register_client(session, clinic, me, NewClient(**given))
-    headers = {"Location": f"/v1/clients/{client['client_id']}", "ETag": etag(client["version"])}
-    return Json(_view(client) | {"client_secret": secret}, 201, headers)
 
 
 @router.get("", operation_id="list_clients", response_model=Listing[ClientView])
@@ -134,6 +128,16 @@ async def get_client(client_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one client."""
     client = await registry.read_client(clinic, me, client_id)
     return Json(_view(client), headers={"ETag": etag(client["version"])})
+
+
+@router.post("", operation_id="register_client", status_code=201, response_model=NewClientView)
+@once(get_client, named="client_id", secrets=("client_secret",))
+async def post_client(new: ClientIn, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Register a client. Its secret, if it has one, is shown here and nowhere again."""
+    given = _inner(new.model_dump())
+    client, secret = await registry.register_client(session, clinic, me, NewClient(**given))
+    headers = {"Location": f"/v1/clients/{client['client_id']}", "ETag": etag(client["version"])}
+    return Json(_view(client) | {"client_secret": secret}, 201, headers)
 
 
 @router.patch("/{client_id}", operation_id="change_client", response_model=ClientView)

@@ -13,6 +13,7 @@ from api.changes import Patch, patch_of, revised
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
+from api.once import once
 from api.paging import Listing
 from api.v1.demographics import Strict, Word
 from records.people.coverages import amend_coverage, create_coverage, read_coverages
@@ -91,21 +92,6 @@ async def get_coverages(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     return Json({"items": [_view(c) for c in found], "next_cursor": None})
 
 
-@router.post(
-    "/patients/{patient_id}/coverages",
-    operation_id="add_coverage",
-    status_code=201,
-    response_model=CoverageView,
-)
-async def post_coverage(
-    patient_id: UUID, new: NewCoverage, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
-    """Add an insurance. When another one has its position on one of its days, the answer is 409 `coverage-order`."""
-    made = await create_coverage(session, clinic, me, patient_id, new.details())
-    place = f"/v1/patients/{made['patient_id']}/coverages/{made['id']}"
-    return Json(_view(made), 201, {"Location": place, "ETag": etag(1)})
-
-
 @router.get(
     "/patients/{patient_id}/coverages/{coverage_id}",
     operation_id="read_coverage",
@@ -115,6 +101,22 @@ async def get_coverage(patient_id: UUID, coverage_id: UUID, clinic: Clinic, me: 
     """Read one insurance of a patient."""
     found = await read_coverages(clinic, me, patient_id, coverage_id)
     return Json(_view(found[0]), headers={"ETag": etag(found[0]["version"])})
+
+
+@router.post(
+    "/patients/{patient_id}/coverages",
+    operation_id="add_coverage",
+    status_code=201,
+    response_model=CoverageView,
+)
+@once(get_coverage)
+async def post_coverage(
+    patient_id: UUID, new: NewCoverage, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """Add an insurance. When another one has its position on one of its days, the answer is 409 `coverage-order`."""
+    made = await create_coverage(session, clinic, me, patient_id, new.details())
+    place = f"/v1/patients/{made['patient_id']}/coverages/{made['id']}"
+    return Json(_view(made), 201, {"Location": place, "ETag": etag(1)})
 
 
 @router.patch(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
+from api.once import once
 from api.paging import Listing
 from api.paper import accounting_pdf
 from core.errors import NotFound
@@ -112,17 +114,6 @@ _FORMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("", operation_id="record_disclosure", status_code=201, response_model=DisclosureView)
-async def post_disclosure(
-    patient_id: UUID, new: NewDisclosure, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
-    """Write a disclosure down. Recipient and description are sealed."""
-    recipient = new.recipient.model_dump(exclude_none=True)
-    given = Given(new.purpose, new.disclosed_at, recipient, new.description, new.suspended_until)
-    made = await disclosures.disclose(session, clinic, me, patient_id, given)
-    return Json(_view(made), 201)
-
-
 @router.get("", operation_id="read_disclosures", response_model=Accounting, responses=_FORMS)
 async def get_disclosures(
     patient_id: UUID,
@@ -157,6 +148,18 @@ async def get_disclosures(
     if proofs is None:
         raise NotFound("nothing is sealed yet")
     return Response(proofs, media_type="application/x-tar")
+
+
+@router.post("", operation_id="record_disclosure", status_code=201, response_model=DisclosureView)
+@once(partial(get_disclosures, excluded=True), at=None)
+async def post_disclosure(
+    patient_id: UUID, new: NewDisclosure, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """Write a disclosure down. Recipient and description are sealed."""
+    recipient = new.recipient.model_dump(exclude_none=True)
+    given = Given(new.purpose, new.disclosed_at, recipient, new.description, new.suspended_until)
+    made = await disclosures.disclose(session, clinic, me, patient_id, given)
+    return Json(_view(made), 201)
 
 
 def _view(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from stdnum import luhn
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
+from api.once import once
 from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
 from core.ids import new_id
@@ -114,16 +115,6 @@ class DoctorPatch(Patch, NewDoctor):
     active: bool = LEFT_OUT
 
 
-@router.post("/doctors", operation_id="add_doctor", status_code=201, response_model=DoctorView)
-async def post_doctor(new: NewDoctor, session: Transaction, clinic: Clinic, me: Me) -> Response:
-    """Add a doctor."""
-    doctor = Doctor(id=new_id(), **new.model_dump(exclude=_LISTS))
-    await add_doctor(session, clinic, me, doctor, _specialties(doctor.id, new.specialties))
-    await practise(session, doctor.id, new.location_ids)
-    body = {"id": doctor.id, "active": True, "version": 1, **new.model_dump()}
-    return Json(body, 201, {"Location": f"/v1/doctors/{doctor.id}", "ETag": etag(1)})
-
-
 @router.get("/doctors", operation_id="list_doctors", response_model=Listing[DoctorView])
 async def get_doctors(
     clinic: Clinic,
@@ -146,6 +137,17 @@ async def get_doctor(doctor_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one doctor's profile."""
     doctor = await read_doctor(clinic, me, doctor_id)
     return Json(_view(doctor), headers={"ETag": etag(doctor["version"])})
+
+
+@router.post("/doctors", operation_id="add_doctor", status_code=201, response_model=DoctorView)
+@once(get_doctor)
+async def post_doctor(new: NewDoctor, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Add a doctor."""
+    doctor = Doctor(id=new_id(), **new.model_dump(exclude=_LISTS))
+    await add_doctor(session, clinic, me, doctor, _specialties(doctor.id, new.specialties))
+    await practise(session, doctor.id, new.location_ids)
+    body = {"id": doctor.id, "active": True, "version": 1, **new.model_dump()}
+    return Json(body, 201, {"Location": f"/v1/doctors/{doctor.id}", "ETag": etag(1)})
 
 
 @router.patch("/doctors/{doctor_id}", operation_id="change_doctor", response_model=DoctorView)

@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
+from api.once import once
 from policies.vocabulary import Outcome, Purpose, ResourceType
 from records.audit.event import Failure
 from records.audit.log_key import VERIFIER_KEY
@@ -85,20 +86,6 @@ class ExportView(BaseModel):
     files: dict[str, str] = Field(description="where to fetch it, by form; empty until it is done")
 
 
-@router.post(
-    "",
-    operation_id="export_audit_events",
-    dependencies=[STEP_UP],
-    status_code=202,
-    response_model=ExportView,
-)
-async def post_export(wanted: NewExport, session: Transaction, clinic: Clinic, me: Me) -> Response:
-    """Ask for an export. It is gathered in the background, each event with the proof that it is in the log."""
-    made = await exports.ask(session, clinic, me, Filters(**wanted.model_dump()))
-    where = {"Location": f"/v1/audit/exports/{made.id}", "Retry-After": "2"}
-    return Json(_view(made.model_dump()), 202, where)
-
-
 @router.get("/{export_id}", operation_id="read_audit_export", response_model=ExportView)
 async def get_export(export_id: UUID, clinic: Clinic, me: Me) -> Response:
     """See how far an export is: 202 until it is done."""
@@ -108,6 +95,21 @@ async def get_export(export_id: UUID, clinic: Clinic, me: Me) -> Response:
     return Json(
         _view(found), 202, {"Retry-After": "2", "X-Progress": f"{found['done']}/{found['total']}"}
     )
+
+
+@router.post(
+    "",
+    operation_id="export_audit_events",
+    dependencies=[STEP_UP],
+    status_code=202,
+    response_model=ExportView,
+)
+@once(get_export, status=202)
+async def post_export(wanted: NewExport, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Ask for an export. It is gathered in the background, each event with the proof that it is in the log."""
+    made = await exports.ask(session, clinic, me, Filters(**wanted.model_dump()))
+    where = {"Location": f"/v1/audit/exports/{made.id}", "Retry-After": "2"}
+    return Json(_view(made.model_dump()), 202, where)
 
 
 @router.get(

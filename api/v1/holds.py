@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
-from api.once import Idempotent
+from api.once import OneStatement, once
 from api.paging import Listing, Page
 from records.scheduling.changing import Why
 from records.scheduling.holding import hold, read_hold, release
@@ -52,22 +52,6 @@ class HoldView(BaseModel):
     created_at: AwareDatetime
 
 
-@router.post("", operation_id="hold_slot", status_code=201, response_model=HoldView)
-async def post_hold(new: NewHold, clinic: Clinic, me: Me, once: Idempotent) -> Response:
-    """Hold a slot. It is refused, and refuses others, exactly as a booking: 409 `slot-taken`."""
-    length = timedelta(minutes=new.minutes)
-    async with once.store(clinic) as store:
-        return await once.created(
-            store,
-            clinic,
-            me,
-            lambda: hold(store, clinic, me, length, **new.model_dump(exclude={"minutes"})),
-            lambda made: read_hold(clinic, me, made),
-            at="/v1/holds",
-            shown=_view,
-        )
-
-
 @router.get("", operation_id="list_holds", response_model=Listing[HoldView])
 async def get_holds(request: Request, clinic: Clinic, me: Me, page: Page) -> Response:
     """List the holds that are still good and that the caller may see, newest first."""
@@ -81,6 +65,15 @@ async def get_hold(hold_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read a hold; one that ran out, was booked or was released is not found."""
     held = await read_hold(clinic, me, hold_id)
     return Json(_view(held), headers={"ETag": etag(held.version)})
+
+
+@router.post("", operation_id="hold_slot", status_code=201, response_model=HoldView)
+@once(get_hold)
+async def post_hold(new: NewHold, store: OneStatement, clinic: Clinic, me: Me) -> Response:
+    """Hold a slot. It is refused, and refuses others, exactly as a booking: 409 `slot-taken`."""
+    length = timedelta(minutes=new.minutes)
+    held = await hold(store, clinic, me, length, **new.model_dump(exclude={"minutes"}))
+    return Json(_view(held), 201, {"Location": f"/v1/holds/{held.id}", "ETag": etag(held.version)})
 
 
 @router.delete("/{hold_id}", operation_id="release_hold", status_code=204)

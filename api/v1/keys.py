@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
+from api.once import once
 from api.paging import Listing, Page
 from records.custody.models import KeyPurpose, RotationKind, RotationState
 from records.custody.rotation import list_rotations, read_rotation, request_rotation
@@ -65,19 +66,6 @@ async def get_keys(session: Transaction, clinic: Clinic, me: Me) -> Response:
     return Json({"items": items, "next_cursor": None})
 
 
-@router.post(
-    "/rotations",
-    operation_id="rotate_keys",
-    dependencies=[STEP_UP],
-    status_code=202,
-    response_model=RotationView,
-)
-async def post_rotation(new: NewRotation, session: Transaction, clinic: Clinic, me: Me) -> Response:
-    """Start a rotation. It goes on in the background, while everything stays readable and writable."""
-    row = await request_rotation(session, clinic, me, new.kind, new.purpose, new.patient_id)
-    return Json(_view(row.model_dump()), 202, {"Location": f"/v1/keys/rotations/{row.id}"})
-
-
 @router.get("/rotations", operation_id="list_key_rotations", response_model=Listing[RotationView])
 async def get_rotations(clinic: Clinic, me: Me, page: Page) -> Response:
     """List the rotations, the latest first."""
@@ -91,6 +79,20 @@ async def get_rotations(clinic: Clinic, me: Me, page: Page) -> Response:
 async def get_rotation(rotation_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one rotation and its progress."""
     return Json(_view(await read_rotation(clinic, me, rotation_id)))
+
+
+@router.post(
+    "/rotations",
+    operation_id="rotate_keys",
+    dependencies=[STEP_UP],
+    status_code=202,
+    response_model=RotationView,
+)
+@once(get_rotation, status=202)
+async def post_rotation(new: NewRotation, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Start a rotation. It goes on in the background, while everything stays readable and writable."""
+    row = await request_rotation(session, clinic, me, new.kind, new.purpose, new.patient_id)
+    return Json(_view(row.model_dump()), 202, {"Location": f"/v1/keys/rotations/{row.id}"})
 
 
 def _view(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
+from api.once import once
 from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
 from records.scheduling.offers import add_offer, change_offer, list_offers, read_offer
@@ -56,17 +57,6 @@ class LocationPatch(Patch):
     active: bool = LEFT_OUT
 
 
-@router.post(
-    "/locations", operation_id="add_location", status_code=201, response_model=LocationView
-)
-async def post_location(new: NewLocation, session: Transaction, clinic: Clinic, me: Me) -> Response:
-    """Add a site or a room."""
-    location = Location(**new.model_dump())
-    await add_offer(session, clinic, me, location)
-    headers = {"Location": f"/v1/locations/{location.id}", "ETag": etag(1)}
-    return Json(location.model_dump(), 201, headers)
-
-
 @router.get("/locations", operation_id="list_locations", response_model=Listing[LocationView])
 async def get_locations(clinic: Clinic, me: Me, page: Page) -> Response:
     """List the sites and rooms in use."""
@@ -78,6 +68,18 @@ async def get_locations(clinic: Clinic, me: Me, page: Page) -> Response:
 async def get_location(location_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one site or room."""
     return _shown(await read_offer(clinic, me, Location, location_id))
+
+
+@router.post(
+    "/locations", operation_id="add_location", status_code=201, response_model=LocationView
+)
+@once(get_location)
+async def post_location(new: NewLocation, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Add a site or a room."""
+    location = Location(**new.model_dump())
+    await add_offer(session, clinic, me, location)
+    headers = {"Location": f"/v1/locations/{location.id}", "ETag": etag(1)}
+    return Json(location.model_dump(), 201, headers)
 
 
 @router.patch(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,12 +12,12 @@ from api.changes import Patch, patch_of, revised
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
-from api.once import Idempotent
+from api.once import once
 from api.paging import Listing, Page
 from api.v1.demographics import NewPatient, PatientState, PatientView, Strict, Word, view
 from records.people.amending import Revised, amend
 from records.people.history import list_versions, read_version
-from records.people.reading import OpenPatient, as_kept, list_patients, read_patient
+from records.people.reading import as_kept, list_patients, read_patient
 from records.people.registration import register
 from records.people.searching import Wanted, search_patients
 
@@ -70,30 +69,6 @@ class PatientVersionView(PatientVersionHead):
     patient: dict[str, Any]
 
 
-@router.post(
-    "/patients", operation_id="register_patient", status_code=201, response_model=PatientView
-)
-async def post_patient(
-    new: NewPatient, session: Transaction, clinic: Clinic, me: Me, once: Idempotent
-) -> Response:
-    """Register a patient. Their key is made first; every word is sealed under it."""
-    details, identifiers = new.details()
-
-    async def made() -> OpenPatient:
-        chart = await register(session, clinic, me, details, identifiers)
-        return as_kept(chart.patient_id, details, identifiers)
-
-    return await once.created(
-        session,
-        clinic,
-        me,
-        made,
-        lambda patient_id: read_patient(clinic, me, patient_id),
-        at="/v1/patients",
-        shown=partial(view, whole=True),
-    )
-
-
 @router.get("/patients", operation_id="list_patients", response_model=Listing[PatientView])
 async def get_patients(clinic: Clinic, me: Me, page: Page) -> Response:
     """List the patients the caller may see, newest first."""
@@ -120,6 +95,19 @@ async def get_patient(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one patient."""
     patient = await read_patient(clinic, me, patient_id)
     return Json(view(patient, whole=True), headers={"ETag": etag(patient.version)})
+
+
+@router.post(
+    "/patients", operation_id="register_patient", status_code=201, response_model=PatientView
+)
+@once(get_patient)
+async def post_patient(new: NewPatient, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Register a patient. Their key is made first; every word is sealed under it."""
+    details, identifiers = new.details()
+    chart = await register(session, clinic, me, details, identifiers)
+    patient = as_kept(chart, details, identifiers)
+    headers = {"Location": f"/v1/patients/{patient.id}", "ETag": etag(patient.version)}
+    return Json(view(patient, whole=True), 201, headers)
 
 
 @router.patch(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
+from api.once import once
 from api.paging import Listing, Page
 from policies.rules import Rule
 from records.governance import drafts, publishing, versions
@@ -172,13 +173,6 @@ async def post_restore(
     return _version(await versions.whole(session, new), 201)
 
 
-@router.post("/drafts", operation_id="draft_policy", status_code=201, response_model=DraftView)
-async def post_draft(new: NewDraft, session: Transaction, clinic: Clinic, me: Me) -> Response:
-    """Propose rules. What is broken is refused with its place; what is odd stands in `findings`."""
-    draft = await drafts.start_draft(session, clinic, me, _edit(new))
-    return shown_draft(draft, 201, Location=f"/v1/policies/drafts/{draft.id}")
-
-
 @router.get("/drafts", operation_id="list_policy_drafts", response_model=Listing[DraftHead])
 async def get_drafts(clinic: Clinic, me: Me, page: Page) -> Response:
     """List drafts, newest first."""
@@ -190,6 +184,14 @@ async def get_drafts(clinic: Clinic, me: Me, page: Page) -> Response:
 async def get_draft(draft_id: UUID, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Read a draft."""
     return shown_draft(await drafts.read_draft(session, clinic, me, draft_id))
+
+
+@router.post("/drafts", operation_id="draft_policy", status_code=201, response_model=DraftView)
+@once(get_draft)
+async def post_draft(new: NewDraft, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Propose rules. What is broken is refused with its place; what is odd stands in `findings`."""
+    draft = await drafts.start_draft(session, clinic, me, _edit(new))
+    return shown_draft(draft, 201, Location=f"/v1/policies/drafts/{draft.id}")
 
 
 @router.patch("/drafts/{draft_id}", operation_id="change_policy_draft", response_model=DraftView)

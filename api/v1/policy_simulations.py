@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
+from api.once import once
 from records.governance import simulating
 from records.governance.models import SimulationStatus
 
@@ -40,12 +41,23 @@ class SimulationView(BaseModel):
     created_at: datetime
 
 
+@router.get(
+    "/simulations/{simulation_id}",
+    operation_id="read_policy_simulation",
+    response_model=SimulationView,
+)
+async def get_simulation(simulation_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """Read how far a simulation is, and what came of it."""
+    return _simulation(await simulating.read_simulation(clinic, me, simulation_id))
+
+
 @router.post(
     "/drafts/{draft_id}/simulate",
     operation_id="simulate_policy_draft",
     status_code=202,
     response_model=SimulationView,
 )
+@once(get_simulation, at="/v1/policies/simulations", status=202)
 async def post_simulate(
     draft_id: UUID,
     session: Transaction,
@@ -61,16 +73,6 @@ async def post_simulate(
     asked = await simulating.ask(session, clinic, me, draft_id, days)
     path = f"/v1/policies/simulations/{asked['id']}"
     return _simulation(asked, 202, {"Location": path, "Retry-After": "2"})
-
-
-@router.get(
-    "/simulations/{simulation_id}",
-    operation_id="read_policy_simulation",
-    response_model=SimulationView,
-)
-async def get_simulation(simulation_id: UUID, clinic: Clinic, me: Me) -> Response:
-    """Read how far a simulation is, and what came of it."""
-    return _simulation(await simulating.read_simulation(clinic, me, simulation_id))
 
 
 def _simulation(

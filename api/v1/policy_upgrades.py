@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
-from api.v1.policies import DraftView, Reason, RuleBody, shown_draft
+from api.once import once
+from api.v1.policies import DraftView, Reason, RuleBody, get_draft, shown_draft
 from records.governance import upgrading
 
 router = APIRouter(prefix="/policies/upgrade", tags=["policies"])
@@ -42,6 +43,7 @@ async def get_upgrade(session: Transaction, clinic: Clinic, me: Me) -> Response:
 
 
 @router.post("", operation_id="draft_policy_upgrade", status_code=201, response_model=DraftView)
+@once(get_draft, at="/v1/policies/drafts")
 async def post_upgrade(
     order: UpgradeOrder, session: Transaction, clinic: Clinic, me: Me
 ) -> Response:

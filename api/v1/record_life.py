@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, Seen
 from api.json import Json
+from api.once import once
 from api.paging import Listing
 from api.v1.records import Categories, Content, RecordView, Title, answer
 from policies.vocabulary import Sensitivity
@@ -134,12 +135,23 @@ async def post_retraction(
     return answer(await life.retract(session, clinic, me, record_id, why.reason, seen))
 
 
+@router.get(
+    "/records/{record_id}/addenda",
+    operation_id="list_addenda",
+    response_model=Listing[RecordView],
+)
+async def get_addenda(record_id: UUID, clinic: Clinic, me: Me) -> Response:
+    """List what was added to a record, oldest first."""
+    return _all(await list_addenda(clinic, me, record_id))
+
+
 @router.post(
     "/records/{record_id}/addenda",
     operation_id="add_addendum",
     status_code=201,
     response_model=RecordView,
 )
+@once(get_addenda, at="/v1/records")
 async def post_addendum(
     record_id: UUID,
     added: Addendum,
@@ -151,16 +163,6 @@ async def post_addendum(
     """Add to a signed record: a note of its own, signed as it is written."""
     note = await addend(session, clinic, me, record_id, added.title, added.content, seen)
     return answer(note, 201)
-
-
-@router.get(
-    "/records/{record_id}/addenda",
-    operation_id="list_addenda",
-    response_model=Listing[RecordView],
-)
-async def get_addenda(record_id: UUID, clinic: Clinic, me: Me) -> Response:
-    """List what was added to a record, oldest first."""
-    return _all(await list_addenda(clinic, me, record_id))
 
 
 @router.get(

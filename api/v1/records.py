@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import etag
 from api.json import Json
-from api.once import Idempotent
+from api.once import once
 from api.paging import Listing, Page
 from policies.vocabulary import Category, Sensitivity
 from records.clinical.content import MODELS, checked
@@ -130,25 +130,19 @@ async def get_records(patient_id: UUID, clinic: Clinic, me: Me, page: Page) -> R
     status_code=201,
     response_model=RecordView,
 )
+@once(get_record, at="/v1/records")
 async def post_record(
     appointment_id: UUID,
     new: NewRecord,
     session: Transaction,
     clinic: Clinic,
     me: Me,
-    once: Idempotent,
 ) -> Response:
     """Write a record about a visit. It is a draft, its author's alone, until it is signed."""
     content = checked(new.kind, new.content)
     draft = Draft(new.kind, new.title, content, new.sensitivity, new.categories)
-    return await once.created(
-        session,
-        clinic,
-        me,
-        lambda: write_record(session, clinic, me, appointment_id, draft),
-        lambda made: read_record(clinic, me, made),
-        at="/v1/records",
-    )
+    record = await write_record(session, clinic, me, appointment_id, draft)
+    return answer(record, 201)
 
 
 @router.post("/records/search", operation_id="search_records", response_model=Listing[RecordView])

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
+from api.once import once
 from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
 from core.clock import now
@@ -93,7 +94,17 @@ class WindowPatch(Patch):
     slot_minutes: int = Field(LEFT_OUT, ge=5, le=480)
 
 
+@router.get("/schedules", operation_id="list_schedules", response_model=Listing[WindowView])
+async def get_windows(doctor_id: UUID, clinic: Clinic, me: Me, page: Page) -> Response:
+    """List a doctor's weekly windows."""
+    found, last = await list_plans(
+        clinic, me, Schedule, doctor_id, limit=page.limit, after=page.after
+    )
+    return page.listed([_window(w) for w in found], last)
+
+
 @router.post("/schedules", operation_id="add_schedule", status_code=201, response_model=WindowView)
+@once(get_windows)
 async def post_window(
     doctor_id: UUID,
     new: NewWindow,
@@ -110,15 +121,6 @@ async def post_window(
     await add_plan(session, clinic, me, window, doctor_id)
     location = f"/v1/doctors/{doctor_id}/schedules/{window.id}"
     return Json(_window(window.model_dump()), 201, {"Location": location, "ETag": etag(1)})
-
-
-@router.get("/schedules", operation_id="list_schedules", response_model=Listing[WindowView])
-async def get_windows(doctor_id: UUID, clinic: Clinic, me: Me, page: Page) -> Response:
-    """List a doctor's weekly windows."""
-    found, last = await list_plans(
-        clinic, me, Schedule, doctor_id, limit=page.limit, after=page.after
-    )
-    return page.listed([_window(w) for w in found], last)
 
 
 @router.patch("/schedules/{schedule_id}", operation_id="change_schedule", response_model=WindowView)

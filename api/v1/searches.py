@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
+from api.once import once
 from api.paging import Listing, Page
 from api.v1.audit import EventView, view
 from api.v1.exports import NewExport
@@ -49,14 +50,6 @@ class SearchView(BaseModel):
     created_at: datetime
 
 
-@router.post("", operation_id="save_audit_search", status_code=201, response_model=SearchView)
-async def post_search(new: NewSearch, session: Transaction, clinic: Clinic, me: Me) -> Response:
-    """Save filters of the trail under a name, for everybody who checks it."""
-    filters = Filters(**new.filters.model_dump())
-    made = await searches.save(session, clinic, me, new.name, filters)
-    return Json(_view(made), 201, {"Location": f"/v1/audit/searches/{made['id']}"})
-
-
 @router.get("", operation_id="list_audit_searches", response_model=Listing[SearchView])
 async def get_searches(clinic: Clinic, me: Me) -> Response:
     """List the saved searches by name; there are few, and no pages."""
@@ -69,6 +62,16 @@ async def get_search(search_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one saved search."""
     found = await searches.read_search(clinic, me, search_id)
     return Json(_view(found), headers={"ETag": etag(found["version"])})
+
+
+@router.post("", operation_id="save_audit_search", status_code=201, response_model=SearchView)
+@once(get_search)
+async def post_search(new: NewSearch, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Save filters of the trail under a name, for everybody who checks it."""
+    filters = Filters(**new.filters.model_dump())
+    made = await searches.save(session, clinic, me, new.name, filters)
+    headers = {"Location": f"/v1/audit/searches/{made['id']}", "ETag": etag(made["version"])}
+    return Json(_view(made), 201, headers)
 
 
 @router.get(

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
-from api.once import Idempotent
+from api.once import once
 from api.v1.appointments import AppointmentView, NewAppointment
 from api.v1.visits import Given, NewTime
 from records.scheduling.changing import Why
@@ -51,25 +51,6 @@ class SeriesView(BaseModel):
     left_out: Sequence[LeftOut]
 
 
-@router.post("", operation_id="book_series", status_code=201, response_model=SeriesView)
-async def post_series(
-    new: NewSeries, request: Request, session: Transaction, clinic: Clinic, me: Me, once: Idempotent
-) -> Response:
-    """Book a series, all of it or what fits. The hour stays the same when the clocks change."""
-    zone = request.app.state.settings.time_zone
-    rhythm = Rhythm(zone, new.count, new.every_weeks, new.fitting)
-    visit = new.model_dump(exclude={"count", "every_weeks", "fitting", "hold_id"})
-    return await once.created(
-        session,
-        clinic,
-        me,
-        lambda: book_series(session, clinic, me, rhythm, **visit),
-        lambda made: read_series(clinic, me, made),
-        at="/v1/appointments/series",
-        shown=_view,
-    )
-
-
 @router.post("/{series_id}/cancel", operation_id="cancel_series", response_model=SeriesView)
 async def cancel(
     series_id: UUID,
@@ -102,6 +83,19 @@ async def reschedule(
 async def get_series(series_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read the visits of a series that the caller may see, by time."""
     return Json(_view(await read_series(clinic, me, series_id)))
+
+
+@router.post("", operation_id="book_series", status_code=201, response_model=SeriesView)
+@once(get_series)
+async def post_series(
+    new: NewSeries, request: Request, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """Book a series, all of it or what fits. The hour stays the same when the clocks change."""
+    zone = request.app.state.settings.time_zone
+    rhythm = Rhythm(zone, new.count, new.every_weeks, new.fitting)
+    visit = new.model_dump(exclude={"count", "every_weeks", "fitting", "hold_id"})
+    made = await book_series(session, clinic, me, rhythm, **visit)
+    return Json(_view(made), 201, {"Location": f"/v1/appointments/series/{made.id}"})
 
 
 def _view(series: Series) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
+from api.once import once
 from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
 from records.scheduling.offers import add_offer, change_offer, list_offers, read_offer
@@ -68,15 +69,6 @@ class ServicePatch(Patch, NewService):
     active: bool = LEFT_OUT
 
 
-@router.post("/services", operation_id="add_service", status_code=201, response_model=ServiceView)
-async def post_service(new: NewService, session: Transaction, clinic: Clinic, me: Me) -> Response:
-    """Add a kind of visit."""
-    service = Service(**new.model_dump())
-    await add_offer(session, clinic, me, service)
-    headers = {"Location": f"/v1/services/{service.id}", "ETag": etag(1)}
-    return Json(service.model_dump(), 201, headers)
-
-
 @router.get("/services", operation_id="list_services", response_model=Listing[ServiceView])
 async def get_services(clinic: Clinic, me: Me, page: Page) -> Response:
     """List the kinds of visit that can be booked."""
@@ -88,6 +80,16 @@ async def get_services(clinic: Clinic, me: Me, page: Page) -> Response:
 async def get_service(service_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one kind of visit."""
     return _shown(await read_offer(clinic, me, Service, service_id))
+
+
+@router.post("/services", operation_id="add_service", status_code=201, response_model=ServiceView)
+@once(get_service)
+async def post_service(new: NewService, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Add a kind of visit."""
+    service = Service(**new.model_dump())
+    await add_offer(session, clinic, me, service)
+    headers = {"Location": f"/v1/services/{service.id}", "ETag": etag(1)}
+    return Json(service.model_dump(), 201, headers)
 
 
 @router.patch("/services/{service_id}", operation_id="change_service", response_model=ServiceView)

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
+from api.once import once
 from api.paging import Listing, Page
 from records.identity import duty
 
@@ -34,7 +35,15 @@ class ShiftView(BaseModel):
     end: datetime
 
 
+@router.get("", operation_id="list_shifts", response_model=Listing[ShiftView])
+async def get_shifts(account_id: UUID, clinic: Clinic, me: Me, page: Page) -> Response:
+    """List the shifts that are not over."""
+    rows, last = await duty.list_shifts(clinic, me, account_id, limit=page.limit, after=page.after)
+    return page.listed([_view(row) for row in rows], last)
+
+
 @router.post("", operation_id="add_shift", status_code=201, response_model=ShiftView)
+@once(get_shifts)
 async def post_shift(
     account_id: UUID, new: NewShift, session: Transaction, clinic: Clinic, me: Me
 ) -> Response:
@@ -42,13 +51,6 @@ async def post_shift(
     row = await duty.add_shift(session, clinic, me, account_id, new.start, new.end)
     path = f"/v1/accounts/{account_id}/shifts/{row['id']}"
     return Json(_view(row), 201, {"Location": path})
-
-
-@router.get("", operation_id="list_shifts", response_model=Listing[ShiftView])
-async def get_shifts(account_id: UUID, clinic: Clinic, me: Me, page: Page) -> Response:
-    """List the shifts that are not over."""
-    rows, last = await duty.list_shifts(clinic, me, account_id, limit=page.limit, after=page.after)
-    return page.listed([_view(row) for row in rows], last)
 
 
 @router.delete("/{shift_id}", operation_id="remove_shift", status_code=204)

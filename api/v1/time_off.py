@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
+from api.once import once
 from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
 from core.clock import now
@@ -88,22 +89,6 @@ class ExceptionPatch(Patch):
     slot_minutes: int = Field(LEFT_OUT, ge=5, le=480)
 
 
-@router.post(
-    f"{_OF_DOCTOR}/time-off",
-    operation_id="add_time_off",
-    status_code=201,
-    response_model=ExceptionView,
-)
-async def post_exception(
-    doctor_id: UUID, new: NewException, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
-    """Add an absence, or extra hours. It beats the weekly windows; what is booked stays booked."""
-    exception = TimeOff(doctor_id=doctor_id, **_instants(new.model_dump()))
-    await add_plan(session, clinic, me, exception, doctor_id)
-    location = f"/v1/doctors/{doctor_id}/time-off/{exception.id}"
-    return Json(_view(exception.model_dump()), 201, {"Location": location, "ETag": etag(1)})
-
-
 @router.get(
     f"{_OF_DOCTOR}/time-off", operation_id="list_time_off", response_model=Listing[ExceptionView]
 )
@@ -113,6 +98,23 @@ async def get_exceptions(doctor_id: UUID, clinic: Clinic, me: Me, page: Page) ->
         clinic, me, TimeOff, doctor_id, limit=page.limit, after=page.after
     )
     return page.listed([_view(e) for e in found], last)
+
+
+@router.post(
+    f"{_OF_DOCTOR}/time-off",
+    operation_id="add_time_off",
+    status_code=201,
+    response_model=ExceptionView,
+)
+@once(get_exceptions)
+async def post_exception(
+    doctor_id: UUID, new: NewException, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """Add an absence, or extra hours. It beats the weekly windows; what is booked stays booked."""
+    exception = TimeOff(doctor_id=doctor_id, **_instants(new.model_dump()))
+    await add_plan(session, clinic, me, exception, doctor_id)
+    location = f"/v1/doctors/{doctor_id}/time-off/{exception.id}"
+    return Json(_view(exception.model_dump()), 201, {"Location": location, "ETag": etag(1)})
 
 
 @router.patch(
@@ -151,20 +153,21 @@ async def delete_exception(
     return Response(status_code=204)
 
 
+@router.get("/closures", operation_id="list_closures", response_model=Listing[ExceptionView])
+async def get_closures(clinic: Clinic, me: Me, page: Page) -> Response:
+    """List when the clinic is closed, from now on."""
+    found, last = await list_plans(clinic, me, TimeOff, None, limit=page.limit, after=page.after)
+    return page.listed([_view(e) for e in found], last)
+
+
 @router.post("/closures", operation_id="add_closure", status_code=201, response_model=ExceptionView)
+@once(get_closures)
 async def post_closure(new: NewClosure, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Close the clinic, or a place of it, for a time. What is booked stays booked."""
     closure = TimeOff(**_instants(new.model_dump()))
     await add_plan(session, clinic, me, closure)
     headers = {"Location": f"/v1/closures/{closure.id}", "ETag": etag(1)}
     return Json(_view(closure.model_dump()), 201, headers)
-
-
-@router.get("/closures", operation_id="list_closures", response_model=Listing[ExceptionView])
-async def get_closures(clinic: Clinic, me: Me, page: Page) -> Response:
-    """List when the clinic is closed, from now on."""
-    found, last = await list_plans(clinic, me, TimeOff, None, limit=page.limit, after=page.after)
-    return page.listed([_view(e) for e in found], last)
 
 
 @router.delete("/closures/{closure_id}", operation_id="remove_closure", status_code=204)
@@ -174,14 +177,6 @@ async def delete_closure(
     """Open again."""
     await remove_plan(session, clinic, me, TimeOff, None, closure_id, seen)
     return Response(status_code=204)
-
-
-@router.post("/holidays", operation_id="add_holidays", status_code=201, response_model=HolidaysView)
-async def post_holidays(new: NewHolidays, session: Transaction, clinic: Clinic, me: Me) -> Response:
-    """Keep the public holidays of a country: weekly windows do not open on them, extra hours do."""
-    row = await add_holidays(session, clinic, me, new.calendar)
-    headers = {"Location": f"/v1/holidays/{row.id}", "ETag": etag(1)}
-    return Json(_days(row.model_dump(), now().year), 201, headers)
 
 
 @router.get("/holidays", operation_id="list_holidays", response_model=Listing[HolidaysView])
@@ -197,6 +192,15 @@ async def get_holidays(
     )
     items = [_days(calendar, year or now().year) for calendar in found]
     return page.listed(items, last)
+
+
+@router.post("/holidays", operation_id="add_holidays", status_code=201, response_model=HolidaysView)
+@once(get_holidays)
+async def post_holidays(new: NewHolidays, session: Transaction, clinic: Clinic, me: Me) -> Response:
+    """Keep the public holidays of a country: weekly windows do not open on them, extra hours do."""
+    row = await add_holidays(session, clinic, me, new.calendar)
+    headers = {"Location": f"/v1/holidays/{row.id}", "ETag": etag(1)}
+    return Json(_days(row.model_dump(), now().year), 201, headers)
 
 
 @router.delete("/holidays/{calendar_id}", operation_id="remove_holidays", status_code=204)

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, Seen, etag
 from api.json import Json
-from api.once import Idempotent
+from api.once import once
 from api.paging import Listing, Page
 from api.v1.appointments import AppointmentView
 from core.clock import now
@@ -99,26 +99,6 @@ class Note(BaseModel):
 Given = Annotated[Note | None, Body()]
 
 
-@router.post("", operation_id="enter_waitlist", status_code=201, response_model=EntryView)
-async def post_entry(
-    new: NewEntry, request: Request, session: Transaction, clinic: Clinic, me: Me, once: Idempotent
-) -> Response:
-    """Put a patient on the list."""
-    wish = Wish(
-        time_zone=request.app.state.settings.time_zone,
-        **new.model_dump(exclude={"patient_id", "reason"}),
-    )
-    return await once.created(
-        session,
-        clinic,
-        me,
-        lambda: enter(session, clinic, me, new.patient_id, wish, new.reason),
-        lambda made: read_entry(clinic, me, made),
-        at="/v1/waitlist",
-        shown=_view,
-    )
-
-
 @router.get("", operation_id="list_waitlist", response_model=Listing[EntryView])
 async def get_entries(
     clinic: Clinic, me: Me, page: Page, status: EntryStatus | None = None
@@ -133,6 +113,21 @@ async def get_entry(entry_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read an entry, with what is offered to it."""
     entry = await read_entry(clinic, me, entry_id)
     return Json(_view(entry), headers={"ETag": etag(entry.version)})
+
+
+@router.post("", operation_id="enter_waitlist", status_code=201, response_model=EntryView)
+@once(get_entry)
+async def post_entry(
+    new: NewEntry, request: Request, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
+    """Put a patient on the list."""
+    wish = Wish(
+        time_zone=request.app.state.settings.time_zone,
+        **new.model_dump(exclude={"patient_id", "reason"}),
+    )
+    entry = await enter(session, clinic, me, new.patient_id, wish, new.reason)
+    headers = {"Location": f"/v1/waitlist/{entry.id}", "ETag": etag(entry.version)}
+    return Json(_view(entry), 201, headers)
 
 
 @router.delete("/{entry_id}", operation_id="leave_waitlist", status_code=204)

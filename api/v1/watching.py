@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
+from api.once import once
 from api.paging import Listing
 from records.compliance import watching
 from records.compliance.models import WatchReason
@@ -42,6 +43,7 @@ async def get_watched(clinic: Clinic, me: Me) -> Response:
 
 
 @router.post("", operation_id="watch_patient", status_code=201, response_model=WatchView)
+@once(get_watched, at=None, named="patient_id")
 async def post_watch(new: NewWatch, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Watch a patient: each access by staff is an alert from now on."""
     return Json(_view(await watching.watch(session, clinic, me, new.patient_id, new.reason)), 201)

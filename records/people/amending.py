@@ -102,7 +102,7 @@ async def rewrite(
     known = list(before.identifiers.values())
     await add_identifiers(session, clinic, chart, [i for i in identifiers if i not in known])
     await keep_version(session, clinic, chart, details, identifiers, version)
-    patient = as_kept(chart.patient_id, details, identifiers, version)
+    patient = as_kept(chart, details, identifiers, version)
     return replace(patient, created_at=before.row["created_at"])
 
 

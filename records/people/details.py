@@ -1,11 +1,12 @@
 """Who a patient is, as plain values: what is registered, imported, amended, and kept as history."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from datetime import date
+from dataclasses import asdict, dataclass, field, fields
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from core.clock import now
 from core.crypto.envelope import DataKey
 from policies.permit import Permit
 
@@ -74,11 +75,12 @@ class CoverageDetails:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A patient at hand for writing: the permit to write, and the key to seal with."""
+    """A patient at hand for writing: the permit to write, the key to seal with, and when it is."""
 
     patient_id: UUID
     permit: Permit
     key: DataKey
+    at: datetime = field(default_factory=now)
 
 
 def image(details: PatientDetails, identifiers: Sequence[IdentifierDetails]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from uuid import UUID
 from sqlalchemy import UUID as PGUUID
 from sqlalchemy import Select, bindparam, select
 
-from core.clock import now
 from core.crypto.envelope import Value
 from core.database import Query
 from policies.facts import Resource
@@ -28,7 +27,7 @@ from records.access.relations import (
 )
 from records.base import phi_columns, table_of
 from records.clinic import Clinic
-from records.people.details import IdentifierDetails, PatientDetails
+from records.people.details import Chart, IdentifierDetails, PatientDetails
 from records.people.models import Identifier, Patient
 from records.vault.vault import sealed_rows, still_there
 
@@ -152,7 +151,7 @@ async def disclosed(
 
 
 def as_kept(
-    patient_id: UUID,
+    chart: Chart,
     details: PatientDetails,
     identifiers: Sequence[IdentifierDetails],
     version: int = 1,
@@ -160,7 +159,8 @@ def as_kept(
     """Return a patient as they were just written, without reading them again."""
     phi = {column.name: getattr(details, column.name) for column in phi_columns(Patient)}
     doctor = details.preferred_doctor_id
-    return OpenPatient(patient_id, version, details.active, doctor, now(), now(), phi, identifiers)
+    head = chart.patient_id, version, details.active, doctor, chart.at, chart.at
+    return OpenPatient(*head, phi, identifiers)
 
 
 def opened_patient(

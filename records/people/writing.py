@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from sqlalchemy import delete, select, tuple_, update
 
-from core.clock import now
 from core.database_errors import translated
 from core.errors import Conflict
 from core.ids import new_id
@@ -25,7 +24,12 @@ async def insert_patient(
     """Write a new patient's row and tokens; Invalid when the preferred doctor is not there."""
     values = _sealed(clinic, chart, details)
     row = Patient(
-        id=chart.patient_id, patient_id=chart.patient_id, key_id=chart.key.key_id, **values
+        id=chart.patient_id,
+        patient_id=chart.patient_id,
+        key_id=chart.key.key_id,
+        created_at=chart.at,
+        updated_at=chart.at,
+        **values,
     )
     with fitting(Patient):
         await add(session, row)
@@ -38,7 +42,7 @@ async def update_patient(
 ) -> None:
     """Write a patient's row anew, as this version, and put its tokens in place of the old ones."""
     values = _sealed(clinic, chart, details)
-    head = {"key_id": chart.key.key_id, "version": version, "updated_at": now()}
+    head = {"key_id": chart.key.key_id, "version": version, "updated_at": chart.at}
     written = update(Patient).where(_patient.id == chart.patient_id).values(**head, **values)
     with fitting(Patient), translated():
         await rewrite(session, written)
