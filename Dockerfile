@@ -12,7 +12,8 @@ COPY migrations/ migrations/
 RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/confide confide
+RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/confide confide \
+ && install -d -o confide -g confide -m 700 /var/lib/confide/sealer
 WORKDIR /app
 COPY --from=build /app/.venv .venv
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 CONFIDE_HOME=/var/lib/confide

@@ -74,3 +74,8 @@ def test_the_image_runs_as_an_ordinary_user():
 def test_who_carries_events_has_the_key_of_the_trail_alone(name: str):
     assert SERVICES[name]["environment"]["CONFIDE_KMS"].endswith("?purposes=audit")
     assert SERVICES[name]["environment"]["CONFIDE_DATABASE_URL"]
+
+
+def test_only_the_sealer_has_the_folder_of_the_logs_key():
+    having = [n for n, s in SERVICES.items() if any("/sealer" in v for v in s.get("volumes", ()))]
+    assert having == ["sealer"]

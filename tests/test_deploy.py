@@ -68,7 +68,20 @@ def test_every_command_of_the_manifests_is_a_command_of_confide():
 
 def test_no_secret_stands_in_a_manifest():
     assert not any(m["kind"] == "Secret" for m in MANIFESTS)
-    assert not any("env" in pod["containers"][0] for pod in PODS.values())
+    set_here = [
+        pair["name"] for pod in PODS.values() for pair in pod["containers"][0].get("env", ())
+    ]
+    assert set(set_here) == {"CONFIDE_KMS"}
+
+
+def test_only_the_sealer_has_the_folder_of_the_logs_key():
+    mounted = {
+        name: [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
+        for name, pod in PODS.items()
+    }
+    assert [n for n, paths in mounted.items() if "/var/lib/confide/sealer" in paths] == [
+        "confide-sealer"
+    ]
 
 
 @pytest.mark.parametrize(

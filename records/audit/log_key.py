@@ -10,8 +10,9 @@ from core.crypto.ed25519 import replace as replace_key
 from core.errors import Conflict
 from core.transparency.notes import Key, Signer, write_secret
 
-KEY: Final = "audit-signing.key"
-RETIRING: Final = "audit-signing.key.retiring"
+KEY: Final = "sealer/audit-signing.key"
+"""In a folder of its own under the home, so that it can be a volume of the sealer's alone."""
+RETIRING: Final = "sealer/audit-signing.key.retiring"
 """The key before, until a checkpoint is signed by both; then it is destroyed."""
 VERIFIER_KEY: Final = "audit.vkey"
 
@@ -20,7 +21,7 @@ def open_signer(home: Path, issuer: str) -> Signer:
     """Return the log's key, made at the first call; the public half lies beside it for everybody to read."""
     path = home / KEY
     if not path.exists():
-        home.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         keep(path, write_secret(f"{urlsplit(issuer).netloc}/confide-audit", new_seed()))
     signer = Signer.parse(kept(path), _former(home, present(home)))
     (home / VERIFIER_KEY).write_text(f"{signer.key}\n")

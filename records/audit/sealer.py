@@ -27,7 +27,7 @@ from records.audit.log_key import RETIRING, open_signer, present, retiring
 from records.audit.tree import NEWEST, Incomplete, roots_of
 
 ROLE: Final = "confide_sealer"
-BOOK: Final = "checkpoints.ndjson"
+BOOK: Final = "sealer/checkpoints.ndjson"
 BATCH: Final = 5_000
 POLL: Final = 0.5
 """Seconds between looks for new events: they are sealed in a fraction of the five seconds promised."""
@@ -67,7 +67,8 @@ class Sealer:
 
     def __init__(self, signer: Signer, book: Book, clock: Callable[[], datetime] = now) -> None:
         self._signer = signer
-        self._retiring = retiring(book.path.parent, signer)
+        self._home = book.path.parents[1]
+        self._retiring = retiring(self._home, signer)
         self._book = book
         self._clock = clock
         self._tree = Growth()
@@ -103,7 +104,7 @@ class Sealer:
         self._tree, self._signed_at = tree, at
         self._book.append(note)
         if self._retiring:
-            (self._book.path.parent / RETIRING).unlink()
+            (self._home / RETIRING).unlink()
             self._retiring = None
         return len(rows)
 
