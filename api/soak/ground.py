@@ -26,9 +26,9 @@ from records.identity.clients import CLI
 from records.identity.models import OAuthSession
 from records.identity.tokens import Tokens
 
-PEOPLE: Final = ("reception@demo", "dr.adams@demo", "compliance@demo", "admin@demo")
-SECOND: Final = "second.admin@demo"
-"""Publishes what the first has drafted."""
+DESK, DOCTOR, COMPLIANCE = "reception@demo", "dr.adams@demo", "compliance@demo"
+FIRST, SECOND = "admin@demo", "second.admin@demo"
+"""Two administrators: one publishes what the other has drafted."""
 _ELSEWHERE: Final = ("DATABASE_URL", "BROKER_URL", "KMS", "ISSUER", "PORT", "HOME", "ATTACHMENTS")
 _PATIENT: Final = {
     "CONFIDE_ENVIRONMENT": "development",
@@ -124,7 +124,7 @@ async def _open(stack: Stack) -> Ground:
         database_url=stack.database_url,
     )
     async with Clinic.open(chosen.postgres_url, open_provider(chosen.kms), pool=2) as clinic:
-        first = await accounts.named(clinic, PEOPLE[-1])
+        first = await accounts.named(clinic, FIRST)
         assert first
         async with clinic.database.transaction() as session:
             await accounts.create(
@@ -134,7 +134,10 @@ async def _open(stack: Stack) -> Ground:
                 password=str(new_id()),
                 roles=first.roles,
             )
-        logins = {name: await _login(clinic, chosen, name) for name in (*PEOPLE, SECOND)}
+        logins = {
+            name: await _login(clinic, chosen, name)
+            for name in (DESK, DOCTOR, COMPLIANCE, FIRST, SECOND)
+        }
     return Ground(stack, chosen, logins)
 
 

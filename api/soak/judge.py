@@ -10,10 +10,10 @@ from typing import Any, Final
 import asyncpg
 
 from api.soak.caller import Answer, Caller, pages
-from api.soak.ground import Ground
+from api.soak.ground import FIRST, Ground
 from api.soak.kills import Outage
 from api.soak.memory import LIMITS, STEEPEST, Curve
-from api.soak.office import FIRST, Done
+from api.soak.office import Done
 from core.embedded.processes import ProcessError
 from records.scheduling.models import BLOCKING
 

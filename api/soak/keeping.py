@@ -6,9 +6,10 @@ from itertools import chain
 from typing import Any
 
 from api.soak.caller import Caller, pages
+from api.soak.ground import DESK, DOCTOR
 from api.soak.judge import Verdict
 from api.soak.load import House
-from api.soak.promises import DESK, DOCTOR, WORD, Note, Promised, Visit
+from api.soak.promises import WORD, Note, Promised, Visit
 
 
 def judged_writes(caller: Caller, house: House, promised: Sequence[Promised]) -> Iterator[Verdict]:

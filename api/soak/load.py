@@ -9,8 +9,8 @@ from time import sleep
 from typing import Any, Final
 
 from api.soak.caller import Caller, Diary, pages
-from api.soak.ground import Ground
-from api.soak.promises import COMPLIANCE, DESK, DOCTOR, Promised
+from api.soak.ground import COMPLIANCE, DESK, DOCTOR, Ground
+from api.soak.promises import Promised
 from api.soak.writes import Writer, some_visit
 from core.clock import now
 

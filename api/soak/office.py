@@ -6,10 +6,9 @@ from threading import Thread
 from typing import Any, Final
 
 from api.soak.caller import Caller, Diary
-from api.soak.ground import PEOPLE, SECOND, Ground
+from api.soak.ground import FIRST, SECOND, Ground
 from records.custody.models import RotationKind
 
-FIRST: Final = PEOPLE[-1]
 PAUSE: Final = 2.0
 """Seconds between two acts of the office."""
 _RULE: Final = {

@@ -8,7 +8,6 @@ from core.clock import now
 
 WORD: Final = "Zinnoberrot"
 """Stands in all that is written here, and in no log."""
-DESK, DOCTOR, COMPLIANCE = "reception@demo", "dr.adams@demo", "compliance@demo"
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from time import monotonic
 from typing import Any, Final
 
 from api.soak.caller import Caller, Diary
-from api.soak.promises import DESK, DOCTOR, WORD, Note, Promised, Visit, slot
+from api.soak.ground import DESK, DOCTOR
+from api.soak.promises import WORD, Note, Promised, Visit, slot
 from core.ids import new_id
 
 EPOCH: Final = 2.0
