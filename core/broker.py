@@ -19,6 +19,7 @@ DEAD: Final = "audit.dead"
 CHORES: Final = "clinic.chores"
 """The queue of periodic work: a message there is a wake-up, what is to do stands in the database."""
 
+_ONCE_MORE: Final = {"max_retries": 1, "interval_start": 0, "interval_max": 0}
 _SECONDS: Final = 2
 _TRANSPORT: Final = {
     "confirm_publish": True,
@@ -36,8 +37,12 @@ def celery_app(url: str, home: Path) -> Celery:
 
 
 def every(seconds: float, task: str) -> dict[str, Any]:
-    """Return the beat entry that wakes a chore every so often; wake-ups nobody heard do not pile up."""
+    """Return the beat entry that wakes a chore every so often; wake-ups nobody heard do not pile up.
+
+    The beat keeps its connection: only a publish that may be tried again makes it a new one when the broker has been away.
+    """
     options = {"queue": CHORES, "expires": seconds, "argsrepr": "-", "kwargsrepr": "-"}
+    options |= {"retry": True, "retry_policy": _ONCE_MORE}
     return {"task": task, "schedule": seconds, "options": options}
 
 

@@ -1,19 +1,24 @@
 """Chores: woken from time to time, told nothing, and able to find their work by themselves."""
 
+import os
 from datetime import timedelta
 from inspect import signature
 from pathlib import Path
 
 import pytest
+from celery.beat import ScheduleEntry, Scheduler, SchedulingError
 
-from core.broker import CHORES
+from core.broker import CHORES, celery_app, declare, every
 from core.clock import now
+from core.embedded import rabbitmq
+from core.embedded.processes import Family
 from records.base import add
 from records.clinic import Clinic
 from records.identity import sessions
 from records.identity.housekeeping import KEPT, forget_expired
 from records.identity.models import OAuthCode
 from tests.clinics import open_clinic, populate
+from tests.servers import require_rabbitmq
 
 
 @pytest.fixture
@@ -35,6 +40,30 @@ def test_every_chore_is_a_known_task_on_the_queue_of_chores_and_takes_no_argumen
         assert entry["options"]["queue"] == CHORES
         assert not signature(tasks[entry["task"]].run).parameters
         assert entry["options"]["expires"] == entry["schedule"], "wake-ups must not pile up"
+
+
+def test_chores_are_woken_again_when_the_broker_was_killed_and_is_back(home: Path):
+    family, installation = Family(home), require_rabbitmq()
+
+    def start_broker() -> None:
+        rabbitmq.await_ready(home, rabbitmq.start(home, family, installation))
+
+    try:
+        start_broker()
+        app = celery_app(rabbitmq.url(home), home)
+        declare(app)
+        beat = Scheduler(app, lazy=True)
+        entry = ScheduleEntry("keys", app=app, **every(2, "keys.rotate"))
+        beat.apply_async(entry, producer=beat.producer)
+        broker = family.children["broker"].process
+        os.killpg(broker.pid, 9), broker.wait()
+        with pytest.raises(SchedulingError):
+            beat.apply_async(entry, producer=beat.producer)
+        start_broker()
+        beat.apply_async(entry, producer=beat.producer)
+        beat.connection.close()
+    finally:
+        family.stop("broker", "epmd")
 
 
 async def test_an_expired_login_is_forgotten_and_a_living_one_is_not(
