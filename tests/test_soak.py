@@ -15,7 +15,7 @@ import pytest
 from api.soak import NOT_RUN, judge, run
 from api.soak.caller import Answer
 from api.soak.keeping import wrong_records, wrong_visits
-from api.soak.kills import CALM, GRACE, MEASURED, PARTS, Outage, plan
+from api.soak.kills import CALM, GRACE, PARTS, Outage, Strike, plan, spared
 from api.soak.memory import Curve
 from api.soak.promises import WORD, Note, Visit
 from core.clock import now
@@ -59,11 +59,15 @@ def test_a_seed_says_who_is_killed_when():
     strikes = list(plan(7, 600))
     assert strikes == list(plan(7, 600)) != list(plan(8, 600))
     assert {part for strike in strikes for part in strike.parts} == set(PARTS)
-    late = [s for s in strikes if s.at > 400]
-    assert late
-    assert not {part for s in late for part in s.parts} & set(MEASURED)
     for seconds in (24, 60, CALM - 1):
         assert {part for s in plan(7, seconds) for part in s.parts} == set(PARTS)
+
+
+def test_in_the_last_third_of_a_long_run_those_are_spared_whose_memory_is_measured():
+    strike = Strike(100, ("api", "relay"), 1)
+    assert spared(strike, 399, 600) == strike
+    assert spared(strike, 401, 600).parts == ("relay",)
+    assert spared(strike, 59, 60) == strike
 
 
 def test_a_refusal_is_excused_by_what_was_away_and_by_nothing_else():

@@ -1,7 +1,7 @@
 """Who is killed when, by a seed; and the killing, with the times at which something was away."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from time import monotonic, sleep
@@ -75,9 +75,13 @@ def plan(seed: int, seconds: float) -> Iterator[Strike]:
     while (at := at + random.uniform(0.6, 1.4) * pause) < seconds - pause:
         bag = bag or random.sample(PARTS, len(PARTS))
         struck = tuple(bag.pop() for _ in range(min(len(bag), random.choice((1, 1, 2)))))
-        spared = MEASURED if seconds >= CALM and at > seconds * 2 / 3 else ()
-        if parts := tuple(part for part in struck if part not in spared):
-            yield Strike(at, parts, random.uniform(*_AWAY))
+        yield Strike(at, struck, random.uniform(*_AWAY))
+
+
+def spared(strike: Strike, at: float, seconds: float) -> Strike:
+    """Return a strike that comes at a time without those who are spared then."""
+    calm = seconds >= CALM and at > seconds * 2 / 3
+    return replace(strike, parts=tuple(p for p in strike.parts if not (calm and p in MEASURED)))
 
 
 def carry_out(
@@ -85,14 +89,17 @@ def carry_out(
 ) -> Toll:
     """Kill and bring back until the time is over; what ends by itself is brought back too, as a watchful operator does."""
     toll, began = Toll(), monotonic()
-    for strike in strikes:
-        while monotonic() - began < strike.at:
+    for planned in strikes:
+        while monotonic() - began < planned.at:
             sleep(0.2)
             _revive(ground, toll)
-        if monotonic() - began > seconds:
+        at = monotonic() - began
+        strike = spared(planned, at, seconds)
+        if at > seconds:
             break
-        say(f"{monotonic() - began:4.0f} s  killed: {', '.join(strike.parts)}")
-        toll.outages.append(_struck(ground, strike))
+        if strike.parts:
+            say(f"{at:4.0f} s  killed: {', '.join(strike.parts)}")
+            toll.outages.append(_struck(ground, strike))
     while monotonic() - began < seconds:
         sleep(0.2)
         _revive(ground, toll)
