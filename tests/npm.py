@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 
-def install(folder: Path, package: str) -> Path:
-    """Install a package into a folder, or skip the test where that cannot be; in CI it must be."""
+def install(folder: Path, *packages: str) -> Path:
+    """Install packages into a folder, or skip the test where that cannot be; in CI it must be."""
     if not (shutil.which("node") and shutil.which("npm")):
         refuse("there is no Node here")
     (folder / "package.json").write_text('{"private": true, "type": "module"}')
@@ -20,11 +20,11 @@ def install(folder: Path, package: str) -> Path:
         "--no-audit",
         "--no-fund",
         "--no-package-lock",
-        package,
+        *packages,
     ]
     done = subprocess.run(command, cwd=folder, capture_output=True, timeout=120, check=False)
     if done.returncode != 0:
-        refuse(f"npm could not install {package}")
+        refuse(f"npm could not install {', '.join(packages)}")
     return folder
 
 
