@@ -11,6 +11,7 @@ from api import docs, errors, health, metrics, openapi, problems
 from api.middleware import Envelope
 from api.oauth import routes as oauth
 from api.switchboard import Switchboard
+from api.tracing import Traced
 from api.v1 import (
     access,
     accounts,
@@ -56,7 +57,7 @@ from api.v1 import (
     waitlist,
     watching,
 )
-from core import logging
+from core import logging, tracing
 from core.crypto.keyring import open_provider
 from core.settings import Settings, settings
 from records.clinic import Clinic
@@ -129,11 +130,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     ) as clinic:
         app.state.clinic = clinic
         yield
+    tracing.stop()
 
 
 def create_app(chosen: Settings | None = None) -> FastAPI:
     """Return the application for the settings given, or for those of this process."""
-    logging.configure()
+    logging.configure(process="api")
     app = FastAPI(
         title="Confide",
         version="1.0.0",
@@ -147,6 +149,9 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
     )
     app.state.settings = chosen or settings()
     app.add_middleware(Envelope)
+    if endpoint := app.state.settings.otlp_endpoint:
+        tracing.start(endpoint, "api")
+        app.add_middleware(Traced)
     errors.install(app)
     routes = Switchboard(app)
     for router in (

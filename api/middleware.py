@@ -13,6 +13,7 @@ from api import limits
 from api.depth import DEEPEST, Depth
 from api.etags import not_modified, unchanged
 from core.ids import new_id
+from core.logging import AT_WORK
 
 Pair = tuple[bytes, bytes]
 
@@ -45,7 +46,8 @@ class Envelope:
         """Pass a request through, with an id in and headers out."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        scope["request_id"] = str(new_id())
+        scope["request_id"] = request_id = str(new_id())
+        AT_WORK.set({"request_id": request_id})
         began, status = perf_counter(), 500
         silent = scope["method"] == "HEAD"
         if silent:  # a GET whose body is not sent

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.elements import ClauseElement
 
+from core import tracing
 from core.crypto.sealed import Sealed
 from core.database_errors import lost, translated
 from core.pool import PATIENCE, Loan, Pool
@@ -109,11 +110,14 @@ class Database:
             hide_parameters=True,
             connect_args=self._connect,
         )
+        tracing.watch_engine(self.engine)
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def _connected(self) -> Any:
         # A list under many rules is long: its plan is kept too.
-        return await asyncpg.connect(self._url, max_cacheable_statement_size=0, **self._connect)
+        made = await asyncpg.connect(self._url, max_cacheable_statement_size=0, **self._connect)
+        tracing.watch(made)
+        return made
 
     async def open(self) -> None:
         """Make the first connection; raise Unavailable when the server is away."""

@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     )
     mail_from: str = Field(default="confide@localhost", description="sender of letters")
 
+    otlp_endpoint: str = Field(
+        default="", description="http(s) address of an OpenTelemetry collector; traces go there"
+    )
     attachments: Path = Path(".confide/attachments")
     attachment_limit: int = Field(default=1 << 30, ge=1, description="bytes of one attachment")
 

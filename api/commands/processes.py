@@ -2,15 +2,20 @@
 
 import asyncio
 import os
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
 
 import typer
 
-from core.settings import settings
+from core import tracing
+from core.settings import Settings, settings
 
 app = typer.Typer()
 
 _WORKER = (
-    "worker", "--loglevel", "WARNING",
+    "--quiet", "worker", "--loglevel", "WARNING",
     "--without-gossip", "--without-mingle", "--without-heartbeat",
 )  # fmt: skip
 
@@ -48,22 +53,24 @@ def serve(host: str = "127.0.0.1", workers: int = 1) -> None:
 @app.command()
 def worker(concurrency: int = 1) -> None:
     """Run a Celery worker: batches of audit events go into the ledger."""
-    from core import logging
+    from core import logging, task_ids
     from core.broker import TRAIL
     from records.worker import app as celery
 
-    logging.configure()
+    logging.configure(process="worker")
+    task_ids.watch(settings().otlp_endpoint, "worker")
     celery.worker_main([*_WORKER, "--queues", TRAIL, "--concurrency", str(concurrency)])
 
 
 @app.command()
 def chores() -> None:
     """Run what is due from time to time: one process, a Celery worker with its beat."""
-    from core import logging
+    from core import logging, task_ids
     from core.broker import CHORES
     from records.worker import app as celery
 
-    logging.configure()
+    logging.configure(process="chores")
+    task_ids.watch(settings().otlp_endpoint, "chores")
     schedule = str(settings().home / "chores.schedule")
     own = ["--queues", CHORES, "--concurrency", "1", "--hostname", "chores@%h"]
     celery.worker_main([*_WORKER, *own, "--beat", "--schedule", schedule])
@@ -72,18 +79,32 @@ def chores() -> None:
 @app.command()
 def relay() -> None:
     """Run the relay: audit events go from the outbox to the broker."""
-    from core import logging
     from records.audit.relay import serve_relay
 
-    logging.configure()
-    asyncio.run(serve_relay(settings()))
+    _until_stopped("relay", serve_relay)
 
 
 @app.command()
 def sealer() -> None:
     """Run the sealer: events of the ledger get their place in the log, and the log is signed."""
-    from core import logging
     from records.audit.sealer import serve_sealer
 
-    logging.configure()
-    asyncio.run(serve_sealer(settings()))
+    _until_stopped("sealer", serve_sealer)
+
+
+def _until_stopped(name: str, serve: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
+    """Run a process until SIGTERM or Ctrl-C: what it is at is undone by its transaction, and done again at its next start."""
+    from core import logging
+
+    logging.configure(process=name)
+    tracing.start(settings().otlp_endpoint, name)
+
+    async def stoppable() -> None:
+        work = asyncio.create_task(serve(settings()))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+        with suppress(asyncio.CancelledError):
+            await work
+
+    asyncio.run(stoppable())
+    tracing.stop()

@@ -16,6 +16,7 @@ from amqp.exceptions import AMQPError, MessageNacked
 from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 
+from core import tracing
 from core.broker import TRAIL, celery_app, declare
 from core.crypto.kek import KekProvider
 from core.crypto.keyring import open_provider
@@ -48,6 +49,12 @@ UPDATE audit.outbox SET sent_at = now() WHERE event_id IN (SELECT event_id FROM 
 RETURNING event_id, body, seal
 """  # noqa: S608 - two constants
 
+_SENDING: Final = {
+    "messaging__system": "rabbitmq",
+    "messaging__operation__type": "send",
+    "messaging__destination__name": TRAIL,
+}
+
 log = structlog.get_logger()
 
 
@@ -79,7 +86,8 @@ class Relay:
         async with self._database.bare() as connection, connection.transaction():
             batch = [Sent(*row) for row in await connection.fetch(_TAKE)]
             if batch:
-                await asyncio.to_thread(self._publish, batch)
+                with tracing.span(f"send {TRAIL}", "PRODUCER", **_SENDING):
+                    await asyncio.to_thread(self._publish, batch)
         return len(batch)
 
     def _publish(self, batch: Sequence[Sent]) -> None:
@@ -87,6 +95,7 @@ class Relay:
             TASK,
             args=pack(self._keys, batch),
             queue=TRAIL,
+            headers=tracing.headers(),
             mandatory=True,
             argsrepr="-",
             kwargsrepr="-",
