@@ -1,6 +1,6 @@
 # `make` alone says what there is. Everything runs in .venv, which appears by itself.
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types contracts bench migrate docs site clean run-env dev-env
+.PHONY: help run test check lint types contracts audit sbom bench migrate docs site clean run-env dev-env
 export PYTHON
 
 help: ## say what there is
@@ -17,12 +17,21 @@ check: lint types contracts test ## everything that a change must pass
 lint: dev-env ## look for mistakes and odd formatting
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/bandit -q -ll -c pyproject.toml -r api core policies records migrations
 
 types: dev-env ## check the types
 	.venv/bin/mypy
 
 contracts: dev-env ## check who imports whom
 	.venv/bin/lint-imports
+
+audit: dev-env ## look the locked dependencies up among known vulnerabilities; says so when the advisories cannot be reached
+	@sh requirements/audit.sh
+
+sbom: dev-env ## write what Confide is made of, with hashes and licences, as CycloneDX into dist/
+	@mkdir -p dist
+	.venv/bin/cyclonedx-py requirements requirements/run.txt --pyproject pyproject.toml --output-reproducible --of JSON -o dist/confide.cdx.json
+	.venv/bin/cyclonedx-py environment .venv --pyproject pyproject.toml --output-reproducible --of JSON -o dist/environment.cdx.json
 
 bench: dev-env ## measure secured reads and bookings beside a bare floor; ARGS="--rounds 9" takes longer
 	.venv/bin/confide bench $(ARGS)

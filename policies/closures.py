@@ -28,7 +28,7 @@ def to_closure(formula: Formula) -> Closure:
     puts no character of his own into it.
     """
     source = f"lambda sub, obj, env: {_source(formula)}"
-    closure: Closure = eval(compile(source, "<condition>", "eval"), {"__builtins__": {}})  # noqa: S307
+    closure: Closure = eval(compile(source, "<condition>", "eval"), {"__builtins__": {}})  # noqa: S307  # nosec B307
     return closure
 
 

@@ -113,7 +113,7 @@ def _post(at: str, endpoint: str, **form: str) -> tuple[int, Said]:
 
 def _answer(asked: Request) -> tuple[int, Said]:
     try:
-        with urlopen(asked, timeout=10) as answer:  # noqa: S310 - see `_server`
+        with urlopen(asked, timeout=10) as answer:  # noqa: S310 - see `_server`  # nosec B310
             return answer.status, json.loads(answer.read() or b"{}")
     except HTTPError as refused:
         return refused.code, _json(refused.read())
