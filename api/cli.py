@@ -9,10 +9,12 @@ import typer
 from rich.console import Console
 
 from api.commands import login
+from api.commands.accounts import app as accounts
 from api.commands.audit import app as audit
 from api.commands.backup import app as backups
 from api.commands.keys import app as keys
 from api.commands.processes import app as processes
+from api.commands.status import app as status
 from api.commands.verify import app as verify
 from core.errors import DomainError
 from core.settings import Settings, settings
@@ -21,10 +23,12 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 imports = typer.Typer(no_args_is_help=True, help="Bring data in from elsewhere.")
 app.add_typer(processes)
 app.add_typer(login.app)
+app.add_typer(accounts, name="accounts")
 app.add_typer(imports, name="import")
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
 app.add_typer(backups)
+app.add_typer(status)
 app.add_typer(verify, name="verify")
 
 console = Console(stderr=True, highlight=False)
@@ -43,7 +47,7 @@ def quiet() -> None:
     logging.configure("WARNING")  # on standard error: what a command prints is its result alone
 
 
-@app.command()
+@app.command(epilog="Example: confide migrate")
 def migrate() -> None:
     """Bring the database to the newest schema, with the first policy and the OAuth clients in it."""
     from api.commands.provision import provision
@@ -52,7 +56,7 @@ def migrate() -> None:
     console.print("The database is at the newest schema.")
 
 
-@app.command()
+@app.command(epilog="Example: confide seed")
 def seed() -> None:
     """Load the demo clinic, unless it is there (development only)."""
     chosen = _development()
@@ -61,7 +65,7 @@ def seed() -> None:
     console.print(asyncio.run(load(chosen)))
 
 
-@app.command()
+@app.command(epilog="Example: confide token --as dr.adams@demo")
 def token(
     as_: Annotated[
         str, typer.Option("--as", help="login name, as dr.adams@demo (development only)")
@@ -83,13 +87,13 @@ def token(
     sys.stdout.write(asyncio.run(issue()) + "\n")
 
 
-@app.command("db-url")
+@app.command("db-url", epilog="Example: psql $(confide db-url)")
 def db_url() -> None:
     """Print the owner's URL of the database (development only)."""
     sys.stdout.write(_development().postgres_url + "\n")
 
 
-@app.command()
+@app.command(epilog="Example: confide bench --rounds 9 --json")
 def bench(
     rounds: Annotated[int, typer.Option(min=1, help="of each case, in turn")] = 3,
     seconds: Annotated[int, typer.Option(min=1, help="of each round")] = 3,
@@ -116,7 +120,7 @@ def bench(
     raise typer.Exit(run(settings(), as_json=as_json, effort=Effort(rounds, seconds)))
 
 
-@app.command()
+@app.command(epilog="Example: confide soak --minutes 1 --json")
 def soak(
     minutes: Annotated[float, typer.Option(min=0.2, help="of load")] = 10,
     seed: Annotated[int | None, typer.Option(help="repeat who is killed when")] = None,
@@ -128,7 +132,7 @@ def soak(
     raise typer.Exit(run(settings(), minutes, seed, as_json=as_json))
 
 
-@app.command()
+@app.command(epilog="Example: confide docs")
 def docs() -> None:
     """Write the generated pages of docs/ (from a checkout)."""
     from api.docgen import write
@@ -137,7 +141,9 @@ def docs() -> None:
         console.print(f"wrote {path}")
 
 
-@imports.command("fhir")
+@imports.command(
+    "fhir", epilog="Example: confide import fhir bundles/ --care-team dr.adams@demo --json"
+)
 def import_fhir(
     paths: Annotated[
         list[Path], typer.Argument(exists=True, help="bundles, or folders of bundles")

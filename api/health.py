@@ -32,7 +32,7 @@ async def readyz(request: Request) -> Response:
     parts = {
         "database": await _database(clinic),
         "policy": _policy(clinic),
-        "broker": await _broker(settings.broker_url.get_secret_value()),
+        "broker": await broker(settings.broker_url.get_secret_value()),
     }
     ready = parts["database"] == parts["policy"] == "ok"
     body = {"status": "ok" if ready else "unavailable", "parts": parts}
@@ -55,7 +55,7 @@ def _policy(clinic: Clinic) -> str:
         return "unavailable"
 
 
-async def _broker(url: str) -> str:
+async def broker(url: str) -> str:
     """Try the broker's port; a broker that is a folder is always there."""
     address = URL(url)
     if address.scheme != "amqp" or not address.hostname:

@@ -34,6 +34,10 @@ BY_BROKER = {"audit.store", "audit.revive"}
 
 NOTED: dict[str, list[str]] = {
     "token": ["--as", "dr.adams@test"],
+    "accounts create": ["first@clinic.example", "--role", "admin"],
+    "accounts list": [],
+    "accounts deactivate": ["baker@test"],
+    "accounts reset-mfa": ["adams@test"],
     "import fhir": ["{home}/bundle.json"],
     "keys versions": [],
     "keys rotate": ["kek", "--purpose", "audit"],
@@ -53,7 +57,7 @@ SILENT = {
     "relay": "moves ids and codes", "sealer": "moves hashes", "migrate": "the schema, in an empty clinic the first rules",
     "db-url": "development only", "bench": "a clinic of its own", "docs": "no clinic at all", "soak": "a clinic of its own",
     "keys init": "before there is a database", "audit witness": "a size and a hash",
-    "backup": "ciphertext", "restore": "into an empty database",
+    "status": "sizes, ages and versions", "backup": "ciphertext", "restore": "into an empty database",
     "verify records": "hashes of rows as they are stored", "login": "the API notes it", "logout": "the API notes it",
     "whoami": "about the caller",
 }  # fmt: skip

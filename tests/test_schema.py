@@ -37,15 +37,15 @@ async def test_the_migrations_make_exactly_what_the_models_say(database_url: str
 async def test_going_down_and_up_again_leaves_the_same_schema(database_url: str, monkeypatch):
     import asyncio
 
-    from api.commands.provision import _alembic
+    from api.commands.provision import alembic
     from core.settings import settings
 
     monkeypatch.setenv("CONFIDE_DATABASE_URL", database_url)
     settings.cache_clear()
     try:
-        await asyncio.to_thread(command.downgrade, _alembic(), "base")
+        await asyncio.to_thread(command.downgrade, alembic(), "base")
         assert await tables(database_url) == {"alembic_version"}
-        await asyncio.to_thread(command.upgrade, _alembic(), "head")
+        await asyncio.to_thread(command.upgrade, alembic(), "head")
     finally:
         settings.cache_clear()
     await test_the_migrations_make_exactly_what_the_models_say(database_url)

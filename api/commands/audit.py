@@ -15,7 +15,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 KeyFile = Annotated[Path | None, typer.Option("--vkey", help="file with the log's public key")]
 
 
-@app.command()
+@app.command(epilog="Example: confide audit verify log.tar --vkey audit-log.pub --json")
 def verify(
     bundle: Annotated[
         Path | None, typer.Argument(help="a bundle to verify, with no database; else the ledger")
@@ -42,7 +42,7 @@ def verify(
     raise typer.Exit(int(report.verdict))
 
 
-@app.command("export-bundle")
+@app.command("export-bundle", epilog="Example: confide audit export-bundle log.tar")
 def export_bundle(target: Path, vkey: KeyFile = None) -> None:
     """Write the whole log with its checkpoints as a tar file that `verify --bundle` checks offline."""
     from api.commands import auditing
@@ -50,7 +50,9 @@ def export_bundle(target: Path, vkey: KeyFile = None) -> None:
     auditing.exported(target, vkey)
 
 
-@app.command()
+@app.command(
+    epilog="Example: confide audit witness --url https://clinic.example --token-file token --every 60"
+)
 def witness(
     url: Annotated[str, typer.Option(help="a Confide elsewhere, asked over HTTP")] = "",
     token_file: Annotated[Path | None, typer.Option(help="access token for --url")] = None,
@@ -68,7 +70,7 @@ def witness(
     raise typer.Exit(auditing.witnessed(source, home, vkey, every=every, as_json=as_json))
 
 
-@app.command("rotate-key")
+@app.command("rotate-key", epilog="Example: confide audit rotate-key")
 def rotate_key() -> None:
     """Sign the log with a new key from now on; one checkpoint is signed by both, then the old key is destroyed."""
     from api.commands import auditing
@@ -76,7 +78,7 @@ def rotate_key() -> None:
     auditing.rekeyed()
 
 
-@app.command()
+@app.command(epilog="Example: confide audit prune --before 2019-01-01")
 def prune(
     before: Annotated[
         datetime, typer.Option(formats=["%Y-%m-%d"], help="whole months before this day")

@@ -17,7 +17,7 @@ console = Console(stderr=True, highlight=False)
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
-@app.command()
+@app.command(epilog="Example: confide backup /backups/$(date -I) --json")
 def backup(
     folder: Annotated[Path, typer.Argument(help="a folder that is made")], as_json: Json = False
 ) -> None:
@@ -29,7 +29,7 @@ def backup(
     _tell(manifest, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: confide restore /backups/2026-11-25")
 def restore(
     folder: Annotated[Path, typer.Argument(exists=True, help="what `confide backup` made")],
     as_json: Json = False,

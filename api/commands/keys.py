@@ -15,7 +15,7 @@ Purpose = Literal["record", "index", "audit"]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
-@app.command("rotate")
+@app.command("rotate", epilog="Example: confide keys rotate kek --purpose record --json")
 def rotate(
     kind: Annotated[
         Literal["kek", "dek", "index"],
@@ -31,7 +31,7 @@ def rotate(
     raise typer.Exit(rotating.rotate(settings(), kind, purpose, patient, as_json=as_json))
 
 
-@app.command("versions")
+@app.command("versions", epilog="Example: confide keys versions --json")
 def versions(as_json: Json = False) -> None:
     """List the versions of the key-encryption keys, and how many keys each wraps."""
     from api.commands import rotating
@@ -39,7 +39,7 @@ def versions(as_json: Json = False) -> None:
     raise typer.Exit(rotating.versions(settings(), as_json=as_json))
 
 
-@app.command("destroy")
+@app.command("destroy", epilog="Example: confide keys destroy record 1")
 def destroy(purpose: Purpose, version: int) -> None:
     """Destroy a version that wraps nothing any more. What only backups know under it is lost for ever."""
     from api.commands import rotating
@@ -48,7 +48,7 @@ def destroy(purpose: Purpose, version: int) -> None:
     console.print(f"version {version} of the {purpose} key is destroyed")
 
 
-@app.command("init")
+@app.command("init", epilog="Example: confide keys init")
 def init() -> None:
     """Make the key-encryption keys, where CONFIDE_KMS says, and the signing keys, unless they are there."""
     from api.commands.provision import make_keys
@@ -57,7 +57,7 @@ def init() -> None:
         console.print(f"made {name}")
 
 
-@app.command("rotate-signing")
+@app.command("rotate-signing", epilog="Example: confide keys rotate-signing --revoke")
 def rotate_signing(
     revoke: Annotated[
         bool, typer.Option(help="end the old keys at once: every token of theirs is worthless")

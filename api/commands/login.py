@@ -28,7 +28,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Said = dict[str, Any]
 
 
-@app.command()
+@app.command(epilog="Example: confide login --server https://clinic.example")
 def login(
     server: Annotated[str, typer.Option(help="address of the service; the running one here")] = "",
     scope: Annotated[str, typer.Option(help="what the login is for")] = SCOPE,
@@ -44,7 +44,7 @@ def login(
     console.print(f"You are logged in to {at}.")
 
 
-@app.command()
+@app.command(epilog="Example: confide whoami")
 def whoami() -> None:
     """Print who is logged in, as the service sees them."""
     kept = _kept()
@@ -57,7 +57,7 @@ def whoami() -> None:
     sys.stdout.write(json.dumps(told, indent=2) + "\n")
 
 
-@app.command()
+@app.command(epilog="Example: confide logout")
 def logout() -> None:
     """End the login, here and at the service."""
     kept = _kept()

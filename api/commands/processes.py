@@ -20,7 +20,7 @@ _WORKER = (
 )  # fmt: skip
 
 
-@app.command()
+@app.command(epilog="Example: CONFIDE_PORT=8080 confide dev")
 def dev() -> None:
     """Run the whole stack here: PostgreSQL, broker, API, worker, relay, sealer. Ctrl-C stops it all."""
     from api.commands.dev import run
@@ -29,7 +29,7 @@ def dev() -> None:
     raise typer.Exit(run(chosen.home, chosen.port))
 
 
-@app.command()
+@app.command(epilog="Example: confide serve --host 0.0.0.0 --workers 2")
 def serve(host: str = "127.0.0.1", workers: int = 1) -> None:
     """Serve the API on CONFIDE_PORT."""
     import uvicorn
@@ -50,7 +50,7 @@ def serve(host: str = "127.0.0.1", workers: int = 1) -> None:
     )
 
 
-@app.command()
+@app.command(epilog="Example: confide worker --concurrency 2")
 def worker(concurrency: int = 1) -> None:
     """Run a Celery worker: batches of audit events go into the ledger."""
     from core import logging, task_ids
@@ -62,7 +62,7 @@ def worker(concurrency: int = 1) -> None:
     celery.worker_main([*_WORKER, "--queues", TRAIL, "--concurrency", str(concurrency)])
 
 
-@app.command()
+@app.command(epilog="Example: confide chores")
 def chores() -> None:
     """Run what is due from time to time: one process, a Celery worker with its beat."""
     from core import logging, task_ids
@@ -76,7 +76,7 @@ def chores() -> None:
     celery.worker_main([*_WORKER, *own, "--beat", "--schedule", schedule])
 
 
-@app.command()
+@app.command(epilog="Example: confide relay")
 def relay() -> None:
     """Run the relay: audit events go from the outbox to the broker."""
     from records.audit.relay import serve_relay
@@ -84,7 +84,7 @@ def relay() -> None:
     _until_stopped("relay", serve_relay)
 
 
-@app.command()
+@app.command(epilog="Example: confide sealer")
 def sealer() -> None:
     """Run the sealer: events of the ledger get their place in the log, and the log is signed."""
     from records.audit.sealer import serve_sealer

@@ -20,7 +20,7 @@ def provision(chosen: Settings) -> None:
     """Bring the database to the newest schema and complete it. Running it again changes nothing."""
     if chosen.development:
         make_keys(chosen)
-    command.upgrade(_alembic(), "head")
+    command.upgrade(alembic(), "head")
     asyncio.run(_complete(chosen))
 
 
@@ -44,7 +44,8 @@ async def _complete(chosen: Settings) -> None:
         await database.close()
 
 
-def _alembic() -> Config:
+def alembic() -> Config:
+    """Return where the migrations are."""
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     return config

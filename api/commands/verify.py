@@ -12,7 +12,7 @@ def verify() -> None:
     """Compare what is stored with the log."""
 
 
-@app.command()
+@app.command(epilog="Example: confide verify records --json")
 def records(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON on standard output.")
