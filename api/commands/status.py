@@ -89,8 +89,8 @@ async def _broker(chosen: Settings) -> dict[str, Any]:
 
 
 async def _keys(chosen: Settings) -> dict[str, Any]:
-    from core.crypto.kek import KeyPurpose
     from core.crypto.keyring import open_provider
+    from records.custody.models import KeyPurpose
 
     keys = open_provider(chosen.kms)
     return {"keys": {purpose.value: keys.current_version(purpose) for purpose in KeyPurpose}}
