@@ -17,7 +17,8 @@ class Role(StrEnum):
 
 
 class Action(StrEnum):
-    """What one may do to a resource. `notify` is to use an address without showing it. `search` is to list; `book` is to create an appointment or confirm one.
+    """What one may do to a resource. `notify` is to use an address without showing it. `search` is to list. `book` is to make an
+    appointment that holds its time, or confirm one; to `create` one is to propose it.
 
     `attend` is the course of a visit (check-in to completion, no-show); `retract` says that it never was. `amend` is
     to say anew what a signed record says; `addend` is to add a record to it.

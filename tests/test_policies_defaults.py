@@ -244,6 +244,9 @@ CASES = """
   patient       read    waitlist      foreign                        deny  -
   nurse         read    waitlist      team                           deny  -
   patient       book    appointment   self                           allow appointment-self
+  patient       create  appointment   self                           allow appointment-self
+  patient       create  appointment   foreign                        deny  -
+  nurse         create  appointment   team                           deny  -
   admin         create  account       foreign                        allow account-admin
   admin         create  client        foreign                        allow client-admin
   admin         update  account       foreign                        allow account-admin
@@ -292,7 +295,7 @@ REACH = """
   compliance    audit_event: export read search, alert: read search update, disclosure: create read search, doctor: read search, policy: explain read search
   compliance    patient: erase hold
   compliance    service: read search, location: read search, slot: read search, schedule: read search
-  doctor        appointment: attend book cancel override read retract search update, coverage: read search
+  doctor        appointment: attend book cancel create override read retract search update, coverage: read search
   doctor        waitlist: create read search update
   doctor        service: read search, location: read search, slot: read search
   doctor        schedule: create delete read search update
@@ -306,7 +309,7 @@ REACH = """
   nurse         appointment: attend read search, doctor: read search, patient: read search
   nurse         service: read search, location: read search, slot: read search, schedule: read search
   nurse         record: addend amend create read retract search sign update
-  patient       appointment: book cancel read search update, coverage: read search
+  patient       appointment: book cancel create read search update, coverage: read search
   patient       waitlist: cancel create read search
   patient       service: read search, location: read search, slot: read search
   patient       doctor: read search, patient: read search, record: read search
@@ -314,7 +317,7 @@ REACH = """
   receptionist  service: read search, location: read search, slot: read search
   receptionist  schedule: create delete read search update
   receptionist  waitlist: cancel create read search update
-  receptionist  appointment: attend book cancel override read search update, coverage: create read search update
+  receptionist  appointment: attend book cancel create override read search update, coverage: create read search update
   receptionist  doctor: read search, patient: create merge read search update
 """
 

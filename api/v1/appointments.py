@@ -1,7 +1,7 @@
 """Appointments: booked, read, listed."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,6 +13,7 @@ from api.json import Json
 from api.once import OneStatement, once
 from api.paging import Listing, Page
 from core.database import Store
+from core.errors import FieldError, Invalid
 from records.scheduling.booking import book
 from records.scheduling.holding import book_held
 from records.scheduling.models import AppointmentStatus, CancellationReason
@@ -67,6 +68,10 @@ class NewAppointment(BaseModel):
         None, description="the room, or the site; the service's own if left out"
     )
     hold_id: UUID | None = Field(None, description="the hold to turn into this booking")
+    status: Literal["booked", "proposed"] = Field(
+        "booked",
+        description="`proposed` is a wish: it holds no time until somebody who may book confirms it",
+    )
     override: bool = Field(
         False, description="outside the hours, the notice or the horizon, on purpose: for staff"
     )
@@ -74,9 +79,11 @@ class NewAppointment(BaseModel):
 
 
 async def _book(store: Store, clinic: Clinic, me: Me, new: NewAppointment) -> OpenAppointment:
-    visit = new.model_dump(exclude={"hold_id"})
+    visit, proposed = new.model_dump(exclude={"hold_id", "status"}), new.status == "proposed"
     if new.hold_id is None:
-        return await book(store, clinic, me, **visit)
+        return await book(store, clinic, me, **visit, proposed=proposed)
+    if proposed:
+        raise Invalid(errors=[FieldError("/hold_id", "not-here", "a hold is booked, not proposed")])
     agreed = {name: visit[name] for name in ("patient_id", "doctor_id", "start", "reason")}
     async with store.transaction() as session:
         return await book_held(session, clinic, me, new.hold_id, **agreed)
@@ -123,7 +130,7 @@ async def get_appointment(appointment_id: UUID, clinic: Clinic, me: Me) -> Respo
 async def post_appointment(
     new: NewAppointment, store: OneStatement, clinic: Clinic, me: Me
 ) -> Response:
-    """Book a visit. When doctor, patient or room is engaged, the answer is 409 `slot-taken`."""
+    """Book a visit, or propose one. When doctor, patient or room is engaged, a booking is answered 409 `slot-taken`."""
     made = await _book(store, clinic, me, new)
     return Json(made, 201, {"Location": f"/v1/appointments/{made.id}", "ETag": etag(made.version)})
 

@@ -22,7 +22,6 @@ from records.scheduling.reading import OpenAppointment
 router = APIRouter(prefix="/appointments/{appointment_id}", tags=["appointments"])
 
 ACTS: Final[Mapping[Act, str]] = {
-    Act.CONFIRM: "Book what was proposed or held.",
     Act.CHECK_IN: "Note that the patient is at the desk: `checked-in`.",
     Act.START: (
         "Note that the patient is with the doctor: `arrived`. "
@@ -44,6 +43,18 @@ class Given(BaseModel):
         None,
         description="why the visit does not take place, for `cancel` and `no-show` alone; "
         "FHIR appointment-cancellation-reason",
+    )
+    reason: str | None = Field(None, max_length=500, description="a few words; sealed")
+
+
+class Confirmation(BaseModel):
+    """How it is confirmed; all of it may be left out."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    override: bool = Field(
+        False,
+        description="a proposal outside the hours, the notice or the horizon, on purpose: for staff",
     )
     reason: str | None = Field(None, max_length=500, description="a few words; sealed")
 
@@ -103,6 +114,23 @@ def _route(act: Act, description: str) -> None:
 
 for _act, _description in ACTS.items():
     _route(_act, _description)
+
+
+@router.post("/confirm", operation_id="confirm_appointment", response_model=AppointmentView)
+async def confirm(
+    appointment_id: UUID,
+    session: Transaction,
+    clinic: Clinic,
+    me: Me,
+    seen: Seen,
+    given: Annotated[Confirmation | None, Body()] = None,
+) -> Response:
+    """Book what was proposed or held. A proposal held no time: when that is taken by now, 409 `slot-taken`."""
+    said = given or Confirmation()
+    why = Why(note=said.reason, version=seen)
+    return _answer(
+        await moving.confirm(session, clinic, me, appointment_id, why, override=said.override)
+    )
 
 
 @router.post("/undo", operation_id="undo_appointment_change", response_model=AppointmentView)

@@ -52,7 +52,7 @@ _PLAN: Final = Query(
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A visit to book. Without an end it lasts as long as its service, or half an hour."""
+    """A visit to book, or only to propose. Without an end it lasts as long as its service, or half an hour."""
 
     patient_id: UUID
     doctor_id: UUID
@@ -64,6 +64,19 @@ class Visit:
     reason: str | None = None
     held_until: datetime | None = None
     series_id: UUID | None = None
+    proposed: bool = False
+
+    @property
+    def right(self) -> Action:
+        """What policy must allow: whoever may not book may still be let propose, which holds no time."""
+        return Action.CREATE if self.proposed else Action.BOOK
+
+    @property
+    def status(self) -> AppointmentStatus:
+        """What it begins as."""
+        if self.proposed:
+            return AppointmentStatus.PROPOSED
+        return AppointmentStatus.PENDING if self.held_until else AppointmentStatus.BOOKED
 
     @property
     def time(self) -> Time:
@@ -98,7 +111,7 @@ async def book(
         department=plan["visited"],
         **related(plan),
     )
-    await clinic.gate.require(me, Action.BOOK, resource, within=resource_of(plan))
+    await clinic.gate.require(me, visit.right, resource, within=resource_of(plan))
     terms = await admitted(clinic, me, resource, visit.time, plan)
     row = await _taken(store, clinic, me, resource, terms, visit, plan)
     if row is None and await overdue(store):
@@ -115,7 +128,7 @@ async def _looked_up(store: Store, clinic: Clinic, me: Me, visit: Visit) -> Mapp
     wanted = {"patient_id": visit.patient_id, **asked(visit.time), **asking(me)}
     plan: Mapping[str, Any] | None = await store.one(_PLAN, **wanted)
     if plan is None:
-        await clinic.gate.absent(me, Action.BOOK, ResourceType.PATIENT, visit.patient_id)
+        await clinic.gate.absent(me, visit.right, ResourceType.PATIENT, visit.patient_id)
     return plan
 
 
@@ -135,7 +148,7 @@ async def _taken(
         return clinic.vault.seal(permit, Appointment, key, row["id"], reason=visit.reason)
 
     places = await seats(store, terms, row["session_id"])
-    return await take(store, clinic, me, resource, places, row, cells)
+    return await take(store, clinic, me, resource, places, row, cells, right=visit.right)
 
 
 def _row(
@@ -149,7 +162,7 @@ def _row(
         "key_id": plan["key_id"],
         "doctor_id": visit.doctor_id,
         "service_id": terms.service_id,
-        "status": AppointmentStatus.PENDING if visit.held_until else AppointmentStatus.BOOKED,
+        "status": visit.status,
         "held_until": visit.held_until,
         "starts_at": visit.start,
         "ends_at": end,

@@ -118,7 +118,7 @@ async def changed(
         raise Conflict("the hold has run out", code="hold-expired", retryable=True)
     if act is not Act.UNDO:
         refuse_illegal(act, row["status"], row["starts_at"], now())
-    if act in (Act.RESCHEDULE, Act.UNDO):
+    if act in (Act.RESCHEDULE, Act.UNDO) or row["status"] not in HOLDING:
         await _queue(session, row, image)
         await lapse(session, clinic)
     cells = await _sealed(clinic, permit, row, reason)

@@ -40,7 +40,9 @@ LIFE: Final[Mapping[Act, Transition]] = {
     Act.COMPLETE: Transition(_HERE, _S.FULFILLED, Action.ATTEND),
     Act.CANCEL: Transition(_OPEN | _HERE, _S.CANCELLED, Action.CANCEL),
     Act.NO_SHOW: Transition(frozenset({_S.BOOKED}), _S.NOSHOW, Action.ATTEND),
-    Act.RESCHEDULE: Transition(frozenset({_S.PENDING, _S.BOOKED}), None, Action.UPDATE),
+    Act.RESCHEDULE: Transition(
+        frozenset({_S.PROPOSED, _S.PENDING, _S.BOOKED}), None, Action.UPDATE
+    ),
     Act.EXPIRE: Transition(frozenset({_S.PENDING}), _S.CANCELLED, Action.CANCEL),
     Act.ENTER_IN_ERROR: Transition(
         frozenset(_S) - {_S.ENTERED_IN_ERROR}, _S.ENTERED_IN_ERROR, Action.RETRACT

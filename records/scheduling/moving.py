@@ -1,4 +1,4 @@
-"""Moving an appointment, and taking the last change back: the same appointment at another time, with another doctor.
+"""Moving an appointment, taking the last change back, and booking what was proposed: it takes a time that it did not hold.
 
 The new time is admitted like a booking's and judged by the same constraints; if it is taken, the old one stays.
 """
@@ -72,6 +72,34 @@ async def reschedule(
     new |= await resettled(session, terms, row, image)
     how = Act.RESCHEDULE, Action.UPDATE
     return await changed(session, clinic, me, *how, row, new, why, freed=freed)
+
+
+async def confirm(
+    session: Session,
+    clinic: Clinic,
+    me: Me,
+    appointment_id: UUID,
+    why: Why,
+    *,
+    override: bool = False,
+) -> OpenAppointment:
+    """Book what was held or proposed. A proposal holds no time: it is admitted, seated and judged now, like a booking."""
+    row = await locked(session, clinic, me, Act.CONFIRM, appointment_id)
+    new: dict[str, Any] = {"status": AppointmentStatus.BOOKED, "held_until": None}
+    if row["status"] == AppointmentStatus.PROPOSED:
+        await clinic.gate.require(me, Action.BOOK, resource_of(row))
+        new |= await _seated(session, clinic, me, row, override)
+    return await changed(session, clinic, me, Act.CONFIRM, Action.BOOK, row, new, why)
+
+
+async def _seated(
+    session: Session, clinic: Clinic, me: Me, row: Mapping[str, Any], override: bool
+) -> Mapping[str, Any]:
+    """Return the columns of a proposal that takes its own time."""
+    there = await moved(session, row, *(row[n] for n in ("doctor_id", "starts_at", "ends_at")))
+    image, own = {**row, **there}, Move(row["starts_at"], override=override)
+    terms = await _admitted(session, clinic, me, row, own, image)
+    return there | await resettled(session, terms, row, image)
 
 
 async def undo(

@@ -48,6 +48,8 @@ async def take(
     seats: Sequence[Seat],
     row: Mapping[str, Any],
     cells: Callable[[Permit], Mapping[str, Any]] = lambda _: {"reason": None},
+    *,
+    right: Action = Action.BOOK,
 ) -> Mapping[str, Any] | None:
     """Try seats in turn; return the row as it stands in the first that is free, or None.
 
@@ -56,7 +58,7 @@ async def take(
     for seat in seats:
         there = {**row, **seat.columns, **_NEW, "day": day_of(row["starts_at"])}
         filled = partial(_filled, there, cells)
-        taken = await clinic.gate.make(store, me, Action.BOOK, resource, _TAKE, _table, filled)
+        taken = await clinic.gate.make(store, me, right, resource, _TAKE, _table, filled)
         if taken:
             return {**there, **taken}
     return None
