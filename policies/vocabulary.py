@@ -17,9 +17,9 @@ class Role(StrEnum):
 
 
 class Action(StrEnum):
-    """What one may do to a resource. `notify` is to use an address without showing it. `search` is to list. `book` is to make an
-    appointment that holds its time, or confirm one; to `create` one is to propose it.
+    """What one may do to a resource. `notify` is to use an address without showing it. `search` is to list.
 
+    `book` is to make an appointment that holds its time, or to confirm one; to `create` one is to propose it.
     `attend` is the course of a visit (check-in to completion, no-show); `retract` says that it never was. `amend` is
     to say anew what a signed record says; `addend` is to add a record to it.
     `erase` is to destroy a patient's keys; `hold` forbids that.
