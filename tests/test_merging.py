@@ -188,6 +188,30 @@ async def test_parting_restores_what_everybody_saw_of_both(api: Api, twin: str):
     assert history == [parted.json()]
 
 
+async def test_what_stood_under_the_replaced_id_engages_the_survivor(api: Api, twin: str):
+    desk, mine, adams, baker = api.people.reception, str(api.people.patient_id), *doctors(api)
+    start = (now() + timedelta(days=40)).replace(minute=0, second=0, microsecond=0)
+    there = {"patient_id": twin, "doctor_id": adams, "start": start.isoformat()}
+    old = (await api.post(desk, "/v1/appointments", there)).json()["id"]
+    await joined(api, twin, mine)
+    for patient in (mine, twin):
+        body = there | {"patient_id": patient, "doctor_id": baker}
+        refused = await api.post(desk, "/v1/appointments", body)
+        assert (refused.status_code, refused.json()["code"]) == (409, "slot-taken")
+    other = there | {"patient_id": mine, "start": (start + timedelta(hours=3)).isoformat()}
+    made = await api.post(desk, "/v1/appointments", other | {"doctor_id": baker})
+    assert made.status_code == 201
+    moves = {old: other["start"], made.json()["id"]: there["start"]}
+    for visit_id, to in moves.items():
+        path = f"/v1/appointments/{visit_id}/reschedule"
+        refused = await api.post(desk, path, {"start": to})
+        assert (refused.status_code, refused.json()["code"]) == (409, "slot-taken")
+
+
+def doctors(api: Api) -> list[str]:
+    return [str(d.subject.doctor_id) for d in (api.people.adams, api.people.baker)]
+
+
 async def test_a_merged_patient_may_be_joined_on_and_parted_in_any_order(api: Api, twin: str):
     desk, mine = api.people.reception, str(api.people.patient_id)
     third = await registered(api, {"identifiers": []})

@@ -63,6 +63,7 @@ BAD = [
     ("diagnosis", {"code": {"code": "ZZZ"}}, "/content/code"),
     ("diagnosis", {"code": "I10", "clinical_status": "gone"}, "/content/clinical_status"),
     ("diagnosis", {"code": "I10", "onset": "yesterday"}, "/content/onset"),
+    ("diagnosis", {"code": "I10", "onset": "2026-02-01", "abatement": "2026-01-01"}, "/content"),
     ("prescription", {"dose": "1"}, "/content/medication"),
     ("prescription", {"medication": "x", "refills": -1}, "/content/refills"),
     (
@@ -97,6 +98,14 @@ def test_what_does_not_fit_its_kind_is_refused_at_its_place(kind: str, content: 
     with pytest.raises(Invalid) as refused:
         checked(RecordKind(kind), content)
     assert {e.pointer for e in refused.value.errors} == {pointer}
+
+
+@pytest.mark.parametrize("value", [0, -5])
+def test_a_dose_is_more_than_nothing(value: int):
+    with pytest.raises(Invalid):
+        checked(
+            RecordKind.PRESCRIPTION, {"medication": "x", "dose": {"value": value, "unit": "mg"}}
+        )
 
 
 def test_a_code_is_read_in_whatever_shape_it_was_written():

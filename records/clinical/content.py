@@ -85,6 +85,12 @@ class DiagnosisContent(Content):
     onset: date | None = None
     abatement: date | None = None
 
+    @model_validator(mode="after")
+    def _in_order(self) -> "DiagnosisContent":
+        if self.onset and self.abatement and self.abatement < self.onset:
+            raise ValueError("it abates after it began")
+        return self
+
 
 class Period(BaseModel):
     """From one day to another, both included."""
@@ -102,11 +108,11 @@ class Period(BaseModel):
 
 
 class Quantity(BaseModel):
-    """An amount and its UCUM unit."""
+    """An amount, more than nothing, and its UCUM unit."""
 
     model_config = ConfigDict(extra="forbid")
 
-    value: Number
+    value: Annotated[Number, Field(gt=0)]
     unit: Annotated[Word, AfterValidator(ucum)] = Field(examples=["mg"])
 
 

@@ -23,6 +23,7 @@ from records.base import rewrite, table_of
 from records.clinic import Clinic
 from records.scheduling.admission import Time
 from records.scheduling.clockwork import lapse
+from records.scheduling.elsewhere import engaged_elsewhere
 from records.scheduling.history import write_down
 from records.scheduling.life import HOLDING, LIFE, refuse_illegal
 from records.scheduling.models import (
@@ -121,6 +122,8 @@ async def changed(
     if act in (Act.RESCHEDULE, Act.UNDO) or row["status"] not in HOLDING:
         await _queue(session, row, image)
         await lapse(session, clinic)
+        if image["status"] in HOLDING and await engaged_elsewhere(session, image):
+            raise SlotTaken(time_of(image))
     cells = await _sealed(clinic, permit, row, reason)
     await _store(session, image, {**new, **cells, "version": image["version"]})
     await write_down(session, clinic, permit, act, row, image, why.note)
