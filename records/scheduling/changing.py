@@ -120,10 +120,7 @@ async def changed(
     if act is not Act.UNDO:
         refuse_illegal(act, row["status"], row["starts_at"], now())
     if act in (Act.RESCHEDULE, Act.UNDO) or row["status"] not in HOLDING:
-        await _queue(session, row, image)
-        await lapse(session, clinic)
-        if image["status"] in HOLDING and await engaged_elsewhere(session, image):
-            raise SlotTaken(time_of(image))
+        await _make_way(session, clinic, row, image)
     cells = await _sealed(clinic, permit, row, reason)
     await _store(session, image, {**new, **cells, "version": image["version"]})
     await write_down(session, clinic, permit, act, row, image, why.note)
@@ -182,6 +179,16 @@ async def _give_up(session: Session, clinic: Clinic, me: Me, later: UUID) -> Non
             "held_until": None,
         }
         await changed(session, clinic, me, Act.CANCEL, Action.CANCEL, row, new, Why())
+
+
+async def _make_way(
+    session: Session, clinic: Clinic, row: Mapping[str, Any], image: Mapping[str, Any]
+) -> None:
+    """Wait for one's turn, let go of what ran out, and see that the patient is not engaged under another id."""
+    await _queue(session, row, image)
+    await lapse(session, clinic)
+    if image["status"] in HOLDING and await engaged_elsewhere(session, image):
+        raise SlotTaken(time_of(image))
 
 
 async def _queue(session: Session, *images: Mapping[str, Any]) -> None:
