@@ -13,6 +13,7 @@ from api.app import create_app
 from api.bench import cases, cpu, floor, ledger
 from api.bench.decisions import ENGINES, WHAT, WHO, WHY, others
 from api.bench.fill import NOTES, PEOPLE, Filled, fill
+from api.bench.hours import open_hours
 from api.bench.report import compared
 from api.bench.rounds import Case, Measured
 from core.settings import Settings
@@ -28,6 +29,7 @@ class Place:
     filled: Filled
     apps: dict[str, FastAPI]
     url: str
+    settings: Settings
 
     async def ask(self, case: Case, number: int = 0) -> httpx.Response:
         """Send one of a case's requests as wrk would."""
@@ -49,7 +51,7 @@ async def place(
     monkeypatch.setenv("CONFIDE_DATABASE_POOL", "4")
     ours = create_app(settings)
     async with ours.router.lifespan_context(ours), floor.app.router.lifespan_context(floor.app):
-        yield Place(filled, {"api": ours, "floor": floor.app}, database_url)
+        yield Place(filled, {"api": ours, "floor": floor.app}, database_url, settings)
 
 
 async def test_every_request_is_answered_and_every_secured_read_is_on_the_trail(place: Place):
@@ -74,6 +76,16 @@ async def test_both_read_the_same_rows(place: Place):
     assert secured_read["id"] == floor_read["id"]
     assert [r["id"] for r in secured_list] == [r["id"] for r in floor_list]
     assert len(secured_list) == NOTES
+
+
+async def test_both_find_the_first_slots_of_the_same_doctors(place: Place):
+    service = await open_hours(place.settings, doctors=3)
+    bare, ours = [
+        (await place.ask(case)).json()["items"] for case in cases.searches(place.filled, service)
+    ]
+    assert len(ours) == len(bare) == 20
+    assert {s["doctor_id"] for s in ours} == {s["doctor_id"] for s in bare}
+    assert all(s["service_id"] == service for s in ours)
 
 
 async def test_a_contested_slot_is_booked_once(place: Place):

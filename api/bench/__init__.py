@@ -15,6 +15,7 @@ from rich.console import Console
 
 from api.bench import cases, report
 from api.bench.decisions import decisions
+from api.bench.hours import open_hours
 from api.bench.load import find_wrk
 from api.bench.place import Place, place
 from api.bench.propagation import measure_propagation
@@ -95,7 +96,12 @@ def _writes(bench: Bench) -> Report:
     booked = bench.compare(cases.bookings(filled), connections=many)
     found = {"booking": compared(booked, many), "contested_slot": _contest(bench)}
     alone = bench.drive(cases.one_doctor(filled), connections=many, seconds=1)
-    return found | {"one_doctor": {"booked": alone.requests, "refused": alone.refused}}
+    found["one_doctor"] = {"booked": alone.requests, "refused": alone.refused}
+    # Last: a thousand doctors more are in nobody else's way.
+    service = asyncio.run(open_hours(bench.place.settings))
+    return found | {
+        "slot_search": compared(bench.compare(cases.searches(filled, service), connections=1), 1)
+    }
 
 
 def _contest(bench: Bench) -> Report:

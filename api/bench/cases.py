@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from api.bench import hours
 from api.bench.fill import NOTES, PEOPLE, Filled, slot
 from api.bench.rounds import Case
 
@@ -65,6 +66,19 @@ def bookings(filled: Filled) -> list[Case]:
     return [
         Case(FLOOR, "floor", lines("/bookings")),
         Case(SECURED, "api", lines("/v1/appointments"), filled.desk_token),
+    ]
+
+
+def searches(filled: Filled, service: str) -> list[Case]:
+    """Look for the first twenty free times of all doctors in 31 days."""
+    since, until = hours.window()
+
+    def lines(query: str) -> Callable[[int], Iterator[str]]:
+        return lambda _seconds: iter([f"GET {query}&from={since}&to={until}"])
+
+    return [
+        Case(FLOOR, "floor", lines("/slots?limit=20")),
+        Case(SECURED, "api", lines(f"/v1/slots?limit=20&service_id={service}"), filled.desk_token),
     ]
 
 

@@ -9,13 +9,13 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import orjson
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel
 
 SCHEMA = """
@@ -31,6 +31,8 @@ CREATE TABLE floor.booking (
   id uuid PRIMARY KEY, patient_id uuid NOT NULL, doctor_id uuid NOT NULL, starts_at timestamptz NOT NULL,
   ends_at timestamptz NOT NULL, reason text, created_at timestamptz NOT NULL DEFAULT now(),
   EXCLUDE USING gist (doctor_id WITH =, tstzrange(starts_at, ends_at) WITH &&));
+CREATE TABLE floor.slot (id uuid PRIMARY KEY, doctor_id uuid NOT NULL, starts_at timestamptz NOT NULL, ends_at timestamptz NOT NULL);
+CREATE INDEX ON floor.slot (starts_at, doctor_id);
 """
 COPY = """
 INSERT INTO floor.record SELECT r.id, r.patient_id, r.appointment_id, r.author_id, r.kind, r.status, r.sensitivity,
@@ -39,6 +41,10 @@ FROM record r JOIN record_version v ON v.record_id = r.id AND v.number = r.versi
 """
 _ONE = "SELECT * FROM floor.record WHERE id = $1"
 _OF_PATIENT = "SELECT * FROM floor.record WHERE patient_id = $1 ORDER BY id DESC LIMIT 20"
+_SLOTS = (
+    "SELECT doctor_id, starts_at, ends_at FROM floor.slot "
+    "WHERE starts_at >= $1 AND starts_at < $2 ORDER BY starts_at, doctor_id LIMIT 20"
+)
 _AUDIT = "INSERT INTO floor.audit (id, body) VALUES ($1, $2)"
 _BOOK = (
     "INSERT INTO floor.booking (id, patient_id, doctor_id, starts_at, ends_at, reason) "
@@ -98,6 +104,17 @@ async def read_list(patient_id: UUID, request: Request) -> Response:
     """Read twenty rows."""
     rows = await request.app.state.pool.fetch(_OF_PATIENT, patient_id)
     return _json({"items": [_shown(row) for row in rows]})
+
+
+@app.get("/slots")
+async def slots(
+    request: Request,
+    since: Annotated[AwareDatetime, Query(alias="from")],
+    until: Annotated[AwareDatetime, Query(alias="to")],
+) -> Response:
+    """Read the first twenty of stored slots."""
+    rows = await request.app.state.pool.fetch(_SLOTS, since, until)
+    return _json({"items": [dict(row) for row in rows]})
 
 
 @app.post("/bookings", status_code=201)

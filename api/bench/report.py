@@ -93,6 +93,7 @@ TITLES = {
     "secured_read_alone": "one record",
     "secured_list": "list of 20 records",
     "booking": "booking",
+    "slot_search": "first 20 slots of 1,000 doctors in 31 days",
 }
 
 
