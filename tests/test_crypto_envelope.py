@@ -4,7 +4,6 @@ import json
 import pickle
 import struct
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -88,7 +87,7 @@ def test_a_cell_of_an_unknown_type_is_a_format_error(kind: int):
 def test_a_cell_moved_to_another_table_column_row_or_patient_does_not_open(
     elsewhere: dict[str, Any],
 ):
-    assert _refused(KEY, replace(PLACE, **elsewhere), KEY.seal(PLACE, CANARY)) == "auth"
+    assert _refused(KEY, PLACE._replace(**elsewhere), KEY.seal(PLACE, CANARY)) == "auth"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +101,7 @@ def test_table_and_column_are_authenticated_even_where_the_column_key_is_the_sam
     """The column key covers table and column already: here the AAD alone can refuse."""
     cell = KEY.seal(PLACE, CANARY)
     column, spoofed = KEY._column(PLACE), DataKey(7, 1, SECRET)
-    for other in (replace(PLACE, table="t"), replace(PLACE, column="c")):
+    for other in (PLACE._replace(table="t"), PLACE._replace(column="c")):
         aad = spoofed._column(other).aad
         spoofed._columns[other.table, other.column] = column._replace(aad=aad)
         assert _refused(spoofed, other, cell) == "auth"
@@ -178,7 +177,7 @@ def test_a_key_refuses_to_seal_past_its_nonce_limit_and_still_opens():
     assert refusal.value.code == "key-exhausted"
     assert key.open(PLACE, last) == "last"
     assert (
-        key.open(replace(PLACE, column="other"), key.seal(replace(PLACE, column="other"), 1)) == 1
+        key.open(PLACE._replace(column="other"), key.seal(PLACE._replace(column="other"), 1)) == 1
     )
 
 

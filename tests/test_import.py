@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from core.crypto.values import read
 from policies.facts import Subject
 from policies.vocabulary import Role
 from records.access.me import Me
@@ -266,20 +267,21 @@ async def test_records_keep_codes_values_author_and_sensitivity(clinic: Clinic, 
     (patient,) = await _found(clinic, me, "M-77-Q")
     found, _ = await list_records(clinic, me, patient.id, limit=20)
     by_kind = {record.kind: record for record in found}
+    content: dict[str, Any] = {record.kind: read(record.content) for record in found}
     assert len(found) == len(by_kind) == 5
     assert {r.author_id for r in found} == {doctor.account_id}
     assert {r.status for r in found} == {"final"}
     assert {k for k, r in by_kind.items() if r.sensitivity == "R"} == {"diagnosis"}
     assert by_kind["diagnosis"].title == "Migraine (disorder)"
-    assert by_kind["diagnosis"].content["code"]["code"] == "37796009"
-    assert by_kind["prescription"].content["dosageInstruction"] == [
+    assert content["diagnosis"]["code"]["code"] == "37796009"
+    assert content["prescription"]["dosageInstruction"] == [
         {"text": "one tablet when needed", "asNeeded": True}
     ]
-    assert by_kind["prescription"].content["reason"][0]["display"] == "Migraine (disorder)"
-    (systolic,) = by_kind["observation"].content["component"]
+    assert content["prescription"]["reason"][0]["display"] == "Migraine (disorder)"
+    (systolic,) = content["observation"]["component"]
     assert (systolic["value"], systolic["unit"]) == (139.5, "mm[Hg]")
     assert by_kind["allergy"].title == "Allergy to penicillin"
-    assert by_kind["note"].content["reason"][0]["display"] == "Headache behind one eye"
+    assert content["note"]["reason"][0]["display"] == "Headache behind one eye"
 
 
 def test_the_command_reports_as_json_and_rejects_a_broken_bundle_by_exit_code(

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from core.crypto.values import read
 from policies.facts import Subject
 from policies.vocabulary import Role
 from records.access.me import Me
@@ -296,7 +297,7 @@ async def test_the_command_says_no_name_and_no_number_of_a_patient(imported: Imp
 
 
 def _as_told(record: OpenRecord) -> tuple[str, ...]:
-    content = record.content
+    content = read(record.content)
     assert isinstance(content, dict)
     return (record.kind, str(record.title), content["code"]["code"], _value(content))
 

@@ -21,13 +21,13 @@ from core.ids import new_id
 from policies.issue import issue
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
-from records.base import Protected, add, phi_columns, table_of
+from records.base import Protected, phi_columns, table_of
 from records.clinic import Clinic, Unreadable
 from records.custody.dek import protected
 from records.vault.models import KeyState, PatientKey
 from records.vault.vault import sealed_rows
 from tests.apis import Api, serve
-from tests.clinics import People, open_clinic, populate
+from tests.clinics import People, open_clinic, populate, slip_in
 
 CANARY = "canary-of-the-attacked"
 PARTS = {
@@ -82,8 +82,7 @@ async def scene(database_url: str, tmp_path: Path) -> AsyncIterator[Scene]:
         oldest, _ = await clinic.vault.new_key(mine)
         oldest.state = KeyState.DECRYPT_ONLY
         theirs, their_key = await clinic.vault.new_key(other)
-        async with clinic.database.transaction() as session:
-            await add(session, oldest, newest, theirs)
+        await slip_in(clinic, oldest, newest, theirs)
         targets = [
             await _target(clinic, connection, kind, (mine, key), (other, their_key))
             for kind in protected()

@@ -82,7 +82,10 @@ async def get_events(
     return page.listed([view(e) for e in items], last)
 
 
-@router.get("/events/{event_id}", operation_id="read_audit_event", response_model=EventView)
+@router.get(
+    "/events/{event_id}", operation_id="read_audit_event", response_model=EventView,
+    responses={200: {"content": {FHIR: {"schema": {"type": "object"}}}}},
+)  # fmt: skip
 async def get_event(event_id: UUID, request: Request, clinic: Clinic, me: Me) -> Response:
     """Read one event of the ledger, with the rule that decided; as FHIR AuditEvent to those who accept that."""
     event = await read_event(clinic, me, event_id)

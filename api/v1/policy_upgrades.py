@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me, Transaction
+from api.etags import etag
 from api.json import Json
 from api.once import once
 from api.v1.policies import DraftView, Reason, RuleBody, get_draft, shown_draft
@@ -39,7 +40,8 @@ class UpgradeOrder(BaseModel):
 @router.get("", operation_id="read_policy_upgrade", response_model=UpgradeView)
 async def get_upgrade(session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Read what is new in the rules that come with the software. A clinic's own rules are never changed by an update."""
-    return Json(await upgrading.read_upgrade(session, clinic, me))
+    found = await upgrading.read_upgrade(session, clinic, me)
+    return Json(found, 200, {"ETag": etag(found.version)})
 
 
 @router.post("", operation_id="draft_policy_upgrade", status_code=201, response_model=DraftView)

@@ -1,7 +1,7 @@
 """Series of appointments: weekly, or every few weeks, at the same hour of the clinic's day."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
@@ -27,6 +27,7 @@ class NewSeries(NewAppointment):
     every_weeks: int = Field(1, ge=1, le=12)
     fitting: bool = Field(False, description="book those that fit; otherwise all of them or none")
     hold_id: None = Field(None, description="a series is not booked from a hold")
+    status: Literal["booked"] = Field("booked", description="a series is not proposed")
 
 
 class NewSeriesTime(NewTime):
@@ -93,7 +94,7 @@ async def post_series(
     """Book a series, all of it or what fits. The hour stays the same when the clocks change."""
     zone = request.app.state.settings.time_zone
     rhythm = Rhythm(zone, new.count, new.every_weeks, new.fitting)
-    visit = new.model_dump(exclude={"count", "every_weeks", "fitting", "hold_id"})
+    visit = new.model_dump(exclude={"count", "every_weeks", "fitting", "hold_id", "status"})
     made = await book_series(session, clinic, me, rhythm, **visit)
     return Json(_view(made), 201, {"Location": f"/v1/appointments/series/{made.id}"})
 
