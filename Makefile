@@ -10,7 +10,7 @@ run: run-env ## run the whole stack; CONFIDE_PORT and CONFIDE_HOME say where
 	@exec .venv/bin/confide dev
 
 test: dev-env ## run the tests; ARGS="-k booking" runs some of them
-	.venv/bin/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	.venv/bin/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: lint types contracts test ## everything that a change must pass
 

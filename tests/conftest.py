@@ -23,12 +23,6 @@ os.environ.setdefault("CONFIDE_ARGON2_MEMORY_KIB", "8")
 os.environ.setdefault("CONFIDE_ARGON2_TIME", "1")
 
 TEMPLATE = "confide_template"
-LONGEST = (
-    "soak", "faults", "schemathesis", "leaks", "processes_stop", "embedded_servers", "idor", "openapi_judges", "story",
-    "audit_review", "operator_commands", "login_commands", "tracing", "site", "rotation_under_load", "import_synthea",
-    "import", "pipeline", "races", "chores", "browser_login", "browser_docs", "conditions_real", "seal",
-)  # fmt: skip
-"""Files that take longest: begun first, so that no processor waits for one of them at the end."""
 _running = pytest.StashKey[Servers]()
 
 
@@ -46,11 +40,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     found = [dict(getattr(report, "user_properties", ())).get("fault") for report in reports]
     for line in sorted(filter(None, found), key=lambda told: int(told[1:].split()[0])):
         terminalreporter.write_line(line)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -149,6 +149,12 @@ def _integer(schema: Schema) -> None:
     schema.setdefault("format", "int64")
 
 
+def _number(schema: Schema) -> None:
+    """Of two lower ends the one that is above is meant."""
+    if schema.get("exclusiveMinimum", -EXACT) >= schema.get("minimum", EXACT):
+        del schema["minimum"]
+
+
 def _array(schema: Schema) -> None:
     schema.setdefault("maxItems", BODY_LIMIT // 2)
 
@@ -156,5 +162,6 @@ def _array(schema: Schema) -> None:
 _BOUNDS: Final[dict[str, Callable[[Schema], None]]] = {
     "string": _string,
     "integer": _integer,
+    "number": _number,
     "array": _array,
 }
