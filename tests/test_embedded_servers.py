@@ -69,7 +69,7 @@ def test_kill_9_of_the_parent_leaves_no_postgres_no_broker_and_no_epmd(parent: P
 def test_sigint_of_the_parent_stops_everything_in_order(parent: Parent, home: Path):
     process = parent()
     process.send_signal(signal.SIGINT)
-    process.wait(60)
+    process.wait(20)
     assert processes_of(home) == []
     assert "database system is shut down" in (home / "logs/postgres.log").read_text()
 

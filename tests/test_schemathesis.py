@@ -16,7 +16,7 @@ from tests.running import running
 
 ENDING = ("/v1/me/sessions", "/v1/me/sessions/{session_id}", "/v1/me/password")
 """Would end the sessions that the tokens are of."""
-LIMITS = ("--max-time", "15", "--max-examples", "2", "--seed", "7", "--no-color")
+LIMITS = ("--max-time", "30", "--max-examples", "2", "--seed", "7", "--no-color")
 CHECKS = ("--checks", "ignored_auth,object_level_authorization")
 
 
