@@ -19,6 +19,7 @@ from records.custody.rotation import ROLE, read_rotation, request_rotation, step
 from records.people.details import IdentifierDetails
 from records.people.registration import register
 from records.people.searching import Wanted, search_patients
+from records.vault.indexes import LIVING, Indexes
 from tests.clinics import DETAILS, MRN, People, open_clinic, populate
 
 NUMBER = IdentifierDetails("MR", MRN, "mrn 4711 qx")
@@ -119,6 +120,41 @@ async def test_everybody_is_found_at_every_step_by_every_process(
     assert seen[-1] == {"patient_token": {2}, "identifier": {2}}
     ended = await read_rotation(clinic, people.admin, rotation.id)
     assert (ended["total"], ended["failed"]) == (2, 0)
+
+
+@pytest.mark.parametrize("first", ["look", "turn"])
+async def test_who_is_searched_for_is_found_though_all_turns_over_within_the_search(
+    clinic: Clinic,
+    people: People,
+    rotor: tuple[Database, Trail],
+    monkeypatch: pytest.MonkeyPatch,
+    first: str,
+):
+    await ask(clinic, people, kind=RotationKind.INDEX)
+    real = Indexes.look
+
+    async def look(self: Indexes, database: Database) -> None:
+        if first == "look":
+            await real(self, database)
+        await work(rotor[0], clinic.vault.provider, 20)
+        if first == "turn":
+            await real(self, database)
+
+    monkeypatch.setattr(Indexes, "look", look)
+    for wanted in FINDS:
+        assert await found(clinic, people.reception, wanted) == 1
+
+
+async def test_an_overtaken_answer_about_the_keys_is_not_gone_back_to(
+    clinic: Clinic, people: People, rotor: tuple[Database, Trail]
+):
+    async with clinic.database.transaction() as session:
+        late = (await session.execute(LIVING)).mappings().all()
+    await ask(clinic, people, kind=RotationKind.INDEX)
+    await work(rotor[0], clinic.vault.provider, 20)
+    await clinic.indexes.look(clinic.database)
+    clinic.indexes._take(late)
+    assert clinic.indexes.version == 2
 
 
 async def test_under_the_old_key_nobody_is_looked_for_any_more(

@@ -60,11 +60,7 @@ async def search_patients(
     A page may be short, or even empty, and yet have a next one: then all candidates so far only looked alike to
     the index. Raises Invalid(`search-too-broad`) for what no index is for.
     """
-    await clinic.indexes.look(clinic.database)
-    statement = _narrowed(clinic, wanted).order_by(_patient.id.desc()).limit(CANDIDATES + 1)
-    if after:
-        statement = statement.where(_patient.id < after)
-    rows = await visible(clinic, me, statement)
+    rows = await _candidates(clinic, me, wanted, after)
     fits = await _fitting(clinic, me, wanted, rows[:CANDIDATES])
     page = await disclosed(clinic, me, await _survivors(clinic, me, fits[:limit])) if fits else []
     if len(fits) > limit:
@@ -80,6 +76,22 @@ def matches(values: Mapping[str, Any], wanted: Wanted) -> bool:
         and (wanted.phone is None or _phone(wanted.phone) in phones_of(values))
         and (wanted.email is None or _email(wanted.email) in emails_of(values))
     )
+
+
+async def _candidates(
+    clinic: Clinic, me: Me, wanted: Wanted, after: UUID | None
+) -> Sequence[Mapping[str, Any]]:
+    """Search by the root keys that are known, and once more if there is a newer one: tokens may have gone over to it meanwhile."""
+    rows: Sequence[Mapping[str, Any]] = ()
+    searched = None
+    while searched != clinic.indexes.version:
+        searched = clinic.indexes.version
+        statement = _narrowed(clinic, wanted).order_by(_patient.id.desc()).limit(CANDIDATES + 1)
+        if after:
+            statement = statement.where(_patient.id < after)
+        rows = await visible(clinic, me, statement)
+        await clinic.indexes.look(clinic.database)
+    return rows
 
 
 async def _fitting(

@@ -85,7 +85,7 @@ class Indexes:
         return max(self._living)
 
     async def look(self, database: Database) -> None:
-        """See which root keys patients are found by, before a search."""
+        """See which root keys patients are found by now: whoever searched by others searches again."""
         self._take(await database.all(_LIVING))
 
     async def hold(self, session: Executor) -> None:
@@ -94,10 +94,13 @@ class Indexes:
         self._take((await session.execute(LIVING)).mappings().all())
 
     def _take(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        self._living = {
+        """Know these keys from now on. An answer that was overtaken by a newer one is not gone back to."""
+        living = {
             row["version"]: self._living.get(row["version"]) or indexer(self._provider, row)
             for row in rows
         }
+        if max(living) >= self.version:
+            self._living = living
 
     def identifier(self, value: str) -> bytes:
         """Return the token of an identifier's value; spelling (case, blanks, dashes) does not matter."""
