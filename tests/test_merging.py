@@ -208,6 +208,51 @@ async def test_what_stood_under_the_replaced_id_engages_the_survivor(api: Api, t
         assert (refused.status_code, refused.json()["code"]) == (409, "slot-taken")
 
 
+async def test_a_freed_time_is_not_offered_to_who_is_elsewhere_under_another_id(
+    api: Api, twin: str
+):
+    desk, mine, (adams, baker) = api.people.reception, str(api.people.patient_id), doctors(api)
+    other = await registered(
+        api, {"name": {"family": "Oddfellow", "given": "N"}, "identifiers": []}
+    )
+    start = (now() + timedelta(days=40)).replace(minute=0, second=0, microsecond=0)
+    when = {"start": start.isoformat()}
+    wish = {
+        "patient_id": twin,
+        "doctor_ids": [adams],
+        "latest": (start + timedelta(days=1)).isoformat(),
+    }
+    assert (await api.post(desk, "/v1/waitlist", wish)).status_code == 201
+    busy = when | {"patient_id": mine, "doctor_id": baker}
+    assert (await api.post(desk, "/v1/appointments", busy)).status_code == 201
+    freed = await api.post(
+        desk, "/v1/appointments", when | {"patient_id": other, "doctor_id": adams}
+    )
+    await joined(api, twin, mine)
+    await api.post(desk, f"/v1/appointments/{freed.json()['id']}/cancel", {})
+    waiting = (await api.get(desk, "/v1/waitlist")).json()["items"]
+    assert [entry["status"] for entry in waiting] == ["waiting"]
+
+
+async def test_who_waits_under_the_replaced_id_waits_as_the_survivor(api: Api, twin: str):
+    await joined(api, twin, api.people.patient_id)
+    made = await api.post(api.people.reception, "/v1/waitlist", {"patient_id": twin})
+    assert (made.status_code, made.json()["patient_id"]) == (201, str(api.people.patient_id))
+
+
+async def test_records_of_both_files_are_found_by_either_id(api: Api, twin: str):
+    mine = str(api.people.patient_id)
+    there = await visit(api, twin, api.people.adams, 3)
+    note = {"kind": "note", "title": "Elsewhere", "content": {"text": "Allergic"}}
+    made = await api.post(api.people.adams, f"/v1/appointments/{there}/records", note)
+    assert made.status_code == 201, made.text
+    await joined(api, twin, mine)
+    for patient in (mine, twin):
+        found = await api.post(api.people.adams, "/v1/records/search", {"patient_id": patient})
+        ids = {each["id"] for each in found.json()["items"]}
+        assert {made.json()["id"], str(api.people.record.id)} <= ids
+
+
 def doctors(api: Api) -> list[str]:
     return [str(d.subject.doctor_id) for d in (api.people.adams, api.people.baker)]
 

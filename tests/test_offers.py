@@ -180,6 +180,22 @@ async def test_the_strictest_capacity_that_a_seat_was_booked_under_holds(api: Ap
         assert answer.status_code == status, capacity
 
 
+async def test_nobody_is_moved_into_a_session_that_is_full(api: Api):
+    service = await offer(api, "services", name="Back school", capacity=3)
+    everybody = await patients(api, 5)
+    later = NINE + timedelta(days=7)
+    for patient in everybody[:3]:
+        last = await book(api, "adams", patient, NINE, service_id=service["id"])
+    headers = await api.bearer(api.people.admin) | {"If-Match": 'W/"1"'}
+    await api.http.patch(f"/v1/services/{service['id']}", headers=headers, json={"capacity": 2})
+    for patient in everybody[3:]:
+        seated = await book(api, "adams", patient, later, service_id=service["id"])
+        assert seated.status_code == 201
+    path = f"/v1/appointments/{last.json()['id']}/reschedule"
+    moved = await api.post(api.people.reception, path, {"start": later.isoformat()})
+    assert (moved.status_code, moved.json()["code"]) == (409, "slot-taken")
+
+
 COPY = """INSERT INTO appointment (id, patient_id, key_id, doctor_id, status, version, created_by, moves,
     created_at, starts_at, ends_at, session_id, lane, capacity)
     SELECT gen_random_uuid(), k.patient_id, k.key_id, doctor_id, status, a.version, created_by, 0, a.created_at, {}

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, DateTime, Text, bindparam
 from policies.vocabulary import ResourceType
 from records.access.listing import BEFORE, Listing, page
 from records.access.me import Me
+from records.access.relations import ids_of
 from records.base import table_of
 from records.clinic import Clinic
 from records.clinical.content import codes_of
@@ -31,7 +32,7 @@ ROUNDS: Final = 5
 
 _record = table_of(Record).c
 _FILTERS: Final[Mapping[str, ColumnElement[bool]]] = {
-    "patient_id": _record.patient_id == bindparam("patient_id", type_=PGUUID()),
+    "patient_id": _record.patient_id.in_(ids_of(bindparam("patient_id", type_=PGUUID()))),
     "kind": _record.kind == bindparam("kind", type_=Text()),
     "since": _record.created_at >= bindparam("since", type_=DateTime(timezone=True)),
     "until": _record.created_at < bindparam("until", type_=DateTime(timezone=True)),

@@ -195,7 +195,7 @@ async def _queue(session: Session, *images: Mapping[str, Any]) -> None:
     """Let those who move visits of one doctor or one patient pass one by one, in one order: no deadlock."""
     doctors = sorted({f"doctor_id {image['doctor_id']}" for image in images})
     turns = (
-        func.hashtextextended(who, 0) for who in (*doctors, f"patient_id {images[0]['patient_id']}")
+        func.hashtextextended(who, 0) for who in (*doctors, f"patient_id {images[0]['person_id']}")
     )
     await session.execute(select(*(func.pg_advisory_xact_lock(turn) for turn in turns)))
 

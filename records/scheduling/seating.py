@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from core.database import Query, Session, Store
-from core.errors import FieldError, Invalid
+from core.errors import Conflict, FieldError, Invalid
 from records.base import table_of
 from records.people.coverages import day_of, insured
 from records.scheduling.models import BLOCKING, BUFFERED, Appointment
@@ -65,7 +65,11 @@ _FREE: Final = Query(
 """The room a moved visit is in, if nobody else is in it then; or the first that is free."""
 _SITE: Final = Query(select(_place.id).where(_place.id == _WHERE, _place.kind == LocationKind.SITE))
 _TAKEN: Final = Query(
-    select(_visit.lane, _visit.capacity).where(_visit.session_id == _SESSION, _BLOCKING)
+    select(_visit.lane, _visit.capacity).where(
+        _visit.session_id == _SESSION,
+        _visit.id.is_distinct_from(bindparam("but", type_=PGUUID())),
+        _BLOCKING,
+    )
 )
 
 
@@ -112,8 +116,11 @@ async def moved(
     if row["session_id"] is None:
         return there
     session_id = session_name(doctor_id, row["service_id"], start)
-    lanes = await _lanes(session, session_id, row["capacity"])
-    return there | {"session_id": session_id, "lane": next(iter(lanes), row["lane"])}
+    lanes = await _lanes(session, session_id, row["capacity"], but=row["row_id"])
+    if not lanes:
+        raise Conflict("all seats are taken", code="slot-taken", retryable=True)
+    lane = row["lane"] if row["lane"] in lanes else lanes[0]
+    return there | {"session_id": session_id, "lane": lane}
 
 
 async def resettled(
@@ -160,9 +167,11 @@ async def _places(
     return [(row["id"], row["kind"] == LocationKind.ROOM) for row in found]
 
 
-async def _lanes(store: Store, session_id: UUID, capacity: int) -> Sequence[int]:
-    """Return the free lanes of a session. The strictest capacity frozen on one of its seats holds for all."""
-    rows = await store.all(_TAKEN, session_id=session_id)
+async def _lanes(
+    store: Store, session_id: UUID, capacity: int, *, but: UUID | None = None
+) -> Sequence[int]:
+    """Return the lanes of a session that are free, or a visit's own. The strictest capacity frozen on one of its seats holds for all."""
+    rows = await store.all(_TAKEN, session_id=session_id, but=but)
     strictest = min([capacity, *(row["capacity"] for row in rows)])
     used = {row["lane"] for row in rows}
     return [] if len(used) >= strictest else [n for n in range(1, strictest + 1) if n not in used]

@@ -115,6 +115,7 @@ async def enter(
     if patient_id is None:
         raise Invalid(errors=[FieldError("/patient_id", "missing", "who waits?")])
     whom = await _whom(session, clinic, me, patient_id)
+    patient_id = whom["patient_id"]
     resource = replace(
         patient_of(whom, ResourceType.WAITLIST), id=new_id(), status=EntryStatus.WAITING
     )
