@@ -16,6 +16,7 @@ from api.commands.keys import app as keys
 from api.commands.processes import app as processes
 from api.commands.status import app as status
 from api.commands.verify import app as verify
+from core.embedded.processes import ProcessError
 from core.errors import DomainError
 from core.settings import Settings, settings
 
@@ -165,7 +166,7 @@ def main() -> None:
         app()
     except DomainError as refusal:
         _fail(f"{refusal.detail or refusal.code} ({refusal.code})")
-    except ValueError as mistake:
+    except (ValueError, ProcessError) as mistake:
         _fail(str(mistake))
 
 

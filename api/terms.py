@@ -27,7 +27,7 @@ class Terms:
     def check(self, scope: Scope) -> None:
         """Refuse a body of another type (415), and a caller who takes no answer there is (406)."""
         headers = dict(scope["headers"])
-        accept = headers.get(b"accept")
+        accept = b",".join(value for name, value in scope["headers"] if name == b"accept")
         if accept and self.gives and not acceptable(accept.decode("latin-1"), self.gives):
             raise HTTPException(406, "Not Acceptable")
         if self.takes and _has_body(headers):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import time
 from typing import BinaryIO, Final
@@ -9,7 +10,7 @@ from uuid import UUID
 
 PIECE: Final = 1 << 20
 """Bytes read or written at once."""
-_COMING: Final = "coming"
+COMING: Final = "coming"
 
 
 class Blobs:
@@ -52,15 +53,19 @@ class Blobs:
     def older_than(self, seconds: float) -> Iterator[UUID]:
         """Yield the ids of blobs, finished or not, that were last written so long ago."""
         for path in self._folder.glob("*/*"):
-            if path.stat().st_mtime < time() - seconds:
-                yield UUID(path.name)
+            found = None
+            # One that is finished or dropped meanwhile is gone; a file of somebody else's has no id.
+            with suppress(FileNotFoundError, ValueError):
+                found = UUID(path.name) if path.stat().st_mtime < time() - seconds else None
+            if found:
+                yield found
 
     def path(self, blob_id: UUID) -> Path:
         """Return where a blob is: in one of 256 folders by the end of its id, which is random."""
         return self._folder / blob_id.hex[-2:] / blob_id.hex
 
     def _coming(self, blob_id: UUID) -> Path:
-        return self._folder / _COMING / blob_id.hex
+        return self._folder / COMING / blob_id.hex
 
 
 def _private(path: str, flags: int) -> int:

@@ -12,7 +12,7 @@ from socket import SOCK_STREAM
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 SECONDS: Final = 3.0
 """For all of it: name, connection, answer."""
@@ -21,6 +21,11 @@ LARGEST: Final = 64 * 1024
 _OK: Final = 200
 _EMBEDDING: Final = ip_network("64:ff9b::/96")
 """IPv6 addresses that a gateway turns into IPv4 ones (RFC 6052)."""
+
+_LOCAL: Final = tuple(
+    map(ip_network, ("64:ff9b:1::/48", "fec0::/10", "::/96", "::ffff:0:0:0/96", "192.0.0.0/24"))
+)
+"""Networks that are nobody's or of one site (RFC 8215, 3879, 4291, 2765, 6890), whatever the library's version says."""
 
 
 class NotFetched(Exception):
@@ -43,7 +48,8 @@ async def fetch(url: str, reach: Reach) -> bytes:
             raise NotFetched
         async with asyncio.timeout(SECONDS):
             return await _asked(parts, await _address(parts, reach))
-    except (OSError, ValueError, HttpParserError):  # a timeout is an OSError, as is all of TLS
+    # A timeout is an OSError, as is all of TLS.
+    except (OSError, ValueError, HttpParserError, HttpParserUpgrade):
         raise NotFetched from None
 
 
@@ -53,7 +59,8 @@ def public(text: str) -> bool:
     inner = _within(address) if isinstance(address, IPv6Address) else None
     if inner is not None:
         return public(str(inner))
-    return address.is_global and not address.is_multicast
+    odd = address.is_multicast or address.is_reserved or any(address in net for net in _LOCAL)
+    return address.is_global and not odd
 
 
 async def _address(parts: SplitResult, reach: Reach) -> str:

@@ -62,6 +62,11 @@ async def test_a_damaged_backup_is_refused_before_anything_is_touched(
     assert schemas == 0
 
 
+async def test_a_folder_that_is_there_is_refused_and_left_alone(empty: str, tmp_path: Path):
+    done = confide(empty, tmp_path, "backup", tmp_path)
+    assert (done.returncode, "is there already" in done.stderr) == (1, True)
+
+
 async def test_a_backup_that_was_cut_short_is_none(empty: str, tmp_path: Path):
     (tmp_path / "database.dump").write_bytes(b"half")
     done = confide(empty, tmp_path, "restore", tmp_path)

@@ -76,7 +76,18 @@ async def test_consent_is_for_one_account_and_one_client(api: Api):
 async def test_a_client_may_want_to_be_asked_about_again(api: Api):
     client = await register(api, CHARTS)
     await agreed(api, client)
-    assert asks((await visit(api, client, prompt="consent"))[1])
+    for prompt in ("consent", "login consent"):
+        assert asks((await visit(api, client, prompt=prompt))[1])
+
+
+async def test_a_login_that_was_not_asked_says_nothing_anew(api: Api):
+    client = await register(api, CHARTS)
+    await agreed(api, client)
+    (before,) = (await api.get(api.people.nurse, "/v1/me/applications")).json()["items"]
+    login, answer = await visit(api, client)
+    await finish(api, login, answer)
+    (after,) = (await api.get(api.people.nurse, "/v1/me/applications")).json()["items"]
+    assert after == before
 
 
 async def test_nobody_is_asked_about_a_client_of_the_clinic_itself(api: Api):

@@ -84,6 +84,15 @@ def test_a_purpose_the_file_does_not_grant_is_unavailable(keyring: FileKeyring, 
     assert refusal.value.code == "key-unavailable"
 
 
+@pytest.mark.parametrize(
+    "slip", ["?purpose=audit", "?purposes=", "?purposes=audits", "?purposes=audit&x=1"]
+)
+def test_a_slip_in_the_purposes_grants_nothing(keyring: FileKeyring, path: Path, slip: str):
+    assert keyring.current_version(RECORD) == 1
+    with pytest.raises(ValueError, match="purposes|KeyPurpose"):
+        open_provider(path.as_uri() + slip)
+
+
 def test_who_asks_for_one_purpose_holds_no_other_and_loses_none_of_them(
     keyring: FileKeyring, path: Path
 ):

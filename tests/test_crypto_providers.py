@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from hvac.exceptions import InvalidRequest
 from moto import mock_aws
 
 from core.crypto.kek import KekProvider, KeyPurpose, Wrapped
@@ -185,6 +188,68 @@ def test_a_mac_made_before_a_rotation_still_holds(provider: KekProvider):
 
 def test_a_provider_that_answers_is_well(provider: KekProvider):
     provider.health()
+
+
+@pytest.mark.parametrize("provider", ["vault", "aws-kms"], indirect=True)
+@pytest.mark.parametrize("act", ["wrap", "mac"])
+def test_a_service_that_refuses_to_make_is_unavailable_and_says_nothing(
+    provider: KekProvider, monkeypatch: pytest.MonkeyPatch, act: str
+):
+    make = {
+        "wrap": lambda: provider.wrap(RECORD, SECRET, CONTEXT),
+        "mac": lambda: provider.mac(AUDIT, b"batch", b"events"),
+    }[act]
+    make()
+    _refuse(provider, monkeypatch)
+    with pytest.raises(Unavailable) as refusal:
+        make()
+    assert refusal.value.code == "key-unavailable"
+    assert "arn:" not in str(refusal.value)
+
+
+def _refuse(provider: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the service say no to whatever is made with a key, as it does to a caller whom it throttles."""
+    if hasattr(provider, "_kms"):
+        told = {"Error": {"Code": "ThrottlingException", "Message": "arn:aws:kms:x"}}
+
+        def throttled(operation: str) -> Callable[..., None]:
+            def refuse(**_given: object) -> None:
+                raise ClientError(told, operation)
+
+            return refuse
+
+        for operation in ("encrypt", "generate_mac"):
+            monkeypatch.setattr(provider._kms, operation, throttled(operation))
+    else:
+        transit = provider._client.secrets.transit
+        for operation in ("encrypt_data", "generate_hmac"):
+            monkeypatch.setattr(type(transit), operation, _bad_request)
+
+
+def _disabled(**_given: object) -> None:
+    raise ClientError({"Error": {"Code": "DisabledException", "Message": ""}}, "Decrypt")
+
+
+def _bad_request(*_given: object, **_named: object) -> None:
+    raise InvalidRequest("encryption key not found")
+
+
+def test_a_key_that_is_disabled_for_a_while_is_out_of_reach_and_not_destroyed(
+    amazon: Callable[[], KekProvider], monkeypatch: pytest.MonkeyPatch
+):
+    aws: Any = amazon()
+    aws.create()
+    wrapped = aws.wrap(RECORD, SECRET, CONTEXT)
+    aws.add_version(RECORD)
+    key = aws._kms.describe_key(KeyId=aws._alias(RECORD, 1))["KeyMetadata"]["KeyId"]
+    aws._kms.disable_key(KeyId=key)
+    aws._versions.clear()
+    with monkeypatch.context() as patch:  # moto decrypts all the same
+        patch.setattr(aws._kms, "decrypt", _disabled)
+        with pytest.raises(Unavailable):
+            aws.unwrap(RECORD, wrapped, CONTEXT)
+    aws._kms.enable_key(KeyId=key)
+    assert aws.unwrap(RECORD, wrapped, CONTEXT) == SECRET
 
 
 def test_keys_that_are_there_are_not_made_again(vault_url: str):

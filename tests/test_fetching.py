@@ -60,6 +60,7 @@ def always(body: bytes) -> Callable[[str], Awaitable[bytes]]:
         "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.1",
         "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a00:1", "2002:7f00:1::", "2002:a00:1::",
+        "64:ff9b:1::7f00:1", "fec0::1", "::7f00:1", "::ffff:0:7f00:1", "192.0.0.8",
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_of_the_internet_are_not_public(address: str):
@@ -117,8 +118,9 @@ async def test_an_answer_is_fetched_in_whatever_way_it_is_sent():
         b"nonsense\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}",
         b"",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
     ],
-    ids=["redirect", "missing", "huge", "nonsense", "cut", "nothing"],
+    ids=["redirect", "missing", "huge", "nonsense", "cut", "nothing", "upgrade"],
 )
 async def test_an_answer_that_is_not_simply_right_is_none(sent: bytes):
     async with site(always(sent)) as address:

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 from rich.console import Console
 
+from core.blobs import COMING
 from core.clock import now
 from core.embedded.postgres import binaries
 from core.settings import Settings
@@ -43,18 +44,27 @@ GRANT {role} TO CURRENT_USER
 
 def back_up(chosen: Settings, folder: Path, console: Console) -> Mapping[str, Any]:
     """Write a backup into a folder that is not there yet; return its manifest. ValueError when it cannot be."""
-    folder.mkdir(parents=True, mode=0o700)
+    binaries()  # before the folder is there: without them there is no backup
+    try:
+        folder.mkdir(parents=True, mode=0o700)
+    except FileExistsError:
+        raise ValueError(f"{folder} is there already") from None
     about = dict(asyncio.run(_one(chosen.postgres_url, _ABOUT)))
     with console.status("the database …"):
         _run(chosen, "pg_dump", "--format=custom", "--file", folder / DUMP)
     # After the database: a blob lies there before its row does.
     with console.status("attachments …"), tarfile.open(folder / BLOBS, "w") as tar:
         if chosen.attachments.exists():
-            tar.add(chosen.attachments, arcname=".")
+            tar.add(chosen.attachments, arcname=".", filter=_whole)
     files = {name: _digest(folder / name) for name in (DUMP, BLOBS)}
     manifest = {"made_at": now().isoformat(), **about, "sha256": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     return manifest
+
+
+def _whole(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Leave out what is still being uploaded: no row names it."""
+    return None if COMING in Path(member.name).parts else member
 
 
 def restore(chosen: Settings, folder: Path, console: Console) -> Mapping[str, Any]:

@@ -61,7 +61,9 @@ def whoami() -> None:
 def logout() -> None:
     """End the login, here and at the service."""
     kept = _kept()
-    _post(kept["server"], "revoke", client_id=CLI, token=kept["refresh_token"])
+    status, told = _post(kept["server"], "revoke", client_id=CLI, token=kept["refresh_token"])
+    if status != OK:
+        raise _refusal(told)
     _file().unlink(missing_ok=True)
     console.print("You are logged out.")
 

@@ -11,6 +11,8 @@ from core.settings import Settings, settings
 
 app = typer.Typer()
 
+NEVER: Final = ("quarantined", "missing")
+"""What should be nothing."""
 LATE: Final = {"outbox_seconds": 60.0, "seal_seconds": 120.0}
 """Seconds behind which a part of the way to the log counts as late: those of the alert rules."""
 
@@ -41,6 +43,7 @@ async def looked(chosen: Settings) -> tuple[dict[str, Any], list[str]]:
         parts |= await _or_away(look, chosen)
     troubles = [name for name, what in parts.items() if what in ("unavailable", "waiting")]
     troubles += [name for name, most in LATE.items() if parts.get(name, 0.0) > most]
+    troubles += [name for name in NEVER if parts.get(name, 0.0) > 0]
     if parts.get("schema") != parts.get("schema_newest"):
         troubles.append("schema")
     return parts, troubles
@@ -78,7 +81,7 @@ async def _database(chosen: Settings) -> dict[str, Any]:
         "schema": schema[0]["version_num"],
         "schema_newest": ScriptDirectory.from_config(alembic()).get_current_head(),
         "policy": policy[0]["version"] if policy else "unavailable",
-        **{name: found[name] for name in ("outbox", *LATE, "quarantined", "missing")},
+        **{name: found[name] for name in ("outbox", *LATE, *NEVER)},
     }
 
 

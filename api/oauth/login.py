@@ -48,7 +48,8 @@ async def authorize(request: Request) -> Response:
 
     async def end(progress: Progress, account: Account, agreed: bool) -> Response:
         asked.progress = progress
-        return await _grant(request, grant, account, carried, agreed=agreed)
+        lent = _lends(asked) and typed["consent"] == "yes"
+        return await _grant(request, grant, account, carried, agreed=agreed, lent=lent)
 
     visit = Visit(asked, "/oauth/authorize", carried, _asking(asked), end, typed)
     if request.method == "GET" or not any(typed[name] for name in TYPED if name != "challenge"):
@@ -60,7 +61,8 @@ def _asking(asked: WebRequest) -> Asking:
     """Nobody lends anything to our own applications, and to others only what they have agreed to."""
     if not _lends(asked):
         return Asking.NEVER
-    return Asking.ALWAYS if asked.payload.data.get("prompt") == "consent" else Asking.ONCE
+    prompt = (asked.payload.data.get("prompt") or "").split()
+    return Asking.ALWAYS if "consent" in prompt else Asking.ONCE
 
 
 def _lends(asked: WebRequest) -> bool:
@@ -81,15 +83,22 @@ async def _asked(request: Request, carried: dict[str, str]) -> WebRequest:
 
 
 async def _grant(
-    request: Request, grant: Any, account: Account, carried: dict[str, str], *, agreed: bool
+    request: Request,
+    grant: Any,
+    account: Account,
+    carried: dict[str, str],
+    *,
+    agreed: bool,
+    lent: bool,
 ) -> Response:
+    """Answer the client; what was lent just now, and was not lent before, is remembered."""
     asked = grant.request
     async with asked.setting.clinic.database.transaction() as session:
         asked.setting = here = setting(request, session, asked.client.id)
         if agreed:
             event = logged_in(account, here.origin, asked.progress.amr)
             await here.clinic.trail.note_within(session, event)
-            if _lends(asked):
+            if lent:
                 its = account.id, asked.client.id
                 scope = asked.client.get_allowed_scope(asked.payload.scope) or ""
                 await consents.remember(session, *its, scope)

@@ -37,6 +37,9 @@ _FORGED: Final = {"InvalidCiphertextException", "IncorrectKeyException"}
 _WRAPS: Final = {"KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT"}
 _MAKES_MACS: Final = {"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}
 
+_DOOMED: Final = frozenset({"PendingDeletion", "PendingReplicaDeletion"})
+"""States of a key that has been given up."""
+
 
 class AwsKms(Unpicklable):
     """A KekProvider over `aws-kms:REGION`; credentials come from where AWS's own tools find them."""
@@ -67,9 +70,9 @@ class AwsKms(Unpicklable):
 
     def wrap(self, purpose: KeyPurpose, secret: bytes, context: bytes) -> Wrapped:
         version = self.current_version(purpose)
-        made = self._call(
-            "encrypt", purpose, version, Plaintext=secret, EncryptionContext=_bound(context)
-        )
+        given = {"Plaintext": secret, "EncryptionContext": _bound(context)}
+        alias = self._alias(purpose, version)
+        made = self._reach(self._kms.encrypt, KeyId=alias, **given)
         return Wrapped(version, made["CiphertextBlob"])
 
     def unwrap(self, purpose: KeyPurpose, wrapped: Wrapped, context: bytes) -> bytes:
@@ -97,7 +100,8 @@ class AwsKms(Unpicklable):
         version = self.current_version(purpose)
         digest = _digest(label, message)
         given = {"Message": digest, "MacAlgorithm": _MAC}
-        made = self._call("generate_mac", f"{purpose}-mac", version, **given)
+        alias = self._alias(f"{purpose}-mac", version)
+        made = self._reach(self._kms.generate_mac, KeyId=alias, **given)
         return version.to_bytes(4, "big") + bytes(made["Mac"])
 
     def verify_mac(self, purpose: KeyPurpose, label: bytes, message: bytes, tag: bytes) -> bool:
@@ -151,7 +155,7 @@ class AwsKms(Unpicklable):
         raise out_of_reach(version=version)
 
     def _known(self, purpose: KeyPurpose) -> dict[int, bool]:
-        """Return the versions, and whether each still unwraps."""
+        """Return the versions, and whether each lives: one that is disabled for a while is out of reach, not destroyed."""
         seen, known = self._versions.get(purpose, (0.0, {}))
         if not known or monotonic() - seen > FRESH:
             known = self._listed(purpose)
@@ -168,7 +172,7 @@ class AwsKms(Unpicklable):
                 number = alias["AliasName"].removeprefix(stem)
                 if number != alias["AliasName"] and number.isdecimal():
                     told = self._reach(self._kms.describe_key, KeyId=alias["AliasName"])
-                    found[int(number)] = told["KeyMetadata"]["KeyState"] == "Enabled"
+                    found[int(number)] = told["KeyMetadata"]["KeyState"] not in _DOOMED
         return found
 
     def _make(self, purpose: KeyPurpose, version: int) -> str:

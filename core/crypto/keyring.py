@@ -49,9 +49,11 @@ def open_provider(url: str) -> KekProvider:
 
 
 def _granted(query: str) -> frozenset[KeyPurpose]:
-    """Return the purposes that `?purposes=audit,index` names; all of them if it is not said."""
-    named = dict(parse_qsl(query)).get("purposes")
-    return frozenset(map(KeyPurpose, named.split(",") if named else KeyPurpose))
+    """Return the purposes that `?purposes=audit,index` names; all of them if nothing is said, and none by a slip."""
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    if given.keys() - {"purposes"}:
+        raise ValueError("a key provider file: knows ?purposes= alone")
+    return frozenset(map(KeyPurpose, given["purposes"].split(",") if given else KeyPurpose))
 
 
 def _remote(url: str) -> "VaultTransit | AwsKms":

@@ -5,6 +5,7 @@ A purpose is a key of the engine, named `<prefix>-<purpose>`; which of them this
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -55,7 +56,7 @@ class VaultTransit(Unpicklable):
 
     def wrap(self, purpose: KeyPurpose, secret: bytes, context: bytes) -> Wrapped:
         text = b64encode(secret).decode()
-        made = self._call("encrypt_data", purpose, plaintext=text, context=_bound(context))
+        made = self._made("encrypt_data", purpose, plaintext=text, context=_bound(context))
         return _wrapped(made["ciphertext"])
 
     def unwrap(self, purpose: KeyPurpose, wrapped: Wrapped, context: bytes) -> bytes:
@@ -82,7 +83,7 @@ class VaultTransit(Unpicklable):
         return _wrapped(moved["ciphertext"])
 
     def mac(self, purpose: KeyPurpose, label: bytes, message: bytes) -> bytes:
-        made = self._call("generate_hmac", purpose, hash_input=_digest(label, message))
+        made = self._made("generate_hmac", purpose, hash_input=_digest(label, message))
         _, version, tag = made["hmac"].split(":")
         return int(version[1:]).to_bytes(4, "big") + b64decode(tag)
 
@@ -132,6 +133,12 @@ class VaultTransit(Unpicklable):
         if text.isascii() and text.startswith(f"vault:v{wrapped.version}:"):
             return text
         raise self._refusal(purpose, wrapped.version)
+
+    def _made(self, what: str, purpose: KeyPurpose, **given: Any) -> Any:
+        """Return what a call makes. Whatever refuses it, a key that makes nothing is out of reach."""
+        with suppress(InvalidRequest, InvalidPath):
+            return self._call(what, purpose, **given)
+        raise out_of_reach()
 
     def _asked(self, purpose: KeyPurpose, version: int, ask: Callable[[], Any]) -> Any:
         """Return what a call returns. Vault says of a refusal no more than 400; the key's versions tell why."""

@@ -43,7 +43,14 @@ MOST: Final = 10
 """Passkeys of an account."""
 LONGEST_NAME: Final = 60
 _VERIFIED: Final = UserVerificationRequirement.REQUIRED
-_BROKEN: Final = (WebAuthnException, ValueError, KeyError, TypeError)
+_BROKEN: Final = (
+    WebAuthnException,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
 """What the library raises of a response that is none."""
 
 _passkey = table_of(AccountPasskey).c
