@@ -22,6 +22,7 @@ from records.audit.balp import audit_event
 from records.audit.event import Event, Origin, Stamp
 from records.audit.ledger import store as ledger_store
 from records.audit.log_key import VERIFIER_KEY
+from records.audit.troubles import gauges
 from records.audit.verifier import bundle
 from records.audit.verifier.findings import Kind, Verdict
 from records.clinic import ROLE
@@ -304,6 +305,15 @@ async def test_r13_missing_numbers_and_refused_batches(api: Api, database_url: s
     await connection.close()
     found = await alerts(api, database_url, "R13")
     assert sorted(a["count"] for a in found) == [2, 7]
+    told = await gauges(api.clinic.database)
+    assert (told["quarantined"], told["missing"]) == (1, 2)
+    review = {"resolution": "fixed", "reason": "A killed process, and a garbled message"}
+    for alert in found:
+        path = f"{V1}/alerts/{alert['id']}/resolve"
+        done = await api.post(api.people.compliance, path, review)
+        assert done.status_code == 200, done.text
+    told = await gauges(api.clinic.database)
+    assert (told["quarantined"], told["missing"]) == (0, 0)
 
 
 async def test_an_ordinary_day_raises_no_alert(api: Api, database_url: str):

@@ -89,7 +89,7 @@ def test_a_purpose_the_file_does_not_grant_is_unavailable(keyring: FileKeyring, 
 )
 def test_a_slip_in_the_purposes_grants_nothing(keyring: FileKeyring, path: Path, slip: str):
     assert keyring.current_version(RECORD) == 1
-    with pytest.raises(ValueError, match="purposes|KeyPurpose"):
+    with pytest.raises(ValueError, match=r"purposes|KeyPurpose"):
         open_provider(path.as_uri() + slip)
 
 

@@ -57,8 +57,8 @@ GAUGES: Final = {
     "outbox": "Events that are durable and not in the ledger yet",
     "outbox_seconds": "Age of the oldest of them",
     "seal_seconds": "Age of the oldest event of the ledger that is not sealed",
-    "quarantined": "Batches that were refused",
-    "missing": "Numbers of producers that are missing",
+    "quarantined": "Batches that were refused, and not reviewed yet",
+    "missing": "Numbers of producers that are missing, and not reviewed yet",
     "verified_seconds": "Age of the last verification of the live log that found it good",
 }
 _GAUGES: Final = Query(select(*map(column, GAUGES)).select_from(table("gauge", schema=SCHEMA)))

@@ -18,7 +18,7 @@ class Verdict(IntEnum):
 
 
 class Kind(StrEnum):
-    """What is wrong. The last four say that something is not there yet, or that its producer lost it."""
+    """What is wrong. The last five say that something is not there yet or was not to be seen, or that its producer lost it."""
 
     BODY = "body-changed"
     COLUMN = "column-changed"
@@ -37,9 +37,10 @@ class Kind(StrEnum):
     WAITING = "outbox-waiting"
     UNSEALED = "event-unsealed"
     NUMBER = "number-missing"
+    BOOK = "book-unseen"
 
 
-_INCOMPLETE: Final = {Kind.NOTHING, Kind.WAITING, Kind.UNSEALED, Kind.NUMBER}
+_INCOMPLETE: Final = {Kind.NOTHING, Kind.WAITING, Kind.UNSEALED, Kind.NUMBER, Kind.BOOK}
 
 
 @dataclass(frozen=True, slots=True)
