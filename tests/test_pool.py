@@ -25,7 +25,9 @@ async def test_no_more_are_open_than_there_may_be_and_who_waited_longest_goes_fi
         pool.give(connection)
 
     await asyncio.gather(*(use(n) for n in range(12)))
-    assert order[2:] == list(range(2, 12))
+    # The first two wait for nobody: each opens a connection, and which is open sooner is PostgreSQL's business.
+    waited = [number for number in order if number > 1]
+    assert waited == list(range(2, 12))
     assert len(backends) <= 2
     await pool.close()
 
