@@ -37,4 +37,4 @@ async def destroy(
     await clinic.gate.write(session, me, Action.DELETE, Resource(ResourceType.KEY))
     if await in_use(session, purpose, version):
         raise Conflict("it still wraps keys: rotate first", code="key-in-use")
-    clinic.vault.provider.destroy_version(purpose, version)
+    await to_thread(clinic.vault.provider.destroy_version, purpose, version)
