@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from time import time_ns
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine
+if TYPE_CHECKING:  # every command imports this module; few of them a database
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 HEADER: Final = "traceparent"
 """W3C's header; `tracestate` and baggage are not taken over: whoever calls could write anything into them."""
@@ -80,10 +80,12 @@ def headers() -> dict[str, str]:
     return carrier
 
 
-def watch_engine(engine: AsyncEngine) -> None:
+def watch_engine(engine: "AsyncEngine") -> None:
     """Have a span made of every statement that goes through SQLAlchemy."""
     if _tracer is None:
         return
+    from sqlalchemy import event
+
     target = engine.sync_engine
     event.listen(target, "before_cursor_execute", _begun)
     event.listen(target, "after_cursor_execute", _ended)

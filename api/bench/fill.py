@@ -22,7 +22,7 @@ from records.clinic import Clinic
 from records.clinical.models import RecordKind, RecordStatus
 from records.clinical.writing import Draft, write_record
 from records.identity import accounts, sessions
-from records.identity.clients import CLI
+from records.identity.ours import CLI
 from records.identity.tokens import Tokens
 from records.people.details import PatientDetails
 from records.people.models import Doctor

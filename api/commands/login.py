@@ -15,7 +15,7 @@ from rich.console import Console
 from core.crypto import keyfile
 from core.errors import DomainError, Unauthenticated, Unavailable
 from core.settings import settings
-from records.identity.clients import CLI, DEVICE
+from records.identity.ours import CLI, DEVICE
 
 app = typer.Typer()
 console = Console(stderr=True, highlight=False)

@@ -8,8 +8,9 @@ from typing import Final
 from authlib.oauth2.rfc6749 import ClientMixin
 
 from policies.scopes import Level, granted
-from records.identity.clients import OURS, SCOPES, redirects_to
+from records.identity.clients import SCOPES, redirects_to
 from records.identity.models import OAuthClient
+from records.identity.ours import OURS
 from records.identity.registry import WITH_SECRET
 
 _PERSONS: Final = (Level.PATIENT, Level.USER)

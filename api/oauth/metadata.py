@@ -9,7 +9,8 @@ from api import deps
 from api.oauth.grants import METHODS
 from core.crypto.assertions import ALGORITHMS
 from core.crypto.signing import ALGORITHM
-from records.identity.clients import DEVICE, EVERYTHING, SCOPES
+from records.identity.clients import EVERYTHING, SCOPES
+from records.identity.ours import DEVICE
 
 router = APIRouter()
 

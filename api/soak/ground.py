@@ -22,8 +22,8 @@ from core.ids import new_id
 from core.settings import Environment, Settings
 from records.clinic import Clinic
 from records.identity import accounts, sessions
-from records.identity.clients import CLI
 from records.identity.models import OAuthSession
+from records.identity.ours import CLI
 from records.identity.tokens import Tokens
 
 DESK, DOCTOR, COMPLIANCE = "reception@demo", "dr.adams@demo", "compliance@demo"

@@ -13,12 +13,8 @@ from policies import scopes
 from policies.scopes import Scope
 from records.base import Executor, table_of
 from records.identity.models import OAuthClient
+from records.identity.ours import CLI, DEVICE, DOCS, OURS
 
-CLI: Final = "confide-cli"
-DOCS: Final = "confide-docs"
-DEVICE: Final = "urn:ietf:params:oauth:grant-type:device_code"
-OURS: Final = frozenset({CLI, DOCS})
-"""Clients of our own: without a resource scope their tokens are good for all that the owner may do."""
 SCOPES: Final = ("openid", "profile", "offline_access")
 """Words that are no resource scopes: what a token may say of its owner, and that it outlives the visit."""
 EVERYTHING: Final = ("user/*.cruds", "patient/*.cruds")

@@ -18,8 +18,8 @@ from records.audit.event import Origin
 from records.clinic import Clinic
 from records.identity import sessions
 from records.identity.accounts import logged_in, named
-from records.identity.clients import CLI
 from records.identity.models import OAuthSession
+from records.identity.ours import CLI
 
 ACCESS: Final = "at+jwt"
 ID: Final = "JWT"
