@@ -1,5 +1,6 @@
 """Real servers for tests: PostgreSQL and RabbitMQ once a session, a database of its own for each test."""
 
+import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -27,9 +28,15 @@ _running = pytest.StashKey[Servers]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the broker, which takes longest, while the tests that do not need it run."""
+    """Start the broker, which takes longest, while the tests that do not need it run.
+
+    What was loaded until now is there to stay. The garbage collector, which would walk through all of it in each test that
+    makes an application, is told so, as in a process that serves.
+    """
     if session.config.option.collectonly:
         return
+    gc.collect()
+    gc.freeze()
     if any("broker" in getattr(item, "fixturenames", ()) for item in session.items):
         _servers_of(session.config).broker()
 
