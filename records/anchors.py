@@ -18,6 +18,8 @@ from sqlmodel import Field, SQLModel
 
 from core.database import pending
 
+FOUND: Final = {"found": True}
+"""The `info` of a column that is in no digest: what the database looks up or keeps itself, whoever writes the row."""
 _ROWS: Final = "rows"
 _OPTIONS: Final = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 

@@ -101,7 +101,7 @@ async def add(session: Executor, *rows: SQLModel) -> None:
     Raises Conflict, coded by the constraint's name, when a row breaks one.
     """
     for kind, group in groupby(rows, key=type):
-        columns = table_of(kind).columns.keys()
+        columns = [c.name for c in table_of(kind).columns if c.computed is None]
         values = [{c: getattr(row, c) for c in columns} for row in group]
         with translated():
             await session.execute(_insertion(kind), values)

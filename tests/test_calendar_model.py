@@ -41,7 +41,7 @@ HOLDING = ("pending", "booked")
 LOOK = """
 SELECT
  (SELECT count(*) FROM appointment a JOIN appointment b ON a.id < b.id
-   AND (a.doctor_id = b.doctor_id OR a.patient_id = b.patient_id)
+   AND (a.doctor_id = b.doctor_id OR a.person_id = b.person_id)
    AND a.starts_at < b.ends_at AND b.starts_at < a.ends_at
   WHERE a.status IN ('pending', 'booked', 'arrived', 'checked-in')
     AND b.status IN ('pending', 'booked', 'arrived', 'checked-in')) AS overlaps,

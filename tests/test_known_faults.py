@@ -16,9 +16,9 @@ from tests.test_offers import NINE, book, offer, patients
 from tests.test_slots import slots, window
 
 PROPOSED = """
-INSERT INTO appointment (id, patient_id, key_id, doctor_id, status, version, created_by, moves, created_at,
+INSERT INTO appointment (id, patient_id, person_id, key_id, doctor_id, status, version, created_by, moves, created_at,
     starts_at, ends_at)
-SELECT gen_random_uuid(), k.patient_id, k.key_id, a.doctor_id, 'proposed', 1, created_by, 0, now(), $1, $2
+SELECT gen_random_uuid(), k.patient_id, k.patient_id, k.key_id, a.doctor_id, 'proposed', 1, created_by, 0, now(), $1, $2
 FROM appointment a, patient_key k WHERE k.patient_id <> a.patient_id
 RETURNING id
 """

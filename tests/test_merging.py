@@ -1,10 +1,13 @@
 """One person registered twice: found, joined so that both charts are one, and parted without loss."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import asyncpg
 import pytest
 
 from core.clock import now
@@ -206,6 +209,64 @@ async def test_what_stood_under_the_replaced_id_engages_the_survivor(api: Api, t
         path = f"/v1/appointments/{visit_id}/reschedule"
         refused = await api.post(desk, path, {"start": to})
         assert (refused.status_code, refused.json()["code"]) == (409, "slot-taken")
+
+
+MOVE = """UPDATE appointment SET starts_at = $2, ends_at = $2::timestamptz + interval '30 min',
+    blocked_from = NULL, blocked_until = NULL WHERE id = $1"""
+TWICE = """SELECT count(*) FROM appointment a JOIN appointment b ON a.id < b.id AND a.person_id = b.person_id
+    AND a.starts_at < b.ends_at AND b.starts_at < a.ends_at AND a.status = 'booked' AND b.status = 'booked'"""
+
+
+async def test_no_statement_puts_a_person_in_two_places_under_two_ids(
+    api: Api, twin: str, database_url: str
+):
+    old = await visit(api, twin, api.people.baker, 3)
+    await joined(api, twin, api.people.patient_id)
+    connection = await asyncpg.connect(database_url)
+    there = "SELECT starts_at FROM appointment WHERE id = $1"
+    start = await connection.fetchval(there, await visit(api, twin, api.people.adams, 5))
+    with pytest.raises(asyncpg.ExclusionViolationError) as refusal:
+        await connection.execute(MOVE, UUID(old), start)
+    assert refusal.value.constraint_name == "patient_taken"
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await connection.execute("UPDATE appointment SET person_id = patient_id")
+    await connection.close()
+
+
+async def test_who_has_two_visits_at_one_time_is_not_joined_before_one_is_gone(api: Api, twin: str):
+    desk, mine, (adams, baker) = api.people.reception, str(api.people.patient_id), doctors(api)
+    when = {"start": (now() + timedelta(days=9)).isoformat()}
+    made = [
+        await api.post(desk, "/v1/appointments", when | {"patient_id": who, "doctor_id": doctor})
+        for who, doctor in ((twin, adams), (mine, baker))
+    ]
+    path, into = f"/v1/patients/{twin}/merge", {"into": mine}
+    refused = await api.post(desk, path, into)
+    assert (refused.status_code, refused.json()["code"]) == (409, "visits-overlap")
+    assert (await api.get(desk, f"/v1/patients/{twin}")).json()["id"] == twin
+    await api.post(desk, f"/v1/appointments/{made[0].json()['id']}/cancel", {})
+    await joined(api, twin, mine)
+    undone = await api.post(desk, f"/v1/appointments/{made[0].json()['id']}/undo", {})
+    assert (undone.status_code, undone.json()["code"]) == (409, "slot-taken")
+
+
+async def test_however_moves_bookings_and_joinings_meet_nobody_is_in_two_places(
+    api: Api, twin: str, database_url: str
+):
+    desk, mine, (adams, baker) = api.people.reception, str(api.people.patient_id), doctors(api)
+    old = await visit(api, twin, api.people.adams, 3)
+    connection, join = await asyncpg.connect(database_url), f"/v1/patients/{twin}"
+    for race in range(6):
+        when = {"start": (now() + timedelta(days=20 + race)).isoformat()}
+        met = await asyncio.gather(
+            api.post(desk, f"/v1/appointments/{old}/reschedule", when),
+            api.post(desk, "/v1/appointments", when | {"patient_id": mine, "doctor_id": baker}),
+            api.post(desk, "/v1/appointments", when | {"patient_id": twin, "doctor_id": baker}),
+            api.post(desk, f"{join}/unmerge" if race % 2 else f"{join}/merge", {"into": mine} if race % 2 == 0 else {}),
+        )  # fmt: skip
+        assert {answer.status_code for answer in met} <= {200, 201, 409}, [a.text for a in met]
+        assert await connection.fetchval(TWICE) == 0
+    await connection.close()
 
 
 async def test_a_freed_time_is_not_offered_to_who_is_elsewhere_under_another_id(

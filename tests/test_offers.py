@@ -196,9 +196,9 @@ async def test_nobody_is_moved_into_a_session_that_is_full(api: Api):
     assert (moved.status_code, moved.json()["code"]) == (409, "slot-taken")
 
 
-COPY = """INSERT INTO appointment (id, patient_id, key_id, doctor_id, status, version, created_by, moves,
+COPY = """INSERT INTO appointment (id, patient_id, person_id, key_id, doctor_id, status, version, created_by, moves,
     created_at, starts_at, ends_at, session_id, lane, capacity)
-    SELECT gen_random_uuid(), k.patient_id, k.key_id, doctor_id, status, a.version, created_by, 0, a.created_at, {}
+    SELECT gen_random_uuid(), k.patient_id, k.patient_id, k.key_id, doctor_id, status, a.version, created_by, 0, a.created_at, {}
     FROM appointment a, patient_key k WHERE k.patient_id {} a.patient_id"""
 LATER = "starts_at + interval '10 min', ends_at + interval '10 min', NULL, 1, 1"
 

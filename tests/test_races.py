@@ -18,9 +18,9 @@ from tests.test_offers import NINE, offer, patients
 RACES = int(os.environ.get("CONFIDE_RACES", "10"))
 RACERS = 200
 COPY = """
-INSERT INTO appointment (id, patient_id, key_id, doctor_id, status, version, created_by, moves, created_at,
+INSERT INTO appointment (id, patient_id, person_id, key_id, doctor_id, status, version, created_by, moves, created_at,
     starts_at, ends_at, location_id)
-SELECT gen_random_uuid(), k.patient_id, k.key_id, d.id, 'booked', 1, created_by, 0, now(),
+SELECT gen_random_uuid(), k.patient_id, k.patient_id, k.key_id, d.id, 'booked', 1, created_by, 0, now(),
     starts_at + interval '10 min', ends_at + interval '10 min', {room}
 FROM appointment a, patient_key k, doctor d
 WHERE a.starts_at = $1 AND k.patient_id {patient} a.patient_id AND d.id {doctor} a.doctor_id

@@ -151,7 +151,7 @@ async def test_who_is_booked_twice_is_seen(database_url: str, tmp_path: Path):
         await execute(database_url, f"{drop} {name}")
     other = "jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid()))"
     await execute(database_url, f"INSERT INTO appointment SELECT ({other}).* FROM appointment a")
-    assert await judge._booked_twice(database_url) == ["doctor_id: 1", "patient_id: 1"]
+    assert await judge._booked_twice(database_url) == ["doctor_id: 1", "person_id: 1"]
 
 
 def test_memory_that_grows_while_all_is_calm_is_seen():

@@ -24,7 +24,7 @@ SELECT count(*) FROM (
   FROM appointment WHERE {blocking} AND session_id IS NULL AND {who} IS NOT NULL AND {where}) AS visits
 WHERE starts_at < engaged
 """
-_WHO: Final = {"doctor_id": "true", "patient_id": "true", "location_id": "exclusive"}
+_WHO: Final = {"doctor_id": "true", "person_id": "true", "location_id": "exclusive"}
 
 
 @dataclass(frozen=True, slots=True)

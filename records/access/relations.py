@@ -64,7 +64,7 @@ _member, _consent, _proxy, _grant, _same = (
 _patient = table(
     "patient",
     column("id", PGUUID()),
-    column("replaced_by", PGUUID()),
+    column("person_id", PGUUID()),
     column("preferred_doctor_id", PGUUID()),
 )
 _doctor = table("doctor", column("id", PGUUID()), column("department", Text())).alias("r_doctor")
@@ -108,8 +108,7 @@ def related(row: Mapping[str, Any]) -> dict[str, Any]:
 def person_of(patient: Any) -> ColumnElement[UUID]:
     """The id that a patient resolves to: the survivor of those joined, or the patient's own."""
     one = _patient.alias("one")
-    survivor = func.coalesce(one.c.replaced_by, one.c.id)
-    return select(survivor).where(one.c.id == patient).scalar_subquery()
+    return select(one.c.person_id).where(one.c.id == patient).scalar_subquery()
 
 
 def ids_of(patient: Any) -> Select[tuple[UUID]]:

@@ -50,9 +50,10 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """A patient at hand: every permit to come is for this id, everything is sealed by this key."""
+    """A patient at hand: every permit to come is for this id, everything is sealed by this key. `person_id`: see Patient."""
 
     id: UUID
+    person_id: UUID
     key: DataKey
 
 
@@ -73,7 +74,7 @@ async def keep_patient(desk: Desk, found: FoundPatient) -> Whose:
     )
     desk.tally.count("patient", 1, 1)
     desk.tally.count("identifier", len(numbers), len(numbers))
-    return Whose(chart.patient_id, chart.key)
+    return Whose(chart.patient_id, chart.patient_id, chart.key)
 
 
 async def keep_coverages(desk: Desk, whose: Whose, found: FoundPatient) -> None:
@@ -132,7 +133,7 @@ def _spelt(desk: Desk, found: FoundPatient) -> Mapping[Number, Number]:
 async def _known(desk: Desk, found: FoundPatient) -> UUID | None:
     """Return who has the bundle's numbers; of files that were joined the one that has most of them."""
     same = tuple_(_identifier.system, _identifier.token).in_(list(_spelt(desk, found)))
-    who = func.coalesce(_patient.replaced_by, _patient.id)
+    who = _patient.person_id
     holders = (
         select(_patient.id, who)
         .join_from(Patient, Identifier, _identifier.patient_id == _patient.id)
@@ -161,7 +162,7 @@ async def _again(desk: Desk, found: FoundPatient, numbers: Numbers, patient_id: 
     agreed = {system for system, _ in numbers.keys() & known}
     if {system for system, _ in new} & ({system for system, _ in known} - agreed):
         raise Broken(f"{found.pointer}/identifier", "identifier-of-another-patient")
-    whose = Whose(patient_id, await _key(desk, found, patient_id))
+    whose = await _whose(desk, found, patient_id)
     desk.tally.count("patient", 0, 1)
     desk.tally.count("identifier", len(new), len(numbers))
     if new:
@@ -171,9 +172,10 @@ async def _again(desk: Desk, found: FoundPatient, numbers: Numbers, patient_id: 
     return whose
 
 
-async def _key(desk: Desk, found: FoundPatient, patient_id: UUID) -> DataKey:
-    row = await desk.session.execute(sealed_rows(Patient).where(_patient.id == patient_id))
+async def _whose(desk: Desk, found: FoundPatient, patient_id: UUID) -> Whose:
+    rows = sealed_rows(Patient, _patient.person_id).where(_patient.id == patient_id)
+    row = (await desk.session.execute(rows)).mappings().one()
     try:
-        return await desk.clinic.key(row.mappings().one())
+        return Whose(patient_id, row["person_id"], await desk.clinic.key(row))
     except (Erased, Unreadable):
         raise Broken(found.pointer, "patient-was-erased") from None

@@ -75,6 +75,7 @@ def _appointment(
     return Appointment(
         id=row_id,
         patient_id=whose.id,
+        person_id=whose.person_id,
         key_id=whose.key.key_id,
         doctor_id=doctors[visit.doctor].id,
         status=visit.status,

@@ -4,7 +4,8 @@ Nothing is moved and nothing is sealed anew: every cell stays under the key of t
 that the ids are one person's; what is read of either is read of both, and the older id resolves to the surviving one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import now
+from core.database_errors import translated
 from core.errors import Conflict, FieldError, Invalid
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
@@ -35,7 +37,8 @@ async def merge(
     """Join a patient to another, who survives; return what was done.
 
     Raises NotFound and Forbidden for either, Invalid for a patient and themselves, Conflict(`patient-merged`) for one
-    who is joined already, Conflict(`patients-distinct`) for two whom somebody said to be two.
+    who is joined already, Conflict(`patients-distinct`) for two whom somebody said to be two, Conflict(`visits-overlap`)
+    for two who have visits at one time.
     """
     if patient_id == into:
         raise Invalid(errors=[FieldError("/into", "itself", "nobody is joined to themselves")])
@@ -54,9 +57,23 @@ async def merge(
         merged_by=me.subject.id,
     )
     await add(session, done)
-    await _resolve(session, patient_id, into)
+    with _nowhere_twice():
+        await _resolve(session, patient_id, into)
     await _follow(session, done.accounts, into)
     return done
+
+
+@contextmanager
+def _nowhere_twice() -> Iterator[None]:
+    """Say what the constraint on visits means here: nobody is in two places at one time."""
+    try:
+        with translated():
+            yield
+    except Conflict as conflict:
+        if conflict.code != "patient-taken":
+            raise
+        message = "both have visits at one time: move or cancel one of each pair first"
+        raise Conflict(message, code="visits-overlap") from None
 
 
 async def unmerge(session: AsyncSession, clinic: Clinic, me: Me, patient_id: UUID) -> PatientMerge:

@@ -5,12 +5,13 @@ from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Column, Computed, Index, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY, ExcludeConstraint
 from sqlalchemy.dialects.postgresql import UUID as PGUUID
 from sqlmodel import Field, SQLModel
 
 from core.crypto.envelope import Cell
+from records.anchors import FOUND
 from records.base import Protected, Row, Searchable, codes, moment, one_of, phi, sealed_by, word
 from records.people.finding import SEARCHABLE
 
@@ -19,6 +20,7 @@ class Patient(Protected, table=True):
     """A person the clinic cares for. `patient_id` equals `id`: the row is its own patient.
 
     `replaced_by` is who it resolves to, when two files of one person were joined: never one who is replaced as well.
+    `person_id` follows from it; visits refer to it, so that whoever joins two files joins their calendars.
     """
 
     __tablename__ = "patient"
@@ -27,6 +29,7 @@ class Patient(Protected, table=True):
         CheckConstraint("patient_id = id", name="self"),
         CheckConstraint("version > 0", name="version"),
         CheckConstraint("replaced_by <> id", name="replaced"),
+        UniqueConstraint("id", "person_id"),
     )
     searchable: ClassVar[tuple[Searchable, ...]] = SEARCHABLE
 
@@ -45,6 +48,12 @@ class Patient(Protected, table=True):
     deceased: Cell | None = phi(nullable=True, padded=True)
     preferred_doctor_id: UUID | None = Field(default=None, foreign_key="doctor.id")
     replaced_by: UUID | None = Field(default=None, foreign_key="patient.id", index=True)
+    person_id: UUID | None = Field(
+        default=None,
+        sa_column=Column(
+            Uuid, Computed("coalesce(replaced_by, id)", persisted=True), nullable=False, info=FOUND
+        ),
+    )
     active: bool = True
     version: int = 1
     created_at: datetime = moment(default=True)

@@ -25,7 +25,6 @@ from records.people.models import Doctor, Patient
 from records.people.reading import FACTS, OF_PERSON, resource_of
 from records.scheduling.admission import RULES, SERVICE, WITHIN, Time, admitted, asked
 from records.scheduling.clockwork import lapse, overdue
-from records.scheduling.elsewhere import ELSEWHERE
 from records.scheduling.models import Appointment, AppointmentStatus
 from records.scheduling.reading import OpenAppointment
 from records.scheduling.seating import seats
@@ -45,7 +44,6 @@ _PLAN: Final = Query(
         _doctor.id.label("doctor_id"),
         _doctor.department.label("visited"),
         *RULES,
-        ELSEWHERE,
         start=with_key(Patient).outerjoin(table_of(Doctor), WITHIN),
     ).where(OF_PERSON, _patient.active)
 )
@@ -115,8 +113,6 @@ async def book(
     )
     await clinic.gate.require(me, visit.right, resource, within=resource_of(plan))
     terms = await admitted(clinic, me, resource, visit.time, plan)
-    if plan["elsewhere"] and not visit.proposed:
-        raise SlotTaken(visit.time)
     row = await _taken(store, clinic, me, resource, terms, visit, plan)
     if row is None and await overdue(store):
         async with store.transaction() as session:

@@ -23,7 +23,6 @@ from records.base import rewrite, table_of
 from records.clinic import Clinic
 from records.scheduling.admission import Time
 from records.scheduling.clockwork import lapse
-from records.scheduling.elsewhere import engaged_elsewhere
 from records.scheduling.history import write_down
 from records.scheduling.life import HOLDING, LIFE, refuse_illegal
 from records.scheduling.models import (
@@ -184,11 +183,9 @@ async def _give_up(session: Session, clinic: Clinic, me: Me, later: UUID) -> Non
 async def _make_way(
     session: Session, clinic: Clinic, row: Mapping[str, Any], image: Mapping[str, Any]
 ) -> None:
-    """Wait for one's turn, let go of what ran out, and see that the patient is not engaged under another id."""
+    """Wait for one's turn, and let go of what ran out."""
     await _queue(session, row, image)
     await lapse(session, clinic)
-    if image["status"] in HOLDING and await engaged_elsewhere(session, image):
-        raise SlotTaken(time_of(image))
 
 
 async def _queue(session: Session, *images: Mapping[str, Any]) -> None:

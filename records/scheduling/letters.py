@@ -18,7 +18,6 @@ from core.settings import Settings
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import clockwork
-from records.access.relations import person_of
 from records.base import Row, table_of
 from records.clinic import Clinic
 from records.people.models import Patient
@@ -60,7 +59,7 @@ def addressed(*columns: Any) -> Select[Any]:
     """Return the SELECT of visits with these columns, each with its patient and their key; its rows are for `send_once`."""
     visit, patient = table_of(Appointment), table_of(Patient)
     rows = sealed_rows(Patient, visit.c.id.label("appointment_id"), *columns)
-    return rows.join(visit, patient.c.id == person_of(visit.c.patient_id)).where(still_there())
+    return rows.join(visit, patient.c.id == visit.c.person_id).where(still_there())
 
 
 async def send_once(

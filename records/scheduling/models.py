@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlmodel import Field
 
 from core.crypto.envelope import Cell
+from records.anchors import FOUND
 from records.base import Protected, moment, one_of, phi, sealed_by, word
 
 
@@ -97,7 +98,8 @@ class Appointment(Protected, table=True):
 
     `blocked_from` and `blocked_until` are the buffers of its service, frozen (NULL: none). Of a group visit this
     is one seat: `lane` of `capacity`, frozen too, in the session that all its seats name. `exclusive`: the location
-    is a room, which nobody else may be in. A pending one with `held_until` is a hold, good until then.
+    is a room, which nobody else may be in. A pending one with `held_until` is a hold, good until then. `person_id` is whose
+    it is when files of one person are joined: the foreign key keeps it, and it is what may not be in two places.
     """
 
     __tablename__ = "appointment"
@@ -105,6 +107,9 @@ class Appointment(Protected, table=True):
         sealed_by(),
         one_of("status", AppointmentStatus),
         UniqueConstraint("id", "patient_id"),
+        ForeignKeyConstraint(
+            ["patient_id", "person_id"], ["patient.id", "patient.person_id"], onupdate="CASCADE"
+        ),
         one_of("cancellation_reason", CancellationReason),
         CheckConstraint("ends_at > starts_at", name="order"),
         CheckConstraint(
@@ -121,7 +126,7 @@ class Appointment(Protected, table=True):
             name="session_name",
         ),
         _never_twice("doctor_taken", "doctor_id"),
-        _never_twice("patient_taken", "patient_id", time="tstzrange(starts_at, ends_at)"),
+        _never_twice("patient_taken", "person_id", time="tstzrange(starts_at, ends_at)"),
         _never_twice(
             "room_taken",
             "location_id",
@@ -145,7 +150,7 @@ class Appointment(Protected, table=True):
         Index("ix_appointment_patient_doctor", "patient_id", "doctor_id", "starts_at"),
     )
 
-    patient_id: UUID = Field(foreign_key="patient.id")
+    person_id: UUID = Field(sa_column_kwargs={"info": FOUND})
     doctor_id: UUID = Field(foreign_key="doctor.id")
     status: AppointmentStatus = word(AppointmentStatus.BOOKED)
     starts_at: datetime = moment()
@@ -159,7 +164,7 @@ class Appointment(Protected, table=True):
     lane: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
     capacity: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
     coverage_id: UUID | None = Field(
-        default=None, foreign_key="coverage.id", sa_column_kwargs={"info": {"found": True}}
+        default=None, foreign_key="coverage.id", sa_column_kwargs={"info": FOUND}
     )
     reason: Cell | None = phi(nullable=True)
     source: str | None = word(None, max_length=200, unique=True)

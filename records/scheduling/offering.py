@@ -22,7 +22,6 @@ from policies.vocabulary import Action, ResourceType
 from records.access.me import Me, clockwork
 from records.base import rewrite, table_of
 from records.clinic import Clinic
-from records.scheduling.elsewhere import engaged_elsewhere
 from records.scheduling.models import Act, Appointment, AppointmentStatus
 from records.scheduling.seating import seats
 from records.scheduling.taking import take
@@ -113,8 +112,6 @@ async def _keep(
     row = _hold(entry, freed, terms)
     resource = _resource(row)
     if row["ends_at"] > freed["ends_at"] or not await _allowed(clinic, resource):
-        return False
-    if await engaged_elsewhere(session, {**row, "person_id": row["patient_id"]}):
         return False
     there = replace(terms, location_id=terms.location_id or freed["location_id"])
     places = await seats(session, there, row["session_id"])

@@ -15,7 +15,7 @@ from core.database import Query
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.relations import asking, department_of, ids_of, person_of, related, relations
+from records.access.relations import asking, department_of, ids_of, related, relations
 from records.base import table_of
 from records.clinic import Clinic
 from records.people.models import Doctor
@@ -26,7 +26,7 @@ from records.vault.vault import sealed_rows
 _visit, _doctor = table_of(Appointment).c, table_of(Doctor).c
 COLUMNS: Final = {
     "id": _visit.id,
-    "patient_id": person_of(_visit.patient_id),
+    "patient_id": _visit.person_id,
     "doctor_id": _visit.doctor_id,
     "status": _visit.status,
     "department": department_of(_visit.doctor_id),

@@ -41,9 +41,9 @@ _OTHER: Final = f"{_HELD} AND appointment.id IS DISTINCT FROM (SELECT id FROM mo
 _FREE: Final = Query(
     text(f"""
 WITH ours AS (
-  SELECT other_id AS id FROM same_person WHERE patient_id = CAST(:patient_id AS uuid)
+  SELECT person_id FROM patient WHERE id = CAST(:patient_id AS uuid)
 ), moving AS (
-  SELECT id FROM appointment WHERE id = CAST(:moving AS uuid) AND patient_id IN (SELECT id FROM ours)
+  SELECT id FROM appointment WHERE id = CAST(:moving AS uuid) AND person_id = (SELECT person_id FROM ours)
 ), wanted AS (
   SELECT * FROM unnest(
     CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]), CAST(:blocked_from AS timestamptz[]),
@@ -69,7 +69,7 @@ WHERE NOT EXISTS (
       AND {BUFFERED} && tstzrange(w.blocked_from, w.blocked_until)
       AND coalesce(session_id, id) IS DISTINCT FROM w.session_id)
   AND NOT EXISTS (
-    SELECT FROM appointment WHERE patient_id IN (SELECT id FROM ours) AND {_OTHER}
+    SELECT FROM appointment WHERE person_id = (SELECT person_id FROM ours) AND {_OTHER}
       AND tstzrange(starts_at, ends_at) && tstzrange(w.starts_at, w.ends_at))
   AND NOT EXISTS (
     SELECT FROM time_off o WHERE o.kind = 'absence' AND (o.doctor_id = w.doctor_id OR o.doctor_id IS NULL)

@@ -1,6 +1,7 @@
 """The one INSERT that takes a time. The exclusion constraints decide, whoever else is trying."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -8,10 +9,12 @@ from sqlalchemy import Date, bindparam
 from sqlalchemy.dialects.postgresql import insert
 
 from core.database import Store
+from core.errors import Conflict
 from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action
 from records.access.me import Me
+from records.access.relations import person_of
 from records.audit.trail import noting
 from records.base import table_of
 from records.clinic import Clinic
@@ -33,6 +36,7 @@ _TAKE: Final = noting(
     insert(_table)
     .values(
         **_GIVEN,
+        person_id=person_of(_GIVEN["patient_id"]),
         coverage_id=insured(_GIVEN["patient_id"], bindparam("day", type_=Date())),
     )
     .on_conflict_do_nothing()
@@ -53,15 +57,30 @@ async def take(
 ) -> Mapping[str, Any] | None:
     """Try seats in turn; return the row as it stands in the first that is free, or None.
 
-    Each try is one statement. It writes the event of the booking too, and finds the insurance of the day.
+    Each try is one statement. It writes the event of the booking too, and finds the insurance of the day. Raises
+    Conflict(`contention`) when the patient is just being joined to another.
     """
     for seat in seats:
         there = {**row, **seat.columns, **_NEW, "day": day_of(row["starts_at"])}
         filled = partial(_filled, there, cells)
-        taken = await clinic.gate.make(store, me, right, resource, _TAKE, _table, filled)
+        with of_one_person():
+            taken = await clinic.gate.make(store, me, right, resource, _TAKE, _table, filled)
         if taken:
             return {**there, **taken}
     return None
+
+
+@contextmanager
+def of_one_person() -> Iterator[None]:
+    """Say that it is worth another try when a patient became another person while a visit of theirs was written."""
+    try:
+        yield
+    except Conflict as conflict:
+        if conflict.code != "fk-appointment-patient-id-person-id":
+            raise
+        raise Conflict(
+            "two files are being joined; try again", code="contention", retryable=True
+        ) from None
 
 
 def _filled(
