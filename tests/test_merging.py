@@ -253,7 +253,7 @@ async def test_who_has_two_visits_at_one_time_is_not_joined_before_one_is_gone(a
 async def test_however_moves_bookings_and_joinings_meet_nobody_is_in_two_places(
     api: Api, twin: str, database_url: str
 ):
-    desk, mine, (adams, baker) = api.people.reception, str(api.people.patient_id), doctors(api)
+    desk, mine, (_, baker) = api.people.reception, str(api.people.patient_id), doctors(api)
     old = await visit(api, twin, api.people.adams, 3)
     connection, join = await asyncpg.connect(database_url), f"/v1/patients/{twin}"
     for race in range(6):
