@@ -145,6 +145,7 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # to the host the request names, which anybody may choose
         telemetry=_UNHEARD,
     )
     app.state.settings = chosen or settings()

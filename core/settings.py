@@ -86,6 +86,10 @@ class Settings(BaseSettings):
     fetch_private: bool = Field(
         default=False, description="whether clients' keys may be fetched from private addresses"
     )
+    proxies: str = Field(
+        default="",
+        description="addresses or networks of reverse proxies, comma-separated: X-Forwarded-For is believed of them alone",
+    )
     api_processes: int = Field(
         default=1, ge=1, description="how many serve; each allows its share of these limits"
     )

@@ -94,6 +94,14 @@ class World:
         schema = o.told["requestBody"]["content"][JSON]["schema"]
         return {"json": sample(schema, self.document["components"]["schemas"])}
 
+    def dated(self, o: Operation, kind: str) -> list[str]:
+        """Return the fields of a body that hold a day, an instant or an hour."""
+        schema = o.told["requestBody"]["content"][JSON]["schema"]
+        parts = self.document["components"]["schemas"]
+        refs = [s["$ref"] for s in schema.get("anyOf", [schema]) if "$ref" in s]
+        fields = [f for ref in refs for f in parts[ref.rpartition("/")[2]]["properties"].items()]
+        return [name for name, told in fields if _format(told) == kind]
+
     def those(self, fits: Callable[[Operation], bool]) -> Iterator[Operation]:
         found = [o for o in self.operations if fits(o)]
         assert found
@@ -237,6 +245,56 @@ async def test_a_read_that_is_unchanged_is_304_without_a_body(world: World):
             assert again.status_code == status, (o, seen)
             assert again.headers["etag"] == tag, o
             assert bool(again.content) == (status == 200), o
+
+
+@pytest.mark.parametrize(
+    ("kind", "beyond"),
+    [
+        ("date-time", ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-14:00")),
+        ("date", ("0001-01-01", "9999-12-31")),
+    ],
+)
+async def test_a_time_that_no_clock_or_database_can_reckon_with_is_refused(
+    world: World, kind: str, beyond: tuple[str, ...]
+):
+    asked = 0
+    for o in world.those(lambda o: o.inside and JSON in o.takes):
+        body = world.body(o)["json"]
+        for field in world.dated(o, kind):
+            for value in beyond:
+                answer = await world.ask(o, json=body | {field: value})
+                asked += 1
+                assert _faults(answer) >= {f"/{field}"}, (o.name, field, value, answer.text)
+    for o in world.those(lambda o: o.inside and o.method == "GET"):
+        for name in [p["name"] for p in o.told.get("parameters", ()) if _format(p) == kind]:
+            for value in beyond:
+                answer = await world.ask(o, params={name: value})
+                asked += 1
+                assert _faults(answer) >= {f"/{name}"}, (o.name, name, value, answer.text)
+    assert asked > 10
+
+
+async def test_an_hour_of_the_day_is_of_no_zone(world: World):
+    (entering,) = world.those(lambda o: o.name == "enter_waitlist")
+    for field in ("not_before", "not_after"):
+        for value in (0, 1.5, "09:00Z", "09:00:01"):
+            answer = await world.ask(entering, json={field: value})
+            assert _faults(answer) == {f"/{field}"}, answer.text
+
+
+def _faults(answer: httpx.Response) -> set[str]:
+    return {e["pointer"] for e in answer.json()["errors"]}
+
+
+def _format(field: dict[str, Any]) -> str:
+    schema = field.get("schema", field)
+    return next((s["format"] for s in schema.get("anyOf", [schema]) if "format" in s), "")
+
+
+async def test_a_slash_too_many_leads_nowhere_and_to_nobodys_host(world: World):
+    headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
+    answer = await world.matrix.api.http.get("/v1/patients/", headers=headers)
+    assert code(answer) == (404, "not-found")
 
 
 async def test_a_page_has_bounds_and_its_link_leads_where_its_cursor_does(world: World):

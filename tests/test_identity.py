@@ -60,6 +60,11 @@ async def test_a_password_is_the_same_however_its_accents_are_composed():
     assert (await checker.verify("cafe\u0301 noir", stored))[0]
 
 
+async def test_half_a_character_is_a_wrong_password_and_not_an_error_of_ours():
+    checker = Passwords(8, 1)
+    assert await checker.verify("a\ud800", await checker.hash("a?")) == (False, None)
+
+
 async def test_a_login_renews_the_hash_when_the_cost_has_changed(service: Service):
     old = await Passwords(16, 3).hash(PASSWORD)
     await service.sql("UPDATE account SET password_hash = $1", old)
@@ -109,6 +114,10 @@ async def test_a_login_name_is_one_accounts_alone_whatever_its_case(service: Ser
                 password="x",
                 roles=[Role.NURSE],
             )
+
+
+async def test_a_name_longer_than_any_is_nobodys_and_not_an_error_of_ours(service: Service):
+    assert (await service.log_in("x" * 70_000, PASSWORD)).answer.status_code == 401
 
 
 async def test_the_eleventh_try_waits_and_so_does_it_for_unknown_users(service: Service):

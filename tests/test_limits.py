@@ -5,17 +5,23 @@ import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from api import limits
+from api.commands import processes
 from api.depth import DEEPEST, Depth
 from api.limits import Limits
 from core.ids import new_id
-from core.settings import Settings
+from core.settings import Settings, settings
 from core.windows import Limit, Windows, limit
 from tests.apis import Api, serve
 
@@ -29,6 +35,31 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 def restrict(api: Api, **chosen: str) -> None:
     usual = {"home": api.app.state.settings.home, "environment": "development"}
     api.app.state.limits = Limits(Settings(**usual, **chosen))
+
+
+@pytest.mark.parametrize(
+    ("proxies", "seen"), [("", "127.0.0.1"), ("10.0.0.0/8", "127.0.0.1"), ("127.0.0.1", "9.9.9.9")]
+)
+async def test_an_address_is_believed_of_a_proxy_of_ours_alone(
+    proxies: str, seen: str, monkeypatch: pytest.MonkeyPatch
+):
+    served: dict[str, Any] = {}
+    monkeypatch.setenv("CONFIDE_PROXIES", proxies)
+    monkeypatch.setattr(uvicorn, "run", lambda _app, **given: served.update(given))
+    settings.cache_clear()
+    processes.serve()
+    settings.cache_clear()
+
+    async def who(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(scope["client"][0])(scope, receive, send)
+
+    chosen = {name: served[name] for name in ("proxy_headers", "forwarded_allow_ips")}
+    config = uvicorn.Config(who, interface="asgi3", **chosen)
+    config.load()
+    transport = httpx.ASGITransport(config.loaded_app, client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+        answer = await client.get("/", headers={"X-Forwarded-For": "9.9.9.9"})
+    assert answer.text == seen
 
 
 async def test_one_request_too_many_is_told_to_wait_and_others_are_not(api: Api):

@@ -46,6 +46,8 @@ def serve(host: str = "127.0.0.1", workers: int = 1) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=bool(settings().proxies),
+        forwarded_allow_ips=settings().proxies,
         timeout_graceful_shutdown=10,
     )
 

@@ -1,6 +1,5 @@
 """Appointments: booked, read, listed."""
 
-from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from api.etags import etag
 from api.json import Json
 from api.once import OneStatement, once
 from api.paging import Listing, Page
+from api.times import Day, Instant
 from core.database import Store
 from core.errors import FieldError, Invalid
 from records.scheduling.booking import book
@@ -59,8 +59,8 @@ class NewAppointment(BaseModel):
 
     patient_id: UUID
     doctor_id: UUID
-    start: AwareDatetime
-    end: AwareDatetime | None = Field(
+    start: Instant
+    end: Instant | None = Field(
         None, description="if left out, the start plus the length of the service, or 30 minutes"
     )
     service_id: UUID | None = Field(None, description="the kind of visit")
@@ -99,7 +99,7 @@ async def get_appointments(
     page: Page,
     doctor_id: UUID | None = None,
     patient_id: UUID | None = None,
-    day: Annotated[date | None, Query(description="a day of the clinic's calendar")] = None,
+    day: Annotated[Day | None, Query(description="a day of the clinic's calendar")] = None,
     status: AppointmentStatus | None = None,
 ) -> Response:
     """List the appointments the caller may see, newest first."""

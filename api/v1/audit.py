@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.deps import Clinic, Me
 from api.json import Json
 from api.paging import Listing, Page
+from api.times import Instant
 from policies.vocabulary import Outcome, Purpose, ResourceType
 from records.audit.balp import audit_event
 from records.audit.event import Failure
@@ -61,8 +62,8 @@ async def get_events(
     purpose: Purpose | None = None,
     break_glass: bool | None = None,
     request_id: Annotated[str | None, Query(max_length=64)] = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    since: Annotated[Instant | None, Query(alias="from")] = None,
+    until: Annotated[Instant | None, Query(alias="to")] = None,
 ) -> Response:
     """List events of the ledger, newest first, under any combination of filters."""
     filters = Filters(

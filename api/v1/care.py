@@ -5,19 +5,20 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
 from api.once import once
 from api.paging import Listing
+from api.times import Instant
 from policies.vocabulary import Category, Purpose, Role
 from records.access.models import Consent, Decision, Proxy
 from records.care import consents, proxies, team
 
 router = APIRouter(prefix="/patients/{patient_id}", tags=["care"])
 
-Until = Annotated[AwareDatetime | None, Field(description="null: until it is ended")]
+Until = Annotated[Instant | None, Field(description="null: until it is ended")]
 
 
 class Strict(BaseModel):

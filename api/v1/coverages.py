@@ -1,7 +1,6 @@
 """Insurance of patients: who pays, in which order, on which days."""
 
 from collections.abc import Mapping
-from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,6 +14,7 @@ from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import once
 from api.paging import Listing
+from api.times import Day
 from api.v1.demographics import Strict, Word
 from records.people.coverages import amend_coverage, create_coverage, read_coverages
 from records.people.details import CoverageDetails
@@ -44,8 +44,8 @@ class NewCoverage(Strict):
     group_number: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     relationship: Relationship = Relationship.SELF
     position: int = Field(1, ge=1, le=20, description="1 pays first; unique on any one day")
-    valid_from: date | None = Field(None, description="the first day; always, if left out")
-    valid_until: date | None = Field(None, description="the last day; open, if left out")
+    valid_from: Day | None = Field(None, description="the first day; always, if left out")
+    valid_until: Day | None = Field(None, description="the last day; open, if left out")
     status: CoverageStatus = CoverageStatus.ACTIVE
     eligibility: Eligibility | None = Field(
         None, description="what the payor said when asked; null: not asked"
@@ -73,8 +73,8 @@ class CoverageView(BaseModel):
     member_id: str | None = None
     group_number: str | None = None
     relationship: str
-    valid_from: date | None = None
-    valid_until: date | None = None
+    valid_from: Day | None = None
+    valid_until: Day | None = None
     eligibility: Eligibility | None = None
     eligibility_checked_at: AwareDatetime | None = None
     version: int

@@ -11,13 +11,14 @@ from uuid import UUID
 
 from defusedcsv import csv
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
 from api.once import once
 from api.paging import Listing
 from api.paper import accounting_pdf
+from api.times import Instant
 from core.errors import NotFound
 from records.audit.log_key import VERIFIER_KEY
 from records.audit.verifier import bundle
@@ -58,12 +59,12 @@ class NewDisclosure(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     purpose: DisclosurePurpose
-    disclosed_at: AwareDatetime
+    disclosed_at: Instant
     recipient: Recipient
     description: str = Field(
         min_length=3, max_length=2000, description="what was disclosed, briefly"
     )
-    suspended_until: AwareDatetime | None = Field(
+    suspended_until: Instant | None = Field(
         None, description="until when an authority asked that the patient not be told"
     )
 
@@ -121,8 +122,8 @@ async def get_disclosures(
     clinic: Clinic,
     me: Me,
     form: DisclosureForm = DisclosureForm.JSON,
-    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    since: Annotated[Instant | None, Query(alias="from")] = None,
+    until: Annotated[Instant | None, Query(alias="to")] = None,
     excluded: Annotated[
         bool, Query(description="also for care, payment, operations and the like")
     ] = False,

@@ -12,11 +12,12 @@ import orjson
 from defusedcsv import csv
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
 from api.once import once
+from api.times import Instant
 from policies.vocabulary import Outcome, Purpose, ResourceType
 from records.audit.event import Failure
 from records.audit.log_key import VERIFIER_KEY
@@ -69,8 +70,8 @@ class NewExport(BaseModel):
     purpose: Purpose | None = None
     break_glass: bool | None = None
     request_id: str | None = Field(None, max_length=64)
-    since: AwareDatetime | None = Field(None, alias="from")
-    until: AwareDatetime | None = Field(None, alias="to")
+    since: Instant | None = Field(None, alias="from")
+    until: Instant | None = Field(None, alias="to")
 
 
 class ExportView(BaseModel):

@@ -12,6 +12,7 @@ from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import OneStatement, once
 from api.paging import Listing, Page
+from api.times import Instant
 from records.scheduling.changing import Why
 from records.scheduling.holding import hold, read_hold, release
 from records.scheduling.models import AppointmentStatus
@@ -27,8 +28,8 @@ class NewHold(BaseModel):
 
     patient_id: UUID | None = Field(None, description="for whom; a patient holds for themselves")
     doctor_id: UUID
-    start: AwareDatetime
-    end: AwareDatetime | None = Field(None, description="as for a booking")
+    start: Instant
+    end: Instant | None = Field(None, description="as for a booking")
     service_id: UUID | None = None
     location_id: UUID | None = None
     reason: str | None = Field(None, max_length=1000, description="sealed like every other PHI")

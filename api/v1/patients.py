@@ -1,7 +1,7 @@
 """Patients: registered, read, listed, found, amended."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import once
 from api.paging import Listing, Page
+from api.times import Day
 from api.v1.demographics import NewPatient, PatientState, PatientView, Strict, Word, view
 from records.people.amending import Revised, amend
 from records.people.history import list_versions, read_version
@@ -37,7 +38,7 @@ class Search(Strict):
     identifier: Word | IdentifierQuery | None = None
     family: Word | None = None
     given: Word | None = Field(None, description="the first of the given names, or more in order")
-    birth_date: date | None = None
+    birth_date: Day | None = None
     phone: Word | None = None
     email: Word | None = None
     sounds_like: bool = Field(

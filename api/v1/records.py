@@ -5,13 +5,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me, Transaction
 from api.etags import etag
 from api.json import Json
 from api.once import once
 from api.paging import Listing, Page
+from api.times import Instant
 from policies.vocabulary import Category, Sensitivity
 from records.clinical.content import MODELS, checked
 from records.clinical.models import RecordAct, RecordKind, RecordStatus
@@ -100,10 +101,8 @@ class RecordSearch(BaseModel):
     patient_id: UUID | None = None
     kind: RecordKind | None = None
     code: str | None = Field(None, min_length=1, max_length=40, examples=["G43.109"])
-    since: AwareDatetime | None = Field(
-        None, alias="from", description="first written then or later"
-    )
-    until: AwareDatetime | None = Field(None, alias="to", description="first written before")
+    since: Instant | None = Field(None, alias="from", description="first written then or later")
+    until: Instant | None = Field(None, alias="to", description="first written before")
 
 
 @router.get("/records/{record_id}", operation_id="read_record", response_model=RecordView)

@@ -1,6 +1,6 @@
 """When a doctor works: weekly windows in local time."""
 
-from datetime import date, time
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
@@ -14,6 +14,7 @@ from api.json import Json
 from api.once import once
 from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
+from api.times import Day, LocalTime
 from core.clock import now
 from records.scheduling.planning import add_plan, change_plan, list_plans, remove_plan
 from records.scheduling.supply import Schedule
@@ -27,14 +28,7 @@ def _known(zone: str) -> str:
     return zone
 
 
-def _plain(at: time) -> time:
-    if at.tzinfo or at.second or at.microsecond:
-        raise ValueError("a local time has hours and minutes alone")
-    return at
-
-
 Zone = Annotated[str, AfterValidator(_known)]
-LocalTime = Annotated[time, AfterValidator(_plain)]
 
 
 class WindowView(BaseModel):
@@ -73,8 +67,8 @@ class NewWindow(BaseModel):
         description="IANA; the clinic's if left out",
         examples=["Europe/Berlin"],
     )
-    valid_from: date | None = Field(None, description="today if left out")
-    valid_until: date | None = Field(None, description="the last day; open if left out")
+    valid_from: Day | None = Field(None, description="today if left out")
+    valid_until: Day | None = Field(None, description="the last day; open if left out")
     service_id: UUID | None = Field(None, description="for this kind of visit alone")
     location_id: UUID | None = Field(None, description="where the doctor is then")
     slot_minutes: int = Field(30, ge=5, le=480, description="starts lie this far apart")
@@ -87,8 +81,8 @@ class WindowPatch(Patch):
     start: LocalTime = LEFT_OUT
     end: LocalTime = LEFT_OUT
     time_zone: Zone = Field(LEFT_OUT, max_length=60)
-    valid_from: date = LEFT_OUT
-    valid_until: date | None = None
+    valid_from: Day = LEFT_OUT
+    valid_until: Day | None = None
     service_id: UUID | None = None
     location_id: UUID | None = None
     slot_minutes: int = Field(LEFT_OUT, ge=5, le=480)

@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
 from api.once import once
 from api.paging import Listing, Page
+from api.times import Instant
 from records.identity import duty
 
 router = APIRouter(prefix="/accounts/{account_id}/shifts", tags=["schedules"])
@@ -22,8 +23,8 @@ class NewShift(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    start: AwareDatetime
-    end: AwareDatetime
+    start: Instant
+    end: Instant
 
 
 class ShiftView(BaseModel):

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from api.deps import Clinic, Me
 from api.json import Json
 from api.paging import Cursor, Limit, Listing, links
+from api.times import Instant
 from core.clock import now
 from core.errors import BadRequest, FieldError
 from records.scheduling.hours import Wanted
@@ -42,11 +43,11 @@ async def get_slots(
     clinic: Clinic,
     me: Me,
     since: Annotated[
-        AwareDatetime | None,
+        Instant | None,
         Query(alias="from", description="starts from here on; now if left out"),
     ] = None,
     until: Annotated[
-        AwareDatetime | None,
+        Instant | None,
         Query(alias="to", description="starts before this, within 31 days; a week on if left out"),
     ] = None,
     doctor_id: Annotated[

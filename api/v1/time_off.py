@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
@@ -13,6 +13,7 @@ from api.json import Json
 from api.once import once
 from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
+from api.times import Instant
 from core.clock import now
 from records.scheduling.planning import (
     add_holidays,
@@ -34,8 +35,8 @@ class NewException(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: TimeOffKind = TimeOffKind.ABSENCE
-    start: AwareDatetime
-    end: AwareDatetime
+    start: Instant
+    end: Instant
     service_id: UUID | None = Field(None, description="extra hours for this kind of visit alone")
     location_id: UUID | None = Field(None, description="where extra hours are; where one is away")
     slot_minutes: int = Field(
@@ -56,8 +57,8 @@ class NewClosure(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    start: AwareDatetime
-    end: AwareDatetime
+    start: Instant
+    end: Instant
     location_id: UUID | None = Field(None, description="the whole clinic if left out")
 
 
@@ -82,8 +83,8 @@ class HolidaysView(NewHolidays):
 class ExceptionPatch(Patch):
     """What is to change of an exception."""
 
-    start: AwareDatetime = LEFT_OUT
-    end: AwareDatetime = LEFT_OUT
+    start: Instant = LEFT_OUT
+    end: Instant = LEFT_OUT
     service_id: UUID | None = None
     location_id: UUID | None = None
     slot_minutes: int = Field(LEFT_OUT, ge=5, le=480)

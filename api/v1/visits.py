@@ -11,6 +11,7 @@ from api.deps import Clinic, Me, Transaction
 from api.etags import Seen, etag
 from api.json import Json
 from api.paging import Listing
+from api.times import Instant
 from api.v1.appointments import AppointmentView
 from records.scheduling import changing, moving
 from records.scheduling.changing import Why
@@ -64,8 +65,8 @@ class NewTime(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    start: AwareDatetime
-    end: AwareDatetime | None = Field(None, description="as long as before if left out")
+    start: Instant
+    end: Instant | None = Field(None, description="as long as before if left out")
     doctor_id: UUID | None = Field(None, description="another doctor; the same if left out")
     location_id: UUID | None = Field(
         None, description="as in the slot; the same place, or the other doctor's, if left out"

@@ -1,6 +1,6 @@
 """The waitlist: who waits for an earlier or any time, and what is offered to them when one is freed."""
 
-from datetime import time, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from api.etags import MustHaveSeen, Seen, etag
 from api.json import Json
 from api.once import once
 from api.paging import Listing, Page
+from api.times import Instant, LocalTime
 from api.v1.appointments import AppointmentView
 from core.clock import now
 from records.scheduling import answering
@@ -34,15 +35,15 @@ class WishView(BaseModel):
     minutes: int | None = Field(
         None, ge=5, le=720, description="how long; as the service, or 30, if left out"
     )
-    earliest: AwareDatetime = Field(default_factory=now, description="not before; now if left out")
-    latest: AwareDatetime = Field(
+    earliest: Instant = Field(default_factory=now, description="not before; now if left out")
+    latest: Instant = Field(
         default_factory=lambda: now() + timedelta(days=90), description="not after; in 90 days"
     )
     weekdays: list[Weekday] = Field(
         default_factory=list, max_length=7, description="ISO days, Monday is 1; any, if empty"
     )
-    not_before: time | None = Field(None, description="hour of the clinic's day")
-    not_after: time | None = Field(None, description="latest start, hour of the clinic's day")
+    not_before: LocalTime | None = Field(None, description="hour of the clinic's day")
+    not_after: LocalTime | None = Field(None, description="latest start, hour of the clinic's day")
     priority: int = Field(
         3, ge=1, le=3, description="band: 1 urgent, 2 soon, 3 routine; only staff ask for 1 and 2"
     )

@@ -44,7 +44,7 @@ class Passwords:
         )
         return (right, renewed) if stored else (False, None)
 
-    def _check(self, password: str, stored: str) -> tuple[bool, str | None]:
+    def _check(self, password: bytes, stored: str) -> tuple[bool, str | None]:
         try:
             return self._hash.verify_and_update(password, stored)
         except UnknownHashError:
@@ -57,6 +57,6 @@ def passwords() -> Passwords:
     return Passwords(settings().argon2_memory_kib, settings().argon2_time)
 
 
-def _normal(password: str) -> str:
+def _normal(password: str) -> bytes:
     """The same password, however a keyboard composes its accents (NIST SP 800-63B §3.1.1.2)."""
-    return unicodedata.normalize("NFKC", password[: LONGEST + 1])
+    return unicodedata.normalize("NFKC", password[: LONGEST + 1]).encode(errors="surrogatepass")

@@ -30,6 +30,7 @@ UNIQUE_BITS: Final = 128
 """For values that are unique anyway: their equality tells nothing new."""
 FEWEST_BITS: Final = 4
 """An index that lets fewer than sixteen tokens apart is no index."""
+_LONGEST_NAME: Final = 1000
 
 TURN: Final = 0x1DE7
 """The advisory lock that whoever writes tokens shares, and who makes a new root key has alone."""
@@ -119,8 +120,8 @@ class Indexes:
         return self._key.token("idempotency_key", "token", "exact", [text], UNIQUE_BITS)
 
     def login(self, username: str) -> bytes:
-        """Return the token of a login name."""
-        parts = [username.strip().casefold()]
+        """Return the token of a login name. What is longer than any name is nobody's, whatever its end."""
+        parts = [username[:_LONGEST_NAME].strip().casefold()]
         return self._key.token("account", "login", "exact", parts, UNIQUE_BITS)
 
     def lock(self, account_id: UUID, secret: bytes) -> bytes:

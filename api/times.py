@@ -1,0 +1,29 @@
+"""Days, instants and hours as a caller may say them: such as the database and every time zone can reckon with.
+
+The first and the last day of Python's calendar are PostgreSQL's infinities, and an instant beside them has no local time.
+"""
+
+from datetime import date, time
+from typing import Annotated, Final, TypeVar
+
+from pydantic import AfterValidator, AwareDatetime
+
+_YEARS: Final = range(1800, 3000)
+_Dated = TypeVar("_Dated", bound=date)
+
+
+def _near(value: _Dated) -> _Dated:
+    if value.year not in _YEARS:
+        raise ValueError("years from 1800 to 2999 are understood")
+    return value
+
+
+def _plain(at: time) -> time:
+    if at.tzinfo or at.second or at.microsecond:
+        raise ValueError("a local time has hours and minutes alone")
+    return at
+
+
+Day = Annotated[date, AfterValidator(_near)]
+Instant = Annotated[AwareDatetime, AfterValidator(_near)]
+LocalTime = Annotated[time, AfterValidator(_plain)]
