@@ -27,9 +27,12 @@ class Pool:
         self._free: list[Any] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._open: set[Any] = set()
+        self._closed = False
 
     async def take(self) -> Any:
         """Return a connection of one's own until it is given back; TimeoutError when there is none for long."""
+        if self._closed:
+            raise _ended()
         while self._free:
             connection = self._free.pop()
             if not connection.is_closed():
@@ -50,7 +53,12 @@ class Pool:
             self._free.append(connection)
 
     async def close(self) -> None:
-        """Close those that are free, cut those that are not."""
+        """Close those that are free, cut those that are not; who waits for one, or asks later, gets none."""
+        self._closed = True
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(_ended())
         free, self._free = self._free, []
         for connection in self._open - set(free):
             connection.terminate()
@@ -63,6 +71,9 @@ class Pool:
         except BaseException:
             self._make_room()
             raise
+        if self._closed:
+            connection.terminate()
+            raise _ended()
         self._open.add(connection)
         return connection
 
@@ -82,7 +93,7 @@ class Pool:
             async with asyncio.timeout(PATIENCE):
                 return await turn
         except BaseException:
-            if turn.done() and not turn.cancelled():  # it came too late
+            if turn.done() and not turn.cancelled() and not turn.exception():  # it came too late
                 self.give(turn.result()) if turn.result() else self._make_room()
             raise
 
@@ -94,6 +105,10 @@ class Pool:
                 turn.set_result(connection)
                 return True
         return False
+
+
+def _ended() -> asyncpg.InterfaceError:
+    return asyncpg.InterfaceError("the pool is closed")
 
 
 class Loan:

@@ -1,8 +1,10 @@
 """The key of the blind indexes turns over: who is searched for is found at every moment, and no number is given twice."""
 
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -153,7 +155,7 @@ async def test_an_overtaken_answer_about_the_keys_is_not_gone_back_to(
     await ask(clinic, people, kind=RotationKind.INDEX)
     await work(rotor[0], clinic.vault.provider, 20)
     await clinic.indexes.look(clinic.database)
-    clinic.indexes._take(late)
+    await clinic.indexes._take(late)
     assert clinic.indexes.version == 2
 
 
@@ -209,3 +211,33 @@ async def test_the_keks_of_indexes_and_of_the_trail_turn_over_too(
     assert ended["state"] == RotationState.DONE
     assert ended["done"] >= 1
     assert await found(clinic, people.reception, replace(FINDS[0])) == 1
+
+
+class Distant:
+    """A KekProvider that stands for one behind a network: it says what it is asked, and whether from the event loop."""
+
+    remote = True
+
+    def __init__(self, near: Any) -> None:
+        self._near = near
+        self.asked = list[tuple[str, bool]]()
+
+    def __getattr__(self, name: str) -> Any:
+        def asked(*args: Any) -> Any:
+            self.asked.append((name, threading.current_thread() is threading.main_thread()))
+            return getattr(self._near, name)(*args)
+
+        return asked
+
+
+async def test_a_later_start_wraps_no_root_key_and_none_is_asked_for_in_the_event_loop(
+    clinic: Clinic, people: People, rotor: tuple[Database, Trail]
+):
+    away = Distant(clinic.vault.provider)
+    indexes = await Indexes.load(clinic.database, away)
+    assert away.asked == [("unwrap", False)]
+    await ask(clinic, people, kind=RotationKind.INDEX)
+    await work(rotor[0], clinic.vault.provider, 20)
+    await indexes.look(clinic.database)
+    assert indexes.version == 2
+    assert away.asked == [("unwrap", False)] * 2

@@ -73,3 +73,40 @@ async def test_a_place_whose_connection_could_not_be_made_is_free_again(database
         await pool.take()
     assert await (await pool.take()).fetchval("SELECT 1") == 1
     await pool.close()
+
+
+async def test_a_value_that_the_driver_refuses_costs_no_connection(database_url: str):
+    pool = pool_of(database_url, 1)
+    first = await pool.take()
+    with pytest.raises(asyncpg.DataError, match="int32") as refused:
+        await first.fetchval("SELECT $1::int", 2**40)
+    pool.give(first, refused.value)
+    second = await pool.take()
+    assert second is first
+    assert await second.fetchval("SELECT 1") == 1
+    await pool.close()
+
+
+async def test_a_closed_pool_opens_none_any_more_for_whoever_waits_asks_or_is_on_the_way(
+    database_url: str,
+):
+    made, opening = list[asyncpg.Connection](), asyncio.Event()
+
+    async def connect() -> asyncpg.Connection:
+        made.append(await asyncpg.connect(database_url))
+        if len(made) == 2:
+            opening.set()
+            await asyncio.sleep(0.05)
+        return made[-1]
+
+    pool = Pool(connect, 2)
+    await pool.take()
+    on_the_way, waiting = (asyncio.create_task(pool.take()) for _ in range(2))
+    await opening.wait()
+    await pool.close()
+    for taking in (on_the_way, waiting, pool.take()):
+        with pytest.raises(asyncpg.InterfaceError, match="closed"):
+            async with asyncio.timeout(5):
+                await taking
+    assert len(made) == 2
+    assert all(each.is_closed() for each in made)

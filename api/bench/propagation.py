@@ -68,7 +68,7 @@ def _deciding(here: Place) -> Iterator[None]:
     try:
         yield
     finally:
-        here.family.stop(*names)
+        here.family.end(*names)
 
 
 async def _measure(url: str, publications: int) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """Key-encryption keys: what wraps the keys that seal. Vault and cloud KMSs fit the same protocol."""
 
-from collections.abc import Collection, Sequence
+from asyncio import to_thread
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from core.errors import Unavailable
+
+Told = TypeVar("Told")
 
 
 class KeyPurpose(StrEnum):
@@ -86,3 +89,8 @@ class KekProvider(Protocol):
     def health(self) -> None:
         """Return if every purpose could wrap now; raise Unavailable if not."""
         ...
+
+
+async def ask(provider: KekProvider, question: Callable[..., Told], *args: Any) -> Told:
+    """Return what a function that asks the provider returns; a remote one is not waited for in the event loop."""
+    return await to_thread(question, *args) if provider.remote else question(*args)

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from core.crypto import cobblestone
 from core.crypto.blind_index import IndexKey as Indexer
 from core.crypto.blind_index import normal_code
-from core.crypto.kek import KekProvider, KeyPurpose, Wrapped
+from core.crypto.kek import KekProvider, KeyPurpose, Wrapped, ask
 from core.crypto.primitives import lp
 from core.database import Database, Query
 from core.settings import settings
@@ -42,6 +42,7 @@ LIVING: Final = (
     .order_by(_KEYS.c.version)
 )
 _LIVING: Final = Query(LIVING)
+_FIRST: Final = Query(select(_KEYS).where(_KEYS.c.version == VERSION))
 
 
 class Telling(ValueError):
@@ -65,20 +66,9 @@ class Indexes:
 
     @classmethod
     async def load(cls, database: Database, provider: KekProvider) -> "Indexes":
-        """Fetch the root key, making it on the first start; racing first starts agree on one."""
-        secret = secrets.token_bytes(32)
-        fresh = provider.wrap(KeyPurpose.INDEX, secret, irk_context(VERSION))
-        values = {
-            "version": VERSION,
-            "kek_version": fresh.version,
-            "wrapped": fresh.blob,
-            "patients": settings().expected_patients,
-        }
-        async with database.transaction() as session:
-            await session.execute(insert(_KEYS).values(values).on_conflict_do_nothing())
-            found = await session.execute(select(_KEYS).where(_KEYS.c.version == VERSION))
-            row = dict(found.mappings().one())
-        return cls(provider, indexer(provider, row), row["patients"])
+        """Fetch the root key, made on the first start."""
+        row = await database.one(_FIRST) or await _made(database, provider)
+        return cls(provider, await ask(provider, indexer, provider, row), row["patients"])
 
     @property
     def version(self) -> int:
@@ -87,19 +77,21 @@ class Indexes:
 
     async def look(self, database: Database) -> None:
         """See which root keys patients are found by now: whoever searched by others searches again."""
-        self._take(await database.all(_LIVING))
+        await self._take(await database.all(_LIVING))
 
     async def hold(self, session: Executor) -> None:
         """See that before tokens are written; until the transaction ends, no rotation begins."""
         await session.execute(select(func.pg_advisory_xact_lock_shared(TURN)))
-        self._take((await session.execute(LIVING)).mappings().all())
+        await self._take((await session.execute(LIVING)).mappings().all())
 
-    def _take(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    async def _take(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Know these keys from now on. An answer that was overtaken by a newer one is not gone back to."""
-        living = {
-            row["version"]: self._living.get(row["version"]) or indexer(self._provider, row)
-            for row in rows
-        }
+        living = dict[int, Indexer]()
+        for row in rows:
+            known = self._living.get(row["version"])
+            living[row["version"]] = known or await ask(
+                self._provider, indexer, self._provider, row
+            )
         if max(living) >= self.version:
             self._living = living
 
@@ -147,6 +139,21 @@ class Indexes:
             for version, key in self._living.items()
             for token in _of(key, self.patients, kind, name, [parts])
         ]
+
+
+async def _made(database: Database, provider: KekProvider) -> Any:
+    """Make the root key and return its row; racing first starts agree on one."""
+    secret = secrets.token_bytes(32)
+    fresh = await ask(provider, provider.wrap, KeyPurpose.INDEX, secret, irk_context(VERSION))
+    values = {
+        "version": VERSION,
+        "kek_version": fresh.version,
+        "wrapped": fresh.blob,
+        "patients": settings().expected_patients,
+    }
+    async with database.transaction() as session:
+        await session.execute(insert(_KEYS).values(values).on_conflict_do_nothing())
+    return await database.one(_FIRST)
 
 
 def indexer(provider: KekProvider, row: Mapping[str, Any]) -> Indexer:

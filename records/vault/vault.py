@@ -5,16 +5,14 @@ alive is asked of the database each time, never of the cache, so that a shredded
 """
 
 import secrets
-from asyncio import to_thread
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Join, Select, select
 
 from core.crypto.envelope import DataKey, DecryptCode, DecryptError, Place, Value
-from core.crypto.kek import KekProvider, KeyPurpose, Wrapped
+from core.crypto.kek import KekProvider, KeyPurpose, Wrapped, ask
 from core.crypto.primitives import lp
 from policies.permit import Permit
 from records.base import Executor, Protected, phi_columns, phi_names, table_of
@@ -89,8 +87,7 @@ class Vault:
         """Return a fresh DEK for a patient, as the row to store and as the key to seal with."""
         key_id, secret = secrets.randbits(62), secrets.token_bytes(32)
         context = dek_context(patient_id, key_id, version)
-        wrap = partial(self.provider.wrap, KeyPurpose.RECORD, secret, context)
-        wrapped = await to_thread(wrap) if self.provider.remote else wrap()
+        wrapped = await ask(self.provider, self.provider.wrap, KeyPurpose.RECORD, secret, context)
         row = PatientKey(
             key_id=key_id,
             patient_id=patient_id,
@@ -116,7 +113,7 @@ class Vault:
         """See that the key of a fetched row is at hand, if it is to be had from elsewhere."""
         missing = self.provider.remote and row["wrapped"] and not self._cache.get(row["key_id"])
         if missing:
-            self._cache.put(row["key_id"], await to_thread(self._unwrap, row))
+            self._cache.put(row["key_id"], await ask(self.provider, self._unwrap, row))
 
     def seal(
         self,
