@@ -6,7 +6,7 @@ expects, and kept with the key.
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from math import log2
 from typing import Any, Final
@@ -84,14 +84,14 @@ class Indexes:
         await session.execute(select(func.pg_advisory_xact_lock_shared(TURN)))
         await self._take((await session.execute(LIVING)).mappings().all())
 
-    async def _take(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    async def _take(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Know these keys from now on. An answer that was overtaken by a newer one is not gone back to."""
-        living = dict[int, Indexer]()
-        for row in rows:
-            known = self._living.get(row["version"])
-            living[row["version"]] = known or await ask(
-                self._provider, indexer, self._provider, row
-            )
+        known = self._living | {
+            row["version"]: await ask(self._provider, indexer, self._provider, row)
+            for row in rows
+            if row["version"] not in self._living
+        }
+        living = {row["version"]: known[row["version"]] for row in rows}
         if max(living) >= self.version:
             self._living = living
 
