@@ -39,7 +39,11 @@ class Switchboard:
         app.router.middleware_stack = self
 
     def include(self, app: FastAPI, router: APIRouter, prefix: str = "", **options: Any) -> None:
-        """Include a router's routes one by one: each is then found, and matched, alone."""
+        """Include a router's routes one by one: each is then found, and matched, alone.
+
+        Of each, FastAPI would have the app enter a life of its own, one within another. They have none.
+        """
+        life = app.router.lifespan_context
         for route in router.routes:
             alone = APIRouter()
             alone.routes.append(route)
@@ -50,6 +54,7 @@ class Switchboard:
                 self._odd.append((path.partition("{")[0], line))
             else:
                 self._lines[_key(path)].append(line)
+        app.router.lifespan_context = life
 
     def candidates(self, path: str) -> Iterator[Line]:
         """Return the few routes that may match a path, those with its very words first."""

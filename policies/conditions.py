@@ -5,6 +5,8 @@ definitely false: unknown never grants and always denies.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 from sqlalchemy import ColumnElement
 
@@ -14,6 +16,9 @@ from policies.formula import Formula, definitely, mentioned, negate
 from policies.grammar import parse
 from policies.predicates import Columns, to_predicate
 from policies.vocabulary import Outcome, ResourceType
+
+COMPILED: Final = 4096
+"""Conditions kept: most rules of a new version, or of a trial, are rules of the one before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class Condition:
         return to_predicate(self.favour, sub, env, columns)
 
 
+@lru_cache(maxsize=COMPILED)
 def compile_condition(text: str, resource_type: ResourceType, effect: Outcome) -> Condition:
     """Parse `text` for rules about `resource_type` and compile it; raises BadCondition."""
     formula = parse(text, resource_type)

@@ -133,7 +133,9 @@ class Judge:
         for line in lines:
             self._ids.setdefault(_row(target, line), line.rule.id)
         model = casbin.Enforcer.new_model(text=MODEL)
-        self._casbin = (engine or _Compiled)(model, _Rows(self._ids), enable_log=False)
+        model["p"]["p"].policy.extend(list(row) for row in self._ids)
+        model.sort_policies_by_priority()
+        self._casbin = (engine or _Compiled)(model, enable_log=False)
         self._casbin.logger = _MUTE
         self._casbin.add_function("in_role", _in_role(lines))
         self._casbin.add_function("holds", _holds(lines))
@@ -182,16 +184,6 @@ def _holds(lines: Sequence[Line]) -> Callable[[str, str, Subject, Resource, Envi
             return effect != Outcome.ALLOW
 
     return holds
-
-
-class _Rows(casbin.persist.Adapter):  # type: ignore[misc]
-    """Hands typed rows to Casbin as they are; its own adapters take them through a line of CSV."""
-
-    def __init__(self, rows: Iterable[Row]) -> None:
-        self._rows = rows
-
-    def load_policy(self, model: casbin.Model) -> None:
-        model["p"]["p"].policy.extend(list(row) for row in self._rows)
 
 
 class _Compiled(casbin.Enforcer):  # type: ignore[misc]
