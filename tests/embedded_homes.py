@@ -11,12 +11,13 @@ import pytest
 from core.embedded.processes import Command
 
 PARENT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from core.embedded import postgres, rabbitmq
 from core.embedded.home import lock
 from core.embedded.processes import Family
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by all that a background job starts
 home = Path(sys.argv[1])
 with lock(home):
     family = Family(home)
