@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement
 from policies.facts import Environment, Resource, Subject
 from policies.predicates import Columns
 from policies.rules import EMERGENCY, Rule, check, checksum
-from policies.shards import Line, Shard, Target, credited, shard, visible
+from policies.shards import Line, Shard, Target, bound, credited, shard, visible
 from policies.vocabulary import Action, Outcome, ResourceType
 
 log = logging.getLogger(__name__)
@@ -110,6 +110,13 @@ class PolicySnapshot:
         Lists use the predicate of `read`: they show what may be read, and no more.
         """
         return visible(self.lines(resource_type, action), subject, environment, columns)
+
+    def asked(
+        self, subject: Subject, action: Action, resource_type: ResourceType
+    ) -> frozenset[str]:
+        """Return what the rules that bind somebody look at of a resource: nothing else can change `predicate`."""
+        lines = self.lines(resource_type, action)
+        return frozenset().union(*(line.condition.names for line in bound(lines, subject)))
 
     def credited(
         self,

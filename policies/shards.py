@@ -1,33 +1,19 @@
 """The rules about one resource type and one action: compiled, in the order in which they decide."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import groupby
+from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    ColumnClause,
-    ColumnElement,
-    Text,
-    and_,
-    case,
-    false,
-    literal,
-    not_,
-    null,
-    or_,
-)
+from sqlalchemy import ColumnElement, Text, and_, case, false, literal, not_, null, or_
 
-from policies.conditions import Condition, compile_condition
+from policies.conditions import Condition, compile_condition, joined
 from policies.facts import Environment, Subject
 from policies.predicates import Columns
 from policies.rules import Rule
 from policies.vocabulary import Action, Outcome, ResourceType, Role
 
-OFTEN: Final = 2
-DEEP: Final = 2
-"""A relation that more rules name than OFTEN is asked first; DEEP of them at most, since each doubles what follows."""
 Target = tuple[ResourceType, Action]
 
 
@@ -76,50 +62,25 @@ def visible(
     """Return the rows on which `lines` decide "allow": for some tier an allow matches, and no deny up to it.
 
     With S the rows every deny of a tier spares and A those an allow of it grants, that is
-    S1 AND (A1 OR S2 AND (A2 OR …)): each rule is written once.
+    S1 AND (A1 OR S2 AND (A2 OR …)): each rule is written once, and once for those that differ in a word.
     """
-    mine = [line for line in lines if not line.roles.isdisjoint(subject.roles)]
-    return _split(mine, subject, environment, columns, _relations(mine, columns))
+    return _nested(bound(lines, subject), subject, environment, columns)
 
 
-def _relations(lines: Sequence[Line], columns: Columns) -> list[str]:
-    """Return the relations that so many rules name that they had better be asked first, and once."""
-    times = Counter(name for line in lines for name in line.condition.names)
-    asked = [name for name, n in times.most_common() if n > OFTEN and name in columns]
-    return [name for name in asked if _is_relation(columns[name])][:DEEP]
-
-
-def _is_relation(column: ColumnElement[Any]) -> bool:
-    """Tell an EXISTS, or what is made of some, from a column and from a value worked out of columns."""
-    return isinstance(column.type, Boolean) and not isinstance(column, ColumnClause)
-
-
-def _split(
-    lines: Sequence[Line],
-    subject: Subject,
-    environment: Environment,
-    columns: Columns,
-    names: Sequence[str],
-) -> ColumnElement[bool]:
-    """Ask for each relation once (it is an EXISTS), and for the rest as it is with it and without it."""
-    if not names:
-        return _nested(lines, subject, environment, columns)
-    first, *others = names
-    with_it, without = (
-        _split(lines, subject, environment, {**columns, first: known}, others)  # type: ignore[dict-item]
-        for known in (True, False)
-    )
-    return case((columns[first], with_it), else_=without)
+def bound(lines: Sequence[Line], subject: Subject) -> list[Line]:
+    """Return the rules that address a role of somebody."""
+    return [line for line in lines if not line.roles.isdisjoint(subject.roles)]
 
 
 def _nested(
     lines: Sequence[Line], subject: Subject, environment: Environment, columns: Columns
 ) -> ColumnElement[bool]:
     whole: ColumnElement[bool] = false()
-    for line in reversed(lines):  # in a tier the denies stand first, so here they come last
-        favoured = line.condition.favours(subject, environment, columns)
-        allows = line.rule.effect == Outcome.ALLOW
-        whole = or_(favoured, whole) if allows else and_(favoured, whole)
+    runs = [(effect, list(run)) for effect, run in groupby(lines, lambda line: line.rule.effect)]
+    for effect, run in reversed(runs):  # in a tier the denies stand first, so here they come last
+        asked = joined((line.condition for line in run), Outcome(effect))
+        favoured = (condition.favours(subject, environment, columns) for condition in asked)
+        whole = (or_ if effect == Outcome.ALLOW else and_)(*favoured, whole)
     return whole
 
 
@@ -129,8 +90,7 @@ def credited(
     """Return the id of the rule that decides a row, NULL where none does: `visible`, with its reason."""
     applying = [
         (_applies(line, subject, environment, columns), literal(line.rule.id))
-        for line in lines
-        if not line.roles.isdisjoint(subject.roles)
+        for line in bound(lines, subject)
     ]
     nothing = null().cast(Text)
     return case(*applying, else_=nothing) if applying else nothing

@@ -6,21 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, and_
 
 from core.crypto.envelope import DataKey, DecryptCode, DecryptError, Value
 from core.crypto.kek import KekProvider
 from core.database import Database
 from core.errors import DomainError, Unavailable
 from policies.permit import Permit
-from policies.vocabulary import ResourceType
 from records.access.gate import Gate
 from records.access.me import Me
 from records.access.policy import Policy
 from records.audit.trail import Trail
 from records.base import Protected
 from records.vault.indexes import Indexes
-from records.vault.vault import Vault, still_there
+from records.vault.vault import Vault
 
 ROLE = "confide_app"
 """The database role of requests: no more than reading and writing the clinic's own tables."""
@@ -76,12 +74,6 @@ class Clinic:
             await trail.stop()
             await policy.stop()
             await database.close()
-
-    def visible(
-        self, me: Me, kind: ResourceType, columns: Mapping[str, ColumnElement[Any]]
-    ) -> ColumnElement[bool]:
-        """Return the WHERE of a list of sealed rows: what single reads would allow and could open."""
-        return and_(still_there(), self.gate.visible(me, kind, columns))
 
     async def key(self, row: Mapping[str, Any]) -> DataKey:
         """Return the key of a fetched row, to seal more of its patient's under. Refusals are those of `reveal`."""

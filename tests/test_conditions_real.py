@@ -268,10 +268,10 @@ async def test_lists_over_the_clinics_tables_are_what_casbin_says_of_facts_by_ha
         facts = place.facts(me, kind)
         held.update((n, getattr(f, n)) for f in facts.values() for n in RELATIONS)
         snapshots = [PolicySnapshot.build(1, a_policy(dice, kind)) for _ in range(BATCH)]
-        source, columns = sight.PROTECTED[kind]
-        terms = [sight.visible(s, me, Action.READ, kind) for s in snapshots]
+        found = sight.found(kind)
+        terms = [sight.visible(s, me, Action.READ, kind, found) for s in snapshots]
         labelled = [term.label(f"p{n}") for n, term in enumerate(terms)]
-        statement = select(columns["id"], *labelled).select_from(source)
+        statement = select(found.c.id, *labelled)
         rows = await place.clinic.database.select(statement, relations.asking(me))
         assert {row["id"] for row in rows} == facts.keys()
         for n, snapshot in enumerate(snapshots):

@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import Any, Final, Never
 from uuid import UUID
 
-from sqlalchemy import Table
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Select, Table
 
 from core.database import Query, Store
 from core.errors import Forbidden, NotFound
@@ -22,7 +21,7 @@ from policies.permit import Permit
 from policies.scopes import Reach
 from policies.vocabulary import Action, Outcome, ResourceType
 from records.access.events import event_of
-from records.access.listing import USUAL, Listing, allowed, compiled
+from records.access.listing import USUAL, Listing, compiled, shown
 from records.access.me import Me
 from records.access.policy import Policy
 from records.anchors import anchor
@@ -174,18 +173,17 @@ class Gate:
         event = event_of(me, permit.action, resources, decision, Failure.ERROR, reason)
         await self._trail.note(event)
 
-    def listed(self, me: Me, listing: Listing, limit: int) -> Query:
+    def listed(self, me: Me, listing: Listing, limit: int | None = None) -> Query:
         """Return the query of the first, `limit` of them, of what single reads would allow of a listing."""
         reach = _reach(me, listing.kind)
         who = self._policy.snapshot, me.subject, me.environment
         return compiled(*who, reach, listing, usual=limit == USUAL)
 
-    def visible(
-        self, me: Me, kind: ResourceType, columns: Mapping[str, ColumnElement[Any]]
-    ) -> ColumnElement[bool]:
-        """Return the WHERE that leaves of a list what single reads would allow."""
-        snapshot, reach = self._policy.snapshot, _reach(me, kind)
-        return allowed(snapshot, me.subject, me.environment, reach, kind, columns)
+    def shown(self, me: Me, listing: Listing, limit: int | None = None) -> Select[Any]:
+        """Return what `listed` does as a SELECT, for a listing of this one request."""
+        reach = _reach(me, listing.kind)
+        who = self._policy.snapshot, me.subject, me.environment
+        return shown(*who, reach, listing, limit)
 
     def _decide(self, me: Me, action: Action, resource: Resource) -> Decision:
         """Ask the policy; what it allows, the token must be good for as well."""

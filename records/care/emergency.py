@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import Select, bindparam, case, func, literal, select, update
+from sqlalchemy import Select, bindparam, case, func, literal, select, true, update
 
 from core.clock import now
 from core.crypto.envelope import Value
@@ -19,12 +19,13 @@ from core.errors import Conflict
 from core.ids import new_id
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
+from records.access.listing import BEFORE, Listing, page
 from records.access.me import Me
 from records.access.models import BreakGlass
 from records.base import Executor, add, rewrite, table_of
 from records.care.standing import whom
 from records.clinic import Clinic
-from records.vault.vault import sealed_rows
+from records.vault.vault import sealed_rows, still_there
 
 LONGEST: Final = timedelta(hours=4)
 REVIEW_WITHIN: Final = timedelta(hours=72)
@@ -33,11 +34,6 @@ REVIEW_WITHIN: Final = timedelta(hours=72)
 _table = table_of(BreakGlass)
 _grant = _table.c
 _due = _grant.granted_at + literal(REVIEW_WITHIN)
-_COLUMNS: Final = {
-    "id": _grant.id,
-    "patient_id": _grant.patient_id,
-    "author_id": _grant.account_id,
-}
 _HEAD: Final = ("reason_code", "granted_at", "expires_at", "reviewed_by", "reviewed_at", "verdict")
 
 
@@ -62,6 +58,15 @@ def _select() -> Select[Any]:
 _ID: Final = bindparam("grant_id", type_=PGUUID())
 _ONE: Final = _select().where(_grant.id == _ID)
 _READ: Final = Query(_ONE)
+_REVIEWED: Final = _grant.reviewed_at.is_not(None)
+_LISTINGS: Final = {
+    reviewed: Listing(
+        ResourceType.BREAK_GLASS,
+        _select().where(still_there(), _grant.id < BEFORE, fits).order_by(_grant.id.desc()),
+        lambda grant: {"patient_id": grant.patient_id, "author_id": grant.author_id},
+    )
+    for reviewed, fits in ((None, true()), (True, _REVIEWED), (False, ~_REVIEWED))
+}
 _WAITING: Final = Query(
     select(
         func.count(case((_due > func.now(), 1))).label("due"),
@@ -111,22 +116,17 @@ async def list_grants(
     clinic: Clinic, me: Me, *, limit: int, after: UUID | None = None, reviewed: bool | None = None
 ) -> tuple[Sequence[Mapping[str, Any]], UUID | None]:
     """Return the grants the caller may see (reviewers: all but their own), newest first."""
-    allowed = clinic.visible(me, ResourceType.BREAK_GLASS, _COLUMNS)
-    statement = _select().where(allowed).order_by(_grant.id.desc()).limit(limit + 1)
-    if after:
-        statement = statement.where(_grant.id < after)
-    if reviewed is not None:
-        done = _grant.reviewed_at.is_not(None)
-        statement = statement.where(done if reviewed else ~done)
-    rows = await clinic.database.select(statement)
-    page = rows[:limit]
-    permits = await clinic.gate.disclose(me, ResourceType.BREAK_GLASS, map(_resource, page))
+    span = page(me, limit, after)
+    query = clinic.gate.listed(me, _LISTINGS[reviewed], span["limit"])
+    rows = await clinic.database.all(query, **span)
+    first = rows[:limit]
+    permits = await clinic.gate.disclose(me, ResourceType.BREAK_GLASS, map(_resource, first))
     shown = [
         _shown(row, await clinic.reveal(me, permits[row["resource_id"]], BreakGlass, row))
-        for row in page
+        for row in first
         if row["resource_id"] in permits
     ]
-    return shown, page[-1]["resource_id"] if len(rows) > limit else None
+    return shown, first[-1]["resource_id"] if len(rows) > limit else None
 
 
 async def read_grant(clinic: Clinic, me: Me, grant_id: UUID) -> Mapping[str, Any]:

@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 from uuid import UUID
+
+from sqlalchemy import UUID as PGUUID
+from sqlalchemy import bindparam
 
 from core.crypto.envelope import Value
 from core.ids import new_id
-from policies.vocabulary import Action, Sensitivity
+from policies.vocabulary import Action, ResourceType, Sensitivity
+from records.access.listing import Listing, whole
 from records.access.me import Me
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
@@ -16,14 +21,19 @@ from records.clinical.models import Record, RecordAct, RecordKind, RecordStatus
 from records.clinical.reading import (
     OpenRecord,
     disclosed,
+    facts_of,
     record_in_sight,
+    record_rows,
     resource_of,
-    selected,
-    visible,
 )
 from records.clinical.writing import Draft, as_written, rows_of
+from records.vault.vault import still_there
 
 _record = table_of(Record).c
+_OF: Final = _record.addendum_to == bindparam("record_id", type_=PGUUID())
+_OF_RECORD: Final = Listing(
+    ResourceType.RECORD, record_rows().where(still_there(), _OF).order_by(_record.id), facts_of
+)
 
 
 async def addend(
@@ -59,5 +69,6 @@ async def addend(
 async def list_addenda(clinic: Clinic, me: Me, record_id: UUID) -> Sequence[OpenRecord]:
     """Return the addenda of a record that the caller may read, oldest first."""
     await record_in_sight(clinic, me, record_id)
-    statement = selected().where(_record.addendum_to == record_id).order_by(_record.id)
-    return await disclosed(clinic, me, await visible(clinic, me, statement))
+    query = clinic.gate.listed(me, _OF_RECORD)
+    rows = await clinic.database.all(query, record_id=record_id, **whole(me))
+    return await disclosed(clinic, me, rows)

@@ -3,18 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import ColumnElement, Select, and_, bindparam, or_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, or_, select
 
 from core.crypto.envelope import Value
 from core.database import Query
 from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
-from records.access.listing import BEFORE, Listing, page
+from records.access.listing import BEFORE, Listing, page, with_facts
 from records.access.me import Me
 from records.access.relations import (
     DOCTOR,
@@ -37,38 +38,34 @@ from records.scheduling.models import Appointment
 from records.vault.vault import sealed_rows, still_there
 
 _record, _version, _visit = table_of(Record).c, table_of(RecordVersion).c, table_of(Appointment).c
+LABELS: Final = ("status", "sensitivity", "categories")
+"""What of a record's facts each of its versions has of its own."""
+_NOW: Final = _record.categories.label("categories_now")
 
 
-def of_visit(patient: Any) -> dict[str, ColumnElement[bool]]:
+def of_visit(patient: Any, doctor: Any) -> dict[str, ColumnElement[bool]]:
     """Return the caller's relations to a patient; who held the very visit has an appointment, however old."""
-    held = and_(DOCTOR.is_not(None), _visit.doctor_id == DOCTOR)
+    held = and_(DOCTOR.is_not(None), doctor == DOCTOR)
     return {**relations(patient), "own_appointment": or_(held, own_appointment(patient))}
 
 
-def facts_of(patient: Any) -> dict[str, ColumnElement[Any]]:
-    """Return what a rule may ask of a record that has to be looked for, of a patient's id."""
+_PLAIN: Final = ("author_id", "doctor_id", "status", "kind", "sensitivity", "categories")
+
+
+def facts_of(record: Any, patient: Any = None) -> dict[str, ColumnElement[Any]]:
+    """Return what a rule may ask of a record, as SQL over a row of it; or over one `patient`, whose every row is.
+
+    What the patient allows and forbids is about the categories that the record bears now.
+    """
+    whose = record.patient_id if patient is None else patient
     return {
-        "patient_id": person_of(patient),
-        **of_visit(patient),
-        "consent_granted": consent_granted(patient, _record.categories),
-        "consent_denied": consent_denied(patient, _record.categories),
+        **{name: record[name] for name in _PLAIN},
+        "patient_id": person_of(whose),
+        "department": department_of(record.doctor_id),
+        **of_visit(whose, record.doctor_id),
+        "consent_granted": consent_granted(whose, record.categories_now),
+        "consent_denied": consent_denied(whose, record.categories_now),
     }
-
-
-COLUMNS: Final = {
-    "id": _record.id,
-    "author_id": _record.author_id,
-    "doctor_id": _visit.doctor_id,
-    "status": _record.status,
-    "kind": _record.kind,
-    "sensitivity": _record.sensitivity,
-    "categories": _record.categories,
-    "department": department_of(_visit.doctor_id),
-    **facts_of(_record.patient_id),
-}
-"""What a rule may ask of a record, as SQL: columns of a read and terms of a list's WHERE alike."""
-IN_ROW: Final = {name: name for name in COLUMNS} | {"patient_id": "person_id"}
-"""In which column of a row each of them stands: a row's `patient_id` is the one that it was sealed for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,32 +93,37 @@ class OpenRecord:
     created_at: datetime
 
 
-def select_versions(columns: Mapping[str, Any], which: ColumnElement[bool]) -> Select[Any]:
-    """Return a SELECT of versions of records, with what a decision, the vault and a signature need."""
-    facts = [c.label(IN_ROW[name]) for name, c in columns.items()]
-    head = [_record.appointment_id, _record.locked, _record.addendum_to, _record.source]
+def version_rows(labels: Any, which: ColumnElement[bool]) -> Select[Any]:
+    """Return a SELECT of versions of records, with what the vault, a signature and `facts_of` need. `labels`: whose status and labels."""
+    head = [_record.id, _record.appointment_id, _record.locked, _record.addendum_to, _record.source]
     own = [_version.number, _version.act, _version.author_id.label("writer_id")]
+    plain = [labels[name] for name in LABELS]
+    made = [_record.author_id, _record.kind, _record.created_at, _visit.doctor_id]
     return (
-        sealed_rows(RecordVersion, *head, _record.created_at, _version.written_at, *own, *facts)
+        sealed_rows(RecordVersion, *head, *made, _NOW, _version.written_at, *own, *plain)
         .join(Record, and_(_record.id == _version.record_id, which))
         .join(Appointment, _visit.id == _record.appointment_id)
     )
 
 
-def selected() -> Select[Any]:
+def record_rows() -> Select[Any]:
     """Return a SELECT of records, each in its present version."""
-    return select_versions(COLUMNS, _record.version == _version.number)
+    return version_rows(_record, _record.version == _version.number)
 
 
-CURRENT: Final = selected().where(_record.id == bindparam("record_id", type_=PGUUID()))
+_FACTUAL: Final = select(table_of(Record), _visit.doctor_id, _NOW).selected_columns
+COLUMNS: Final = {"id": _record.id, **facts_of(_FACTUAL)}
+CURRENT: Final = with_facts(record_rows(), facts_of).where(
+    _record.id == bindparam("record_id", type_=PGUUID())
+)
 _ONE: Final = Query(CURRENT)
 _ID: Final = bindparam("patient_id", type_=PGUUID())
 _OF_PATIENT: Final = Listing(
     ResourceType.RECORD,
-    IN_ROW,
-    select_versions({**COLUMNS, **facts_of(_ID)}, _record.version == _version.number)
+    record_rows()
     .where(still_there(), _record.patient_id.in_(ids_of(_ID)), _record.id < BEFORE)
     .order_by(_record.id.desc()),
+    partial(facts_of, patient=_ID),
 )
 
 
@@ -144,14 +146,6 @@ async def list_records(
     rows = await clinic.database.all(query, patient_id=patient_id, **span)
     found = await disclosed(clinic, me, rows[:limit])
     return found, rows[limit - 1]["id"] if len(rows) > limit else None
-
-
-async def visible(
-    clinic: Clinic, me: Me, statement: Select[Any], columns: Mapping[str, Any] = COLUMNS
-) -> Sequence[Mapping[str, Any]]:
-    """Return the rows of a statement that the caller may read, still sealed."""
-    allowed = clinic.visible(me, ResourceType.RECORD, columns)
-    return await clinic.database.select(statement.where(allowed), asking(me))
 
 
 async def disclosed(

@@ -22,7 +22,7 @@ from records.base import table_of
 from records.clinic import Clinic
 from records.clinical.content import codes_of
 from records.clinical.models import Record, RecordKind, RecordVersion
-from records.clinical.reading import IN_ROW, OpenRecord, disclosed, resource_of, selected
+from records.clinical.reading import OpenRecord, disclosed, facts_of, record_rows, resource_of
 from records.people.reading import patient_in_sight
 from records.vault.vault import still_there
 
@@ -113,8 +113,8 @@ async def _found(
 def _listing(filters: frozenset[str]) -> Listing:
     """Return the listing of what fits filters of these names: a statement for each choice of them, compiled once."""
     fitting = [_FILTERS[name] for name in sorted(filters)]
-    statement = selected().where(still_there(), _record.id < BEFORE, *fitting)
-    return Listing(ResourceType.RECORD, IN_ROW, statement.order_by(_record.id.desc()))
+    rows = record_rows().where(still_there(), _record.id < BEFORE, *fitting)
+    return Listing(ResourceType.RECORD, rows.order_by(_record.id.desc()), facts_of)
 
 
 def _plain(code: str) -> str:

@@ -9,39 +9,45 @@ from sqlalchemy import Integer, bindparam, true
 
 from core.database import Query
 from policies.vocabulary import Action, ResourceType
+from records.access.listing import Listing, whole, with_facts
 from records.access.me import Me
 from records.access.relations import asking
 from records.base import table_of
 from records.clinic import Clinic
 from records.clinical.models import Record, RecordVersion
 from records.clinical.reading import (
-    COLUMNS,
+    LABELS,
     OpenRecord,
     disclosed,
+    facts_of,
     opened,
     record_in_sight,
     resource_of,
-    select_versions,
-    visible,
+    version_rows,
 )
+from records.vault.vault import still_there
 
 _record, _version = table_of(Record).c, table_of(RecordVersion).c
-_LABELS: Final = ("status", "sensitivity", "categories")
-_THEN: Final = {**COLUMNS, **{name: _version[name] for name in _LABELS}}
-_ALL: Final = select_versions(_THEN, true())
+_ALL: Final = version_rows(_version, true()).where(
+    _record.id == bindparam("record_id", type_=PGUUID())
+)
+_NOW: Final = [_record[name].label(f"{name}_now") for name in ("status", "sensitivity")]
 _ONE: Final = Query(
-    _ALL.add_columns(*(_record[name].label(f"{name}_now") for name in _LABELS)).where(
-        _record.id == bindparam("record_id", type_=PGUUID()),
-        _version.number == bindparam("number", type_=Integer()),
+    with_facts(_ALL.add_columns(*_NOW), facts_of).where(
+        _version.number == bindparam("number", type_=Integer())
     )
+)
+_OF_RECORD: Final = Listing(
+    ResourceType.RECORD, _ALL.where(still_there()).order_by(_version.number.desc()), facts_of
 )
 
 
 async def list_versions(clinic: Clinic, me: Me, record_id: UUID) -> Sequence[OpenRecord]:
     """Return the versions of a record that the caller may read, newest first."""
     await record_in_sight(clinic, me, record_id)
-    mine = _ALL.where(_record.id == record_id).order_by(_version.number.desc())
-    return await disclosed(clinic, me, await visible(clinic, me, mine, _THEN))
+    query = clinic.gate.listed(me, _OF_RECORD)
+    rows = await clinic.database.all(query, record_id=record_id, **whole(me))
+    return await disclosed(clinic, me, rows)
 
 
 async def read_version(clinic: Clinic, me: Me, record_id: UUID, number: int) -> OpenRecord:
@@ -49,7 +55,7 @@ async def read_version(clinic: Clinic, me: Me, record_id: UUID, number: int) -> 
     row = await clinic.database.one(_ONE, record_id=record_id, number=number, **asking(me))
     if row is None:
         await clinic.gate.absent(me, Action.READ, ResourceType.RECORD, record_id)
-    now = {**row, **{name: row[f"{name}_now"] for name in _LABELS}}
+    now = {**row, **{name: row[f"{name}_now"] for name in LABELS}}
     await clinic.gate.require(me, Action.READ, resource_of(now))
     permit = await clinic.gate.read(me, Action.READ, resource_of(row))
     return await opened(clinic, me, permit, row)

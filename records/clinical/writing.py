@@ -41,7 +41,7 @@ _VISIT: Final = sealed_rows(
     _visit.status,
     person_of(_visit.patient_id).label("person_id"),
     department_of(_visit.doctor_id).label("department"),
-    *(fact.label(name) for name, fact in of_visit(_visit.patient_id).items()),
+    *(fact.label(name) for name, fact in of_visit(_visit.patient_id, _visit.doctor_id).items()),
 ).where(_visit.id == bindparam("appointment_id", type_=PGUUID()))
 
 

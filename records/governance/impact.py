@@ -96,12 +96,12 @@ def touched(old: PolicySnapshot, new: PolicySnapshot, people: Sequence[Me]) -> I
 def _difference(
     me: Me, old: PolicySnapshot, new: PolicySnapshot, kind: ResourceType, action: Action
 ) -> Select[Any]:
-    source, columns = sight.PROTECTED[kind]
-    was, will = (sight.visible(s, me, action, kind) for s in (old, new))
+    rows = sight.found(kind)
+    was, will = (sight.visible(s, me, action, kind, rows) for s in (old, new))
     before, after = (
-        s.credited(me.subject, action, kind, me.environment, columns) for s in (old, new)
+        s.credited(me.subject, action, kind, me.environment, dict(rows.c)) for s in (old, new)
     )
-    label = columns["sensitivity"] if "sensitivity" in columns else null().cast(Text)
+    label = rows.c.get("sensitivity", null().cast(Text))
     return (
         select(
             label.label("label"),
@@ -110,7 +110,7 @@ def _difference(
             after.label("after"),
             func.count(literal(1)).label("rows"),
         )
-        .select_from(source)
+        .select_from(rows)
         .where(was != will)
         .group_by("label", "gained", "before", "after")
         .order_by("label", "gained", "before", "after")

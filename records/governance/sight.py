@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, select
+from sqlalchemy import ColumnElement, FromClause, Subquery, select
 
 from core.database import Database
 from policies.enforcer import PolicySnapshot
@@ -49,12 +49,18 @@ async def facts(
     return {row["id"]: _resource(kind, row) for row in rows}
 
 
+def found(kind: ResourceType) -> Subquery:
+    """Return all rows of a kind as their facts, each worked out once a row."""
+    source, columns = PROTECTED[kind]
+    facts = [column.label(name) for name, column in columns.items()]
+    return select(*facts).select_from(source).offset(0).subquery("found")
+
+
 def visible(
-    snapshot: PolicySnapshot, me: Me, action: Action, kind: ResourceType
+    snapshot: PolicySnapshot, me: Me, action: Action, kind: ResourceType, rows: Subquery
 ) -> ColumnElement[bool]:
-    """Return the rows on which a version of the rules allows an action to `me`."""
-    _, columns = PROTECTED[kind]
-    return snapshot.predicate(me.subject, action, kind, me.environment, columns)
+    """Return those of `found` on which a version of the rules allows an action to `me`."""
+    return snapshot.predicate(me.subject, action, kind, me.environment, dict(rows.c))
 
 
 def _resource(kind: ResourceType, row: Mapping[str, Any]) -> Resource:

@@ -23,8 +23,8 @@ from records.people.models import DistinctPatients, Patient, PatientToken
 from records.people.reading import (
     OpenPatient,
     disclosed,
+    everybody,
     patient_in_sight,
-    patient_rows,
     resource_of,
     visible,
 )
@@ -58,8 +58,8 @@ async def find_duplicates(clinic: Clinic, me: Me, patient_id: UUID) -> Sequence[
     whose = await patient_in_sight(clinic, me, patient_id)
     await clinic.gate.require(me, Action.MERGE, whose)
     assert whose.id is not None
-    rows = [*await visible(clinic, me, _suspects(whose.id))]
-    mine = await visible(clinic, me, patient_rows().where(_patient.id == whose.id))
+    rows = await visible(clinic, me, _suspects(whose.id), CANDIDATES)
+    mine = await visible(clinic, me, everybody().where(_patient.id == whose.id))
     opened = await _opened(clinic, me, [*mine, *rows])
     weighed = {
         row["resource_id"]: weigh(opened[whose.id], opened[row["resource_id"]])
@@ -140,11 +140,10 @@ def _suspects(patient_id: UUID) -> Any:
         )
     )
     return (
-        patient_rows()
+        everybody()
         .join(alike, alike.c.patient_id == _patient.id)
         .where(_patient.replaced_by.is_(None), _patient.id.not_in(known))
         .order_by(alike.c.tokens.desc(), _patient.id.desc())
-        .limit(CANDIDATES)
     )
 
 

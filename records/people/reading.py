@@ -7,17 +7,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import ColumnElement, Select, bindparam, select
 
 from core.crypto.envelope import Value
 from core.database import Query
 from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
-from records.access.listing import BEFORE, Listing, page
+from records.access.listing import BEFORE, Listing, labelled, page, with_facts
 from records.access.me import Me
 from records.access.relations import (
-    RELATIONS,
     asking,
     department_of,
     ids_of,
@@ -32,15 +31,19 @@ from records.people.models import Identifier, Patient
 from records.vault.vault import sealed_rows, still_there
 
 _patient, _identifier = table_of(Patient).c, table_of(Identifier).c
-COLUMNS: Final = {
-    "id": _patient.id,
-    "patient_id": _patient.patient_id,
-    "department": department_of(_patient.preferred_doctor_id),
-    **relations(_patient.id),
-}
-"""What a rule may ask of a patient, as SQL: columns of a read and terms of a list's WHERE alike."""
 
-FACTS: Final = [COLUMNS[n].label(n) for n in (*RELATIONS, "department")]
+
+def facts_of(patient: Any) -> dict[str, ColumnElement[Any]]:
+    """Return what a rule may ask of a patient, as SQL over a row of theirs: for a read and for a list alike."""
+    return {
+        "patient_id": patient.patient_id,
+        "department": department_of(patient.preferred_doctor_id),
+        **relations(patient.patient_id),
+    }
+
+
+COLUMNS: Final = {"id": _patient.id, **facts_of(_patient)}
+FACTS: Final = labelled(facts_of(_patient))
 _ID: Final = bindparam("patient_id", type_=PGUUID())
 
 
@@ -65,8 +68,16 @@ OF_PERSON: Final = _patient.id == person_of(_ID)
 
 def patient_rows() -> Select[Any]:
     """Return the SELECT of patients with everything that reading, listing and amending one needs."""
-    head = [_patient[name] for name in _HEAD]
-    return sealed_rows(Patient, *head, _patient.replaced_by, *FACTS)
+    return with_facts(_rows(), facts_of)
+
+
+def everybody() -> Select[Any]:
+    """Return the SELECT of patients who were not erased, for a list."""
+    return _rows().where(still_there())
+
+
+def _rows() -> Select[Any]:
+    return sealed_rows(Patient, *(_patient[name] for name in _HEAD), _patient.replaced_by)
 
 
 def identifier_rows() -> Select[Any]:
@@ -78,10 +89,10 @@ def identifier_rows() -> Select[Any]:
 _ONE: Final = Query(patient_rows().where(OF_PERSON))
 _EVERYBODY: Final = Listing(
     ResourceType.PATIENT,
-    {**{name: name for name in COLUMNS}, "id": "row_id"},
-    patient_rows()
-    .where(still_there(), _patient.replaced_by.is_(None), _patient.id < BEFORE)
+    everybody()
+    .where(_patient.replaced_by.is_(None), _patient.id < BEFORE)
     .order_by(_patient.id.desc()),
+    facts_of,
 )
 SIGHT: Final = Query(select(_patient.id.label("resource_id"), *FACTS).where(OF_PERSON))
 NUMBERS: Final = identifier_rows().where(_identifier.patient_id.in_(ids_of(_ID)))
@@ -132,10 +143,12 @@ def resource_of(row: Mapping[str, Any], kind: ResourceType = ResourceType.PATIEN
     )
 
 
-async def visible(clinic: Clinic, me: Me, statement: Select[Any]) -> Sequence[Mapping[str, Any]]:
-    """Return what a SELECT of patients finds among those whom the caller may see."""
-    allowed = clinic.visible(me, ResourceType.PATIENT, COLUMNS)
-    return await clinic.database.select(statement.where(allowed), asking(me))
+async def visible(
+    clinic: Clinic, me: Me, rows: Select[Any], limit: int | None = None
+) -> Sequence[Mapping[str, Any]]:
+    """Return what a SELECT of `everybody` finds, the first of it, among those whom the caller may see."""
+    listing = Listing(ResourceType.PATIENT, rows, facts_of)
+    return await clinic.database.select(clinic.gate.shown(me, listing, limit), asking(me))
 
 
 async def disclosed(

@@ -29,7 +29,7 @@ from records.people.contact import (
 )
 from records.people.finding import BORN, EMAIL, FAMILY, PHONE, SOUND, family_born, sound_born
 from records.people.models import Identifier, Patient, PatientToken
-from records.people.reading import OpenPatient, disclosed, patient_rows, resource_of, visible
+from records.people.reading import OpenPatient, disclosed, everybody, resource_of, visible
 
 CANDIDATES: Final = 64
 """Patients fetched and compared at once, however many a token fits."""
@@ -86,10 +86,10 @@ async def _candidates(
     searched = None
     while searched != clinic.indexes.version:
         searched = clinic.indexes.version
-        statement = _narrowed(clinic, wanted).order_by(_patient.id.desc()).limit(CANDIDATES + 1)
+        statement = _narrowed(clinic, wanted).order_by(_patient.id.desc())
         if after:
             statement = statement.where(_patient.id < after)
-        rows = await visible(clinic, me, statement)
+        rows = await visible(clinic, me, statement, CANDIDATES + 1)
         await clinic.indexes.look(clinic.database)
     return rows
 
@@ -116,12 +116,12 @@ async def _survivors(
     missing = {row["replaced_by"] for row in fits} - {None, *kept}
     if not missing:
         return list(kept.values())
-    others = await visible(clinic, me, patient_rows().where(_patient.id.in_(missing)))
+    others = await visible(clinic, me, everybody().where(_patient.id.in_(missing)))
     return [*kept.values(), *others]
 
 
 def _narrowed(clinic: Clinic, wanted: Wanted) -> Select[Any]:
-    statement, narrow = patient_rows(), False
+    statement, narrow = everybody(), False
     for index, parts in _asked(wanted):
         _refuse_nothing(parts)
         tokens = clinic.indexes.asked(Patient, index.name, parts)

@@ -17,7 +17,7 @@ from sqlalchemy import UUID as PGUUID
 from sqlalchemy import (
     CheckConstraint,
     ColumnElement,
-    Select,
+    DateTime,
     and_,
     bindparam,
     or_,
@@ -32,6 +32,7 @@ from core.errors import Forbidden, NotFound
 from policies.facts import Resource
 from policies.scopes import Reach
 from policies.vocabulary import Action, Outcome, ResourceType
+from records.access.listing import Listing, whole
 from records.access.me import Me
 from records.access.relations import asking, ids_of
 from records.audit.event import Act, Event, Origin
@@ -41,7 +42,7 @@ from records.identity.callers import account_as_caller
 from records.people.reading import patient_in_sight
 from records.scheduling.ical import Busy
 from records.scheduling.models import Appointment
-from records.scheduling.reading import COLUMNS, resource_of, selected
+from records.scheduling.reading import listing_of, resource_of, selected
 
 BACK: Final = timedelta(days=30)
 AHEAD: Final = timedelta(days=365)
@@ -75,6 +76,18 @@ _ALIVE: Final = Query(
 )
 
 
+def _calendar(of: ColumnElement[bool]) -> Listing:
+    """Return the listing of a feed's visits; nothing sealed in them is opened."""
+    since, until = (bindparam(n, type_=DateTime(timezone=True)) for n in ("since", "until"))
+    in_use = _visit.status != "entered-in-error"
+    order = [_visit.starts_at, _visit.id]
+    return listing_of(of, in_use, _visit.starts_at.between(since, until), order=order)
+
+
+_OF_DOCTOR: Final = _calendar(_visit.doctor_id == bindparam("doctor_id", type_=PGUUID()))
+_OF_PATIENT: Final = _calendar(
+    _visit.patient_id.in_(ids_of(bindparam("patient_id", type_=PGUUID())))
+)
 _VISIT: Final = Query(selected().where(_visit.id == bindparam("appointment_id", type_=PGUUID())))
 
 
@@ -152,7 +165,10 @@ async def read_feed(clinic: Clinic, secret: str, origin: Origin) -> tuple[UUID, 
     if owner is None:
         raise NotFound("there is no such feed")
     me = Me(owner.subject, owner.environment, origin)
-    found = await clinic.database.select(_wanted(clinic, me, feed), asking(me))
+    query = clinic.gate.listed(me, _OF_PATIENT if feed["patient_id"] else _OF_DOCTOR)
+    days = {"since": now() - BACK, "until": now() + AHEAD}
+    of = {name: feed[name] for name in ("patient_id", "doctor_id")}
+    found = await clinic.database.all(query, **of, **days, **whole(me, SHOWN))
     shown: list[Busy] = []
     for first in range(0, len(found), NOTED):
         page = found[first : first + NOTED]
@@ -168,24 +184,6 @@ async def read_visit(clinic: Clinic, me: Me, appointment_id: UUID) -> Busy:
         await clinic.gate.absent(me, Action.READ, ResourceType.APPOINTMENT, appointment_id)
     await clinic.gate.read(me, Action.READ, resource_of(row))
     return _busy(row)
-
-
-def _wanted(clinic: Clinic, me: Me, feed: Mapping[str, Any]) -> Select[Any]:
-    """Select the visits of a feed; nothing sealed in them is opened."""
-    of = _visit.doctor_id == feed["doctor_id"]
-    if feed["patient_id"]:
-        of = _visit.patient_id.in_(ids_of(feed["patient_id"]))
-    return (
-        selected()
-        .where(
-            of,
-            _visit.status != "entered-in-error",
-            _visit.starts_at.between(now() - BACK, now() + AHEAD),
-            clinic.visible(me, ResourceType.APPOINTMENT, COLUMNS),
-        )
-        .order_by(_visit.starts_at, _visit.id)
-        .limit(SHOWN)
-    )
 
 
 def _busy(row: Mapping[str, Any]) -> Busy:

@@ -3,17 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import Select, bindparam, exists, func, text
+from sqlalchemy import ColumnElement, DateTime, Select, Text, bindparam, exists, func, text
 
 from core.crypto.envelope import Value
 from core.database import Query
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
+from records.access.listing import BEFORE, Listing, page, with_facts
 from records.access.me import Me
 from records.access.relations import asking, department_of, ids_of, related, relations
 from records.base import table_of
@@ -21,17 +23,23 @@ from records.clinic import Clinic
 from records.people.models import Doctor
 from records.people.reading import patient_in_sight
 from records.scheduling.models import BLOCKING, Appointment
-from records.vault.vault import sealed_rows
+from records.vault.vault import sealed_rows, still_there
 
 _visit, _doctor = table_of(Appointment).c, table_of(Doctor).c
-COLUMNS: Final = {
-    "id": _visit.id,
-    "patient_id": _visit.person_id,
-    "doctor_id": _visit.doctor_id,
-    "status": _visit.status,
-    "department": department_of(_visit.doctor_id),
-    **relations(_visit.patient_id),
-}
+
+
+def facts_of(visit: Any) -> dict[str, ColumnElement[Any]]:
+    """Return what a rule may ask of an appointment, as SQL over a row of it."""
+    return {
+        "patient_id": visit.person_id,
+        "doctor_id": visit.doctor_id,
+        "status": visit.status,
+        "department": department_of(visit.doctor_id),
+        **relations(visit.patient_id),
+    }
+
+
+COLUMNS: Final = {"id": _visit.id, **facts_of(_visit)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ class Wanted:
     unattended: bool = False
 
 
-UNATTENDED: Final = (
+UNATTENDED: Final[Sequence[Any]] = (
     _visit.starts_at > func.now(),
     text(BLOCKING),
     exists().where(_doctor.id == _visit.doctor_id, ~_doctor.active),
@@ -80,6 +88,9 @@ UNATTENDED: Final = (
 
 
 _HEAD: Final = (
+    _visit.person_id,
+    _visit.doctor_id,
+    _visit.status,
     _visit.service_id,
     _visit.location_id,
     _visit.coverage_id,
@@ -94,12 +105,25 @@ _HEAD: Final = (
 )
 
 
+def _moment(name: str) -> ColumnElement[datetime]:
+    return bindparam(name, type_=DateTime(timezone=True))
+
+
 def selected(*others: Any) -> Select[Any]:
     """Return the SELECT of appointments: what is shown, what is decided on, and what opens them."""
-    facts = [c.label(n) for n, c in COLUMNS.items() if n not in ("id", "patient_id")]
-    person = COLUMNS["patient_id"].label("person_id")
-    return sealed_rows(Appointment, *_HEAD, person, *facts, *others)
+    return with_facts(sealed_rows(Appointment, *_HEAD, *others), facts_of)
 
+
+_FILTERS: Final[Mapping[str, Sequence[ColumnElement[bool]]]] = {
+    "doctor_id": [_visit.doctor_id == bindparam("doctor_id", type_=PGUUID())],
+    "series_id": [_visit.series_id == bindparam("series_id", type_=PGUUID())],
+    "patient_id": [_visit.patient_id.in_(ids_of(bindparam("patient_id", type_=PGUUID())))],
+    "status": [_visit.status == bindparam("status", type_=Text())],
+    "unattended": UNATTENDED,
+    "held": [_visit.held_until > func.now()],
+    "day": [_visit.starts_at >= _moment("morning"), _visit.starts_at < _moment("evening")],
+}
+"""What of `Wanted` a statement can ask."""
 
 _ONE: Final = Query(selected().where(_visit.id == bindparam("appointment_id", type_=PGUUID())))
 
@@ -117,19 +141,17 @@ async def list_appointments(
     clinic: Clinic, me: Me, wanted: Wanted, *, limit: int, after: UUID | None = None
 ) -> tuple[Sequence[OpenAppointment], UUID | None]:
     """Return the appointments the caller may see, newest first, and where the next page starts."""
-    statement = _filtered(wanted).where(clinic.visible(me, ResourceType.APPOINTMENT, COLUMNS))
-    statement = statement.order_by(_visit.id.desc()).limit(limit + 1)
-    if after:
-        statement = statement.where(_visit.id < after)
-    rows = await clinic.database.select(statement, asking(me))
-    page = rows[:limit]
-    permits = await clinic.gate.disclose(me, ResourceType.APPOINTMENT, map(resource_of, page))
+    given, span = _asked(wanted), page(me, limit, after)
+    query = clinic.gate.listed(me, _listing(frozenset(given)), span["limit"])
+    rows = await clinic.database.all(query, **_days(wanted), **given, **span)
+    first = rows[:limit]
+    permits = await clinic.gate.disclose(me, ResourceType.APPOINTMENT, map(resource_of, first))
     shown = [
         opened(row, await clinic.reveal(me, permits[row["resource_id"]], Appointment, row))
-        for row in page
+        for row in first
         if row["resource_id"] in permits
     ]
-    return shown, page[-1]["resource_id"] if len(rows) > limit else None
+    return shown, first[-1]["resource_id"] if len(rows) > limit else None
 
 
 async def list_patient_appointments(
@@ -155,26 +177,29 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
     )
 
 
-def _filtered(wanted: Wanted) -> Select[Any]:
-    statement = selected()
-    if wanted.doctor_id:
-        statement = statement.where(_visit.doctor_id == wanted.doctor_id)
-    if wanted.series_id:
-        statement = statement.where(_visit.series_id == wanted.series_id)
-    if wanted.patient_id:
-        statement = statement.where(_visit.patient_id.in_(ids_of(wanted.patient_id)))
-    if wanted.status:
-        statement = statement.where(_visit.status == wanted.status)
-    if wanted.unattended:
-        statement = statement.where(*UNATTENDED)
-    if wanted.held:
-        statement = statement.where(_visit.held_until > func.now())
-    if wanted.day:
-        zone = ZoneInfo(wanted.zone)
-        morning = datetime.combine(wanted.day, time(), zone)
-        evening = datetime.combine(wanted.day + timedelta(days=1), time(), zone)
-        statement = statement.where(_visit.starts_at >= morning, _visit.starts_at < evening)
-    return statement
+@cache
+def _listing(filters: frozenset[str]) -> Listing:
+    """Return the listing of what fits filters of these names: a statement for each choice of them, compiled once."""
+    fitting = [term for name in sorted(filters) for term in _FILTERS[name]]
+    return listing_of(_visit.id < BEFORE, *fitting, order=[_visit.id.desc()])
+
+
+def listing_of(*fitting: ColumnElement[bool], order: Sequence[Any]) -> Listing:
+    """Return a listing of appointments whose patients were not erased."""
+    rows = sealed_rows(Appointment, *_HEAD).where(still_there(), *fitting).order_by(*order)
+    return Listing(ResourceType.APPOINTMENT, rows, facts_of)
+
+
+def _asked(wanted: Wanted) -> Mapping[str, Any]:
+    return {name: value for name in _FILTERS if (value := getattr(wanted, name))}
+
+
+def _days(wanted: Wanted) -> Mapping[str, datetime]:
+    if not wanted.day:
+        return {}
+    zone, next_day = ZoneInfo(wanted.zone), wanted.day + timedelta(days=1)
+    morning, evening = (datetime.combine(d, time(), zone) for d in (wanted.day, next_day))
+    return {"morning": morning, "evening": evening}
 
 
 def opened(row: Mapping[str, Any], phi: Mapping[str, Value | None]) -> OpenAppointment:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import ColumnElement, Text, and_, bindparam, select
 
 from core.crypto.envelope import Value
 from core.database import Query
@@ -15,8 +15,9 @@ from core.errors import Conflict, FieldError, Invalid
 from core.ids import new_id
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
+from records.access.listing import AFTER, Listing, page, with_facts
 from records.access.me import Me
-from records.access.relations import RELATIONS, asking, department_at, related, relations
+from records.access.relations import asking, department_at, related, relations
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
 from records.people.models import Patient
@@ -24,35 +25,46 @@ from records.people.reading import FACTS, OF_PERSON
 from records.people.reading import resource_of as patient_of
 from records.scheduling.models import Appointment
 from records.scheduling.waitlist import EntryStatus, WaitlistEntry
-from records.vault.vault import key_columns, sealed_rows, with_key
+from records.vault.vault import key_columns, sealed_rows, still_there, with_key
 
 ROUTINE: Final = 3
 
 _table = table_of(WaitlistEntry)
 _entry, _visit = _table.c, table_of(Appointment).c
-COLUMNS: Final = {
-    "id": _entry.id,
-    "patient_id": _entry.patient_id,
-    "status": _entry.status,
-    "department": department_at(_entry.patient_id),
-    **relations(_entry.patient_id),
-}
+
+
+def facts_of(entry: Any) -> dict[str, ColumnElement[Any]]:
+    """Return what a rule may ask of an entry, as SQL over a row of it."""
+    return {
+        "patient_id": entry.patient_id,
+        "status": entry.status,
+        "department": department_at(entry.patient_id),
+        **relations(entry.patient_id),
+    }
+
+
 _PLAIN: Final = (
     "service_id", "doctor_ids", "minutes", "earliest", "latest", "weekdays", "not_before", "not_after",
     "priority", "appointment_id", "status", "version", "created_at", "offer_id",
 )  # fmt: skip
 _OFFER: Final = ("doctor_id", "starts_at", "ends_at", "held_until")
-_SELECT: Final = sealed_rows(
+_ROWS: Final = sealed_rows(
     WaitlistEntry,
     *(_entry[name] for name in _PLAIN),
     *(_visit[name].label(f"offer_{name}") for name in _OFFER),
-    *(COLUMNS[name].label(name) for name in (*RELATIONS, "department")),
 ).outerjoin(
     table_of(Appointment),
     and_(_visit.id == _entry.offer_id, _entry.status == EntryStatus.OFFERED),
 )
-ONE: Final = _SELECT.where(_entry.id == bindparam("entry_id", type_=PGUUID()))
+ONE: Final = with_facts(_ROWS, facts_of).where(_entry.id == bindparam("entry_id", type_=PGUUID()))
 _READ: Final = Query(ONE)
+_LIVING: Final = _ROWS.where(still_there(), _entry.id > AFTER).order_by(_entry.id)
+_OF_STATUS: Final = _LIVING.where(_entry.status == bindparam("status", type_=Text()))
+_LISTINGS: Final = {
+    named: Listing(ResourceType.WAITLIST, rows, facts_of)
+    for named, rows in ((False, _LIVING), (True, _OF_STATUS))
+}
+"""All entries, and those of one status."""
 _WHOM: Final = (
     select(*key_columns(Patient), *FACTS)
     .select_from(with_key(Patient))
@@ -169,21 +181,17 @@ async def list_entries(
     clinic: Clinic, me: Me, status: str | None, *, limit: int, after: UUID | None = None
 ) -> tuple[Sequence[OpenEntry], UUID | None]:
     """Return the entries the caller may see, oldest first, and where the next page starts."""
-    allowed = clinic.visible(me, ResourceType.WAITLIST, COLUMNS)
-    statement = _SELECT.where(allowed).order_by(_entry.id).limit(limit + 1)
-    if after:
-        statement = statement.where(_entry.id > after)
-    if status:
-        statement = statement.where(_entry.status == status)
-    rows = await clinic.database.select(statement, asking(me))
-    page = rows[:limit]
-    permits = await clinic.gate.disclose(me, ResourceType.WAITLIST, map(resource_of, page))
+    span = page(me, limit, after)
+    query = clinic.gate.listed(me, _LISTINGS[bool(status)], span["limit"])
+    rows = await clinic.database.all(query, status=status, **span)
+    first = rows[:limit]
+    permits = await clinic.gate.disclose(me, ResourceType.WAITLIST, map(resource_of, first))
     shown = [
         opened(row, await clinic.reveal(me, permits[row["resource_id"]], WaitlistEntry, row))
-        for row in page
+        for row in first
         if row["resource_id"] in permits
     ]
-    return shown, page[-1]["resource_id"] if len(rows) > limit else None
+    return shown, first[-1]["resource_id"] if len(rows) > limit else None
 
 
 def resource_of(row: Mapping[str, Any]) -> Resource:
