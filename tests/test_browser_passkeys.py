@@ -1,10 +1,12 @@
 """Passkeys in a real browser, with the virtual authenticator of its DevTools."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import pyotp
 import pytest
 from playwright.async_api import CDPSession, Page, async_playwright, expect
 
@@ -13,6 +15,7 @@ from tests.logins import CALLBACK, NAME, PASSWORD, Login, Service, serve
 from tests.running import running
 from tests.test_browser_docs import ARGUMENTS, chromium
 from tests.test_browser_login import authorize, axe, violations  # noqa: F401 - a fixture
+from tests.test_browser_login import browsing as plain
 from tests.test_mfa import claims
 
 KEY = {
@@ -123,6 +126,62 @@ async def test_owners_rename_and_remove_a_passkey_on_their_page(place: tuple[str
         await expect(page.get_by_text("You have none.")).to_be_visible()
         assert await violations(page, axe) == []
         assert complaints == []
+
+
+async def test_axe_finds_nothing_to_complain_of_while_an_app_is_set_up(
+    place: tuple[str, Service],
+    axe,  # noqa: F811
+):
+    address, _ = place
+    async with browsing() as (page, _, complaints):
+        await page.goto(f"{address}/oauth/account")
+        await type_password(page)
+        await expect(page.get_by_text("None is set up.")).to_be_visible()
+        assert await violations(page, axe) == []
+        await page.get_by_role("button", name="Set up an authenticator app").click()
+        await expect(page.get_by_role("img", name="QR code")).to_be_visible()
+        app = pyotp.TOTP(await page.locator(".key code").inner_text())
+        for scheme in ("dark", "light"):
+            await page.emulate_media(color_scheme=scheme)
+            assert await violations(page, axe) == []
+        await page.get_by_label("Code that the app shows now").fill("000000")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_be_visible()
+        assert await violations(page, axe) == []
+        await page.get_by_label("Code that the app shows now").fill(app.now())
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("status")).to_contain_text("recovery codes")
+        assert await violations(page, axe) == []
+        assert [c for c in complaints if "409" not in c] == []
+
+
+async def test_owners_set_an_authenticator_app_up_and_remove_it_without_javascript(
+    place: tuple[str, Service],
+):
+    address, service = place
+    async with plain(scripts=False) as (page, complaints):
+        await page.goto(f"{address}/oauth/account")
+        await type_password(page)
+        await page.get_by_role("button", name="Set up an authenticator app").click()
+        await expect(page.get_by_role("img", name="QR code")).to_be_visible()
+        app = pyotp.TOTP(await page.locator(".key code").inner_text())
+        await page.get_by_label("Code that the app shows now").fill("000000")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("not the app's present code")
+        await page.get_by_label("Code that the app shows now").fill(app.now())
+        await page.keyboard.press("Enter")
+        code = await page.get_by_role("status").locator("code").first.inner_text()
+        # The account has a second factor by now, which this login has not shown.
+        await page.get_by_role("button", name="Remove the app").click()
+        await page.get_by_label("Code").fill(code)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("9 are left")).to_be_visible()
+        await page.get_by_role("button", name="Remove the app").click()
+        await expect(page.get_by_role("button", name="Set up")).to_be_visible()
+        assert [c for c in complaints if "409" not in c] == []
+    kept = [json.loads(body) for body in await service.events()]
+    became = [event["reason"] for event in kept if event["action"] == "factor"]
+    assert became == ["enrolled", "recovery-codes", "app-removed"]
 
 
 async def test_a_browser_without_passkeys_is_not_offered_one(place: tuple[str, Service]):

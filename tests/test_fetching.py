@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from core import fetching
@@ -182,6 +183,24 @@ async def test_keys_at_hand_outlast_a_short_silence_of_their_address(
     assert (await prove(api, client, assertion(api, client))).status_code == 200
     monkeypatch.setattr(keysets, "STALE", 0)
     assert (await prove(api, client, assertion(api, client))).status_code == 401
+
+
+async def test_no_transaction_is_open_while_a_clients_host_is_waited_for(
+    api: Api, database_url: str
+):
+    found = "SELECT query FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
+    opened = []
+
+    async def answer(_path: str) -> bytes:
+        connection = await asyncpg.connect(database_url)
+        opened.append(await connection.fetch(f"{found} AND datname = current_database()"))
+        await connection.close()
+        return ok(json.dumps(key_set(EC)).encode())
+
+    async with site(answer) as address:
+        client = await published(api, address)
+        assert (await prove(api, client, assertion(api, client))).status_code == 200
+    assert opened == [[]]
 
 
 async def test_keys_at_a_private_address_are_not_fetched_unless_that_is_allowed(api: Api):

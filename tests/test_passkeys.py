@@ -239,7 +239,7 @@ async def test_an_authenticator_learns_no_name(api: Api):
     assert user["name"] == user["displayName"] == f"Confide {account.hex[-8:]}"
 
 
-async def test_owners_see_and_name_their_own_passkeys_and_no_others(api: Api):
+async def test_owners_see_and_name_their_own_passkeys_and_no_others(api: Api, database_url: str):
     _, made = await enrolled(api, api.people.nurse)
     nurse, path = api.people.nurse, f"{PATH}/{made['id']}"
     assert (await api.patch(nurse, path, {"name": "x"}, None)).status_code == 428
@@ -249,6 +249,8 @@ async def test_owners_see_and_name_their_own_passkeys_and_no_others(api: Api):
     assert (named.status_code, named.headers["etag"]) == (200, 'W/"2"')
     (listed,) = (await api.get(nurse, PATH)).json()["items"]
     assert (listed["name"], listed["used_at"]) == ("Blue key", None)
+    kept = [e["reason"] for e in await outbox(database_url) if e["action"] == "factor"]
+    assert kept == ["passkey-enrolled", "recovery-codes", "passkey-renamed"]
     assert (await api.get(api.people.adams, PATH)).json()["items"] == []
 
 

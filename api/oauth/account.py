@@ -1,12 +1,14 @@
-"""The page where people keep their passkeys and what applications may do: it asks for a login like any application, and has no cookie either."""
+"""The page where people keep their second factors and what applications may do.
 
-from collections.abc import Awaitable, Callable, Mapping
+It asks for a login like any application, and has no cookie either.
+"""
+
+from collections.abc import Mapping
 from typing import Any, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.oauth.acts import ACTS
 from api.oauth.clients import Client
 from api.oauth.page import foreign, ours
 from api.oauth.progress import Progress
@@ -15,11 +17,10 @@ from api.oauth.steps import TYPED, Asking, Visit, show, step
 from core.clock import now
 from core.errors import Conflict, DomainError, Invalid, NotFound
 from records.access.me import Me
-from records.clinic import Clinic
-from records.identity import consents, passkeys
+from records.identity import consents, factors, passkeys
 from records.identity.accounts import logged_in
 from records.identity.callers import account_as_caller
-from records.identity.challenges import challenge, spent
+from records.identity.challenges import challenge
 from records.identity.models import Account, OAuthClient
 from records.identity.passkeys import Site
 
@@ -54,7 +55,7 @@ def _visit(request: Request, given: Mapping[str, str]) -> Visit:
         oldest = now().timestamp() - request.app.state.settings.step_up_seconds
         if progress.auth_time.timestamp() < oldest:
             return show("login.html", visit, 401, "expired")
-        if not typed["login"] or given.get("act", "") not in _ACTS:
+        if not typed["login"] or given.get("act", "") not in ACTS:
             await asked.setting.clinic.trail.note(
                 logged_in(account, asked.setting.origin, progress.amr)
             )
@@ -73,9 +74,9 @@ async def _kept(
     assert known is not None
     me = Me(known.subject, known.environment, here.origin)
     try:
-        if given.get("act") in _ACTS:
+        if given.get("act") in ACTS:
             async with here.clinic.database.transaction() as session:
-                told = await _ACTS[given["act"]](session, here.clinic, me, visit, given)
+                told = await ACTS[given["act"]](session, here.clinic, me, visit, given)
     except (Conflict, Invalid, NotFound) as error:
         problem = _said(error)
     site, asked = Site.of(here.tokens.issuer), challenge(here.tokens, f"enrol {account.id}")
@@ -84,64 +85,11 @@ async def _kept(
         "applications": await consents.own_applications(here.clinic, account.id),
         "options": await passkeys.creation(here.clinic, site, account.id, asked.signed),
         "challenge": asked.text,
-        "codes": told.get("codes"),
+        "factors": await factors.state(here.clinic, account.id),
+        "app_code": problem and given.get("act") == "confirm-app",
+        **{name: told.get(name) for name in ("seed", "picture", "codes")},
     }
     return show("account.html", visit, 409 if problem else 200, problem, progress, more=shown)
-
-
-async def _add(
-    session: AsyncSession, clinic: Clinic, me: Me, visit: Visit, given: Mapping[str, str]
-) -> dict[str, Any]:
-    tokens = visit.asked.setting.tokens
-    purpose = f"enrol {me.subject.id}"
-    asked = await spent(session, tokens, visit.typed["challenge"], purpose)
-    if asked is None:
-        raise Invalid("the page was open for too long")
-    its = Site.of(tokens.issuer), asked.signed, visit.typed["passkey"], _name(given)
-    _, codes = await passkeys.enrol(session, clinic, me, *its)
-    return {"codes": codes}
-
-
-async def _rename(
-    session: AsyncSession, clinic: Clinic, me: Me, _visit: Visit, given: Mapping[str, str]
-) -> dict[str, Any]:
-    await passkeys.rename(session, clinic, me, _id(given), None, _name(given))
-    return {}
-
-
-async def _remove(
-    session: AsyncSession, clinic: Clinic, me: Me, _visit: Visit, given: Mapping[str, str]
-) -> dict[str, Any]:
-    await passkeys.remove(session, clinic, me, _id(given), None)
-    return {}
-
-
-async def _withdraw(
-    session: AsyncSession, clinic: Clinic, me: Me, _visit: Visit, given: Mapping[str, str]
-) -> dict[str, Any]:
-    await consents.withdraw(session, clinic, me, given.get("id", ""))
-    return {}
-
-
-Act = Callable[[AsyncSession, Clinic, Me, Visit, Mapping[str, str]], Awaitable[dict[str, Any]]]
-_ACTS: Final[Mapping[str, Act]] = {
-    "add": _add,
-    "rename": _rename,
-    "remove": _remove,
-    "withdraw": _withdraw,
-}
-
-
-def _name(given: Mapping[str, str]) -> str:
-    name = given.get("name", "").strip()[: passkeys.LONGEST_NAME]
-    return name or "Passkey"
-
-
-def _id(given: Mapping[str, str]) -> UUID:
-    try:
-        return UUID(given.get("id", ""))
-    except ValueError:
-        raise NotFound from None
 
 
 def _said(error: DomainError) -> str:

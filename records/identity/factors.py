@@ -136,6 +136,15 @@ async def remove(session: AsyncSession, clinic: Clinic, me: Me, account_id: UUID
     forget(session)
 
 
+async def remove_app(session: AsyncSession, clinic: Clinic, me: Me) -> None:
+    """Take the caller's authenticator app away; their passkeys, if any, are asked for from now on."""
+    its = _totp.c.account_id == me.subject.id, _totp.c.confirmed_at.is_not(None)
+    if not await affected(session, delete(AccountTotp).where(*its)):
+        raise Conflict("there is no authenticator app", code="no-factor")
+    await note(session, clinic, me, me.subject.id, "app-removed")
+    forget(session)
+
+
 async def prove(session: AsyncSession, clinic: Clinic, account_id: UUID, code: str) -> str | None:
     """Return how a code proves its account (`app`, `paper`), using it up; None when it does not."""
     typed = "".join(code.split()).replace("-", "").upper()

@@ -209,6 +209,7 @@ async def rename(
     """Give a passkey of the caller's another name; NotFound, or PreconditionFailed unless it is at the version seen."""
     row = await _own(session, me, passkey_id, seen)
     row.name, row.version = clinic.indexes.lock(me.subject.id, name.encode()), row.version + 1
+    await factors.note(session, clinic, me, me.subject.id, "passkey-renamed")
     return _shown(clinic, me.subject.id, row.model_dump())
 
 
