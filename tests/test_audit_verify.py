@@ -3,13 +3,18 @@
 import json
 import subprocess
 import sys
+import tarfile
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.crypto.ed25519 import new_seed
 from core.database import Database
 from core.transparency.book import Book
+from core.transparency.merkle import Growth, leaf_hash
 from core.transparency.notes import Checkpoint, Key, Note, Signer
 from records.audit import inspection, tree
 from records.audit.log_key import KEY, VERIFIER_KEY
@@ -22,6 +27,7 @@ from tests.sealing import as_superuser, event, filled, role, seal, store
 from tests.servers import CHECKOUT
 
 WITNESS = Signer("elsewhere.example/witness", new_seed())
+LOG = Signer("clinic.example/audit", new_seed())
 
 
 def log_key(home: Path) -> Key:
@@ -279,3 +285,84 @@ async def test_the_commands_tell_by_their_exit_codes(database_url: str, tmp_path
     told = json.loads(bad.stdout)
     assert (bad.returncode, told["first_bad_index"], told["kind"]) == (1, 0, "event-missing")
     assert (tmp_path / KEY).stat().st_mode & 0o077 == 0
+
+
+def some(home: Path, change: Callable[[list[dict[str, Any]]], object] = len) -> Path:
+    """Write two events out of three, with their proofs, as a bundle in which somebody has changed its lines."""
+    bodies = [event().body() for _ in range(3)]
+    hashes, tree_, lines = [leaf_hash(b) for b in bodies], Growth(), []
+    for hash_ in hashes:
+        assert list(tree_.add(hash_))
+    for index in (0, 1):
+        proof = [hashes[1 - index], hashes[2]]
+        event_id = json.loads(bodies[index])["id"]
+        lines.append(json.loads(bundle.line(index, event_id, b"", bodies[index], proof)))
+    change(lines)
+    head, file = str(Checkpoint(LOG.key.name, 3, tree_.root())), BytesIO()
+    file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
+    note = head + "\n" + LOG.sign(head)
+    with (home / "some.tar").open("wb") as tar:
+        key = str(LOG.key)
+        bundle.write(tar, key=key, notes=[note], entries=file, whole=False, about={})
+    return home / "some.tar"
+
+
+def exchanged(*names: str) -> Callable[[list[dict[str, Any]]], None]:
+    def change(lines: list[dict[str, Any]]) -> None:
+        first, second = lines
+        for name in names:
+            first[name], second[name] = second[name], first[name]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "kinds"),
+    [
+        (len, set()),
+        (exchanged("body"), {Kind.PROOF}),
+        (exchanged("body", "index", "proof"), {Kind.COLUMN}),
+        (exchanged("event_id"), {Kind.COLUMN}),
+        (lambda lines: lines.append(lines[0]), {Kind.DOUBLED}),
+        (lambda lines: lines[0].update(body=None), {Kind.PROOF}),
+    ],
+)
+def test_events_that_are_some_of_a_log_are_each_the_one_they_are_called(
+    tmp_path: Path, change: Callable[..., object], kinds: set[Kind]
+):
+    report = bundle.verify(some(tmp_path, change), LOG.key)
+    assert {finding.kind for finding in report.findings} == kinds
+
+
+def test_events_that_are_some_of_a_log_stand_under_what_a_witness_has_seen(tmp_path: Path):
+    path = some(tmp_path)
+    with tarfile.open(path) as tar:
+        file = tar.extractfile("checkpoints.ndjson")
+        assert file
+        (note,) = map(json.loads, file)
+
+    def judged(*seen: str) -> tuple[Verdict, list[Kind]]:
+        report = bundle.verify(path, LOG.key, seen, WITNESS.cosigner)
+        return report.verdict, [finding.kind for finding in report.findings]
+
+    def cosigned(head: str) -> str:
+        return f"{head}\n{LOG.sign(head)}{WITNESS.cosign(head, 1_700_000_000)}"
+
+    same = note + WITNESS.cosign(Note.parse(note).text, 1_700_000_000)
+    other = cosigned(str(Checkpoint(LOG.key.name, 3, bytes(32))))
+    earlier = cosigned(str(Checkpoint(LOG.key.name, 2, bytes(32))))
+    assert judged(same) == (Verdict.GOOD, [])
+    assert judged(other) == (Verdict.TAMPERED, [Kind.ROOT])
+    assert judged(earlier) == (Verdict.INCOMPLETE, [Kind.UNWITNESSED])
+    assert judged(note) == (Verdict.TAMPERED, [Kind.SIGNATURE, Kind.UNWITNESSED])
+
+
+async def test_a_whole_log_calls_each_event_by_its_name(database_url: str, tmp_path: Path):
+    await filled(database_url, tmp_path, 3)
+    path = await bundled(database_url, tmp_path)
+    raw = path.read_bytes()
+    at = raw.index(b'"event_id": "') + len(b'"event_id": "')
+    path.write_bytes(raw[:at] + b"0" * 8 + raw[at + 8 :])
+    first = bundle.verify(path).first()
+    assert first
+    assert (first.kind, first.index) == (Kind.COLUMN, 0)

@@ -18,10 +18,16 @@ from api.soak.keeping import wrong_records, wrong_visits
 from api.soak.kills import CALM, GRACE, PARTS, Outage, Strike, plan, spared
 from api.soak.memory import Curve
 from api.soak.promises import WORD, Note, Visit
+from api.soak.trail import examined
 from core.clock import now
 from core.embedded.home import lock
+from core.ids import new_id
 from core.settings import Settings
+from policies.vocabulary import ResourceType
+from records.audit import ledger
+from records.audit.event import Act, Stamp
 from tests.clinics import open_clinic, populate
+from tests.sealing import event, role
 from tests.servers import confide, execute, require_rabbitmq
 
 MINUTES = float(os.environ.get("CONFIDE_SOAK_MINUTES", "0.4"))
@@ -91,6 +97,20 @@ def test_a_missing_number_is_excused_by_the_kill_that_cut_it_off_and_by_nothing_
     assert numbers(now() - timedelta(seconds=1), "api").kept
     assert not numbers(now() - timedelta(seconds=1), "relay").kept
     assert not numbers(now() - timedelta(minutes=1), "api").kept
+
+
+async def test_a_missing_number_before_a_void_one_is_told_the_time_of_what_came_next(
+    database_url: str,
+):
+    """0 is there, 1 was cut off, 2 is void by what 3 says."""
+    boot = new_id()
+    void = event(action=Act.VOID, reason="2", resource_type=ResourceType.AUDIT_EVENT)
+    async with role(database_url, ledger.ROLE) as database:
+        stamped = [event().body(Stamp(boot, 0)), void.body(Stamp(boot, 3))]
+        await ledger.store(database, stamped)
+    (gap,) = (await examined(database_url, []))["gaps"]
+    assert (gap["boot"], gap["first"], gap["last"]) == (boot, 1, 1)
+    assert gap["at"] == void.occurred_at
 
 
 def test_an_answer_without_its_event_is_seen():

@@ -23,7 +23,10 @@ def verify(
     path: Annotated[Path | None, typer.Option("--bundle", help="the same, as an option")] = None,
     vkey: KeyFile = None,
     witness: Annotated[
-        Path | None, typer.Option(help="file of checkpoints that a witness has cosigned")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="file of checkpoints that a witness has cosigned"
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

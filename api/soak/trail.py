@@ -35,7 +35,8 @@ WITH stated AS (
     convert_from(body, 'UTF8')::jsonb ->> 'reason', ' ') AS void WHERE action = 'void'),
 steps AS (SELECT boot, seq, lag(seq, 1, -1) OVER (PARTITION BY boot ORDER BY seq) AS before FROM stated)
 SELECT boot, before + 1 AS first, seq - 1 AS last,
-  (SELECT occurred_at FROM audit.event WHERE event.boot = steps.boot AND event.seq = steps.seq) AS at
+  (SELECT occurred_at FROM audit.event WHERE event.boot = steps.boot AND event.seq >= steps.seq
+   ORDER BY event.seq LIMIT 1) AS at
 FROM steps WHERE seq > before + 1
 """
 

@@ -139,7 +139,8 @@ async def remove(session: AsyncSession, clinic: Clinic, me: Me, account_id: UUID
 async def remove_app(session: AsyncSession, clinic: Clinic, me: Me) -> None:
     """Take the caller's authenticator app away; their passkeys, if any, are asked for from now on."""
     its = _totp.c.account_id == me.subject.id, _totp.c.confirmed_at.is_not(None)
-    if not await affected(session, delete(AccountTotp).where(*its)):
+    gone = await session.execute(delete(AccountTotp).where(*its).returning(_totp.c.account_id))
+    if gone.first() is None:
         raise Conflict("there is no authenticator app", code="no-factor")
     await note(session, clinic, me, me.subject.id, "app-removed")
     forget(session)

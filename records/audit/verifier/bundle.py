@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from core.transparency.merkle import leaf_hash, verify_inclusion
 from core.transparency.notes import BadNote, Checkpoint, Key, Note
-from records.audit.verifier.examination import Entry, Examination
+from records.audit.verifier.examination import Entry, Examination, names
 from records.audit.verifier.findings import Kind, Report
 
 
@@ -72,11 +72,11 @@ def verify(
             manifest = json.loads(_part(tar, "manifest.json").read())
             key = key or Key.parse(_part(tar, "vkey").read().decode())
             notes = [json.loads(row) for row in _part(tar, "checkpoints.ndjson")]
-            if not manifest["whole"]:
-                return _verify_some(key, notes, tar)
-            examination = Examination(key)
+            examination, elsewhere = Examination(key), list(seen)
             examination.signed(notes, "bundle")
-            examination.signed(seen, "witness", witness)
+            examination.signed(elsewhere, "witness", witness)
+            if not manifest["whole"]:
+                return _verify_some(examination, notes, tar, witnessed=bool(elsewhere))
             for entry, _ in _entries(tar):
                 examination.entry(entry)
             return examination.end()
@@ -84,22 +84,31 @@ def verify(
         raise NoBundle(f"{path.name} is no bundle that can be read") from error
 
 
-def _verify_some(key: Key, notes: list[str], tar: tarfile.TarFile) -> Report:
-    """Examine events that are not the whole log: each has a proof that leads to the last checkpoint."""
-    report = Report(checkpoints=len(notes))
+def _verify_some(
+    examination: Examination, notes: list[str], tar: tarfile.TarFile, *, witnessed: bool
+) -> Report:
+    """Examine events that are not the whole log: each has a proof that leads to the last checkpoint.
+
+    A witness tells of it what it has seen at the very size: from one size to another a part of the log proves nothing.
+    """
+    report, places = examination.report, set[int]()
     try:
-        note = Note.parse(notes[-1])
-        head = Checkpoint.parse(note.text)
+        head = Checkpoint.parse(Note.parse(notes[-1]).text)
     except (BadNote, IndexError):
         report.add(Kind.NOTHING)
         return report
-    if not note.signed_by(key) or head.origin != key.name:
-        report.add(Kind.SIGNATURE, head.size, "bundle")
+    if witnessed and "witness" not in examination.meet(head.size, head.root):
+        report.add(Kind.UNWITNESSED, head.size)
     for entry, proof in _entries(tar):
         report.size += 1
-        leaf = leaf_hash(entry.body or b"")
-        if not verify_inclusion(entry.index, head.size, leaf, proof, head.root):
+        body = entry.body or b""
+        if not verify_inclusion(entry.index, head.size, leaf_hash(body), proof, head.root):
             report.add(Kind.PROOF, entry.index, entry.event_id)
+        elif not names(body, entry.event_id):
+            report.add(Kind.COLUMN, entry.index, f"id of {entry.event_id}")
+        if entry.index in places:
+            report.add(Kind.DOUBLED, entry.index, entry.event_id)
+        places.add(entry.index)
     return report
 
 

@@ -97,7 +97,7 @@ class Examination:
         for generation, signed, source in self._by_former:
             if signed > self._handed_over.get(generation, signed):
                 self.report.add(Kind.RETIRED, signed, source)
-        self._meet(0, EMPTY)
+        self.meet(0, EMPTY)
         if not self._broken:
             for longer in sorted(s for s in self._heads if s > size):
                 self.report.add(Kind.SHORTER, size, self._heads[longer][0][1])
@@ -116,6 +116,8 @@ class Examination:
         else:
             if b'"action":"prune"' in entry.body:
                 self._pruned_below = max(self._pruned_below, covered(json.loads(entry.body)))
+            if entry.columns is None and not names(entry.body, entry.event_id):
+                self.report.add(Kind.COLUMN, entry.index, f"id of {entry.event_id}")
             for name in misfits(entry.body, entry.columns or {}):
                 self.report.add(Kind.COLUMN, entry.index, f"{name} of {entry.event_id}")
 
@@ -132,20 +134,27 @@ class Examination:
             if height and height % HEIGHT == 0 and self._nodes is not None:
                 self._stored(height // HEIGHT, index, root)
         if self._tree.size in self._heads:
-            self._meet(self._tree.size, self._tree.root())
+            self.meet(self._tree.size, self._tree.root())
 
     def _stored(self, level: int, index: int, root: bytes) -> None:
         assert self._nodes is not None
         if self._nodes.get((level, index)) != root:
             self.report.add(Kind.TILE, index << level * HEIGHT, f"level {level}")
 
-    def _meet(self, size: int, root: bytes) -> None:
-        """Compare the root with those signed at this size. The first bad leaf came after the last that agreed."""
-        wrong = [source for signed, source in self._heads.get(size, ()) if signed != root]
+    def meet(self, size: int, root: bytes) -> set[str]:
+        """Compare the root with those signed at this size, and return by whom. The first bad leaf came after the last that agreed."""
+        signed = self._heads.get(size, ())
+        wrong = [source for other, source in signed if other != root]
         for source in wrong:
             self.report.add(Kind.ROOT, self._agreed, source)
         if not wrong:
             self._agreed = size
+        return {source for _, source in signed}
+
+
+def names(body: bytes, event_id: str) -> bool:
+    """Tell whether an event's bytes say that this is its id."""
+    return bool(json.loads(body)["id"] == event_id)
 
 
 def misfits(body: bytes, columns: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ class Verdict(IntEnum):
 
 
 class Kind(StrEnum):
-    """What is wrong. The last five say that something is not there yet or was not to be seen, or that its producer lost it."""
+    """What is wrong. The last six say that something is not there yet or was not to be seen, or that its producer lost it."""
 
     BODY = "body-changed"
     COLUMN = "column-changed"
@@ -38,9 +38,12 @@ class Kind(StrEnum):
     UNSEALED = "event-unsealed"
     NUMBER = "number-missing"
     BOOK = "book-unseen"
+    UNWITNESSED = "checkpoint-unwitnessed"
 
 
-_INCOMPLETE: Final = {Kind.NOTHING, Kind.WAITING, Kind.UNSEALED, Kind.NUMBER, Kind.BOOK}
+_INCOMPLETE: Final = {
+    Kind.NOTHING, Kind.WAITING, Kind.UNSEALED, Kind.NUMBER, Kind.BOOK, Kind.UNWITNESSED,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
