@@ -1,6 +1,7 @@
-"""Prometheus metrics: what this process counted, and what the database says of the whole. Labels are routes and codes only."""
+"""Prometheus metrics: what the processes counted, and what the database says of the whole. Labels are routes and codes only."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from core.database import Database
 from core.errors import DomainError
@@ -20,20 +22,22 @@ from records.custody.ages import key_ages
 router = APIRouter(tags=["operations"])
 
 PATIENCE: Final = 1.0
-"""Seconds that the database has to answer; without it the process's own counts are told."""
+"""Seconds that the database has to answer; without it what processes counted is told."""
+_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""How `confide serve --workers` names the folder to the client library of its processes."""
 
 
 @router.get("/metrics", operation_id="metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
     """Return Prometheus metrics. Labels are routes, methods and codes only."""
     clinic: Clinic = request.app.state.clinic
-    found = [decisions(clinic)]
+    found = list[Metric]()
     with suppress(DomainError, TimeoutError):
         async with asyncio.timeout(PATIENCE):
             found += [metric async for metric in _stored(clinic.database)]
     told = CollectorRegistry(auto_describe=False)
     told.register(_Found(found))
-    return Response(generate_latest() + generate_latest(told), media_type=CONTENT_TYPE_LATEST)
+    return Response(_counted() + generate_latest(told), media_type=CONTENT_TYPE_LATEST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +50,13 @@ class _Found:
         return self.metrics
 
 
-def decisions(clinic: Clinic) -> Metric:
-    """Return how often this process let something be done, or refused it."""
-    family = CounterMetricFamily(
-        "confide_decisions",
-        "Acts that were allowed, refused, or failed",
-        labels=["action", "outcome"],
-    )
-    for (action, outcome), number in clinic.trail.told.items():
-        family.add_metric([action, outcome], number)
-    return family
+def _counted() -> bytes:
+    """Return what processes counted: this one, or all that serve one port, each of which writes its counts to a shared folder."""
+    if _FOLDER not in os.environ:
+        return generate_latest()
+    summed = CollectorRegistry()
+    MultiProcessCollector(summed)  # type: ignore[no-untyped-call]
+    return generate_latest(summed)
 
 
 async def _stored(database: Database) -> AsyncIterator[Metric]:

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from shutil import which
@@ -114,12 +115,18 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 
 async def test_decisions_are_counted_as_they_were_made(api: Api):
-    path = f"/v1/records/{api.people.record.id}"
+    path, before = f"/v1/records/{api.people.record.id}", await decisions(api)
     await api.get(api.people.adams, path)
     await api.get(api.people.baker, path)
+    await api.get(api.people.baker, path)
+    assert await decisions(api) - before == Counter(allow=1, deny=2)
+
+
+async def decisions(api: Api) -> Counter[str]:
+    """Return how many reads were decided so far, in this test's process."""
     told = (await api.http.get("/metrics")).text
-    assert 'confide_decisions_total{action="read",outcome="allow"} 1.0' in told
-    assert 'confide_decisions_total{action="read",outcome="deny"} 1.0' in told
+    found = r'^confide_decisions_total{action="read",outcome="(\w+)"} ([0-9.]+)$'
+    return Counter({o: int(float(n)) for o, n in re.findall(found, told, re.MULTILINE)})
 
 
 async def test_every_metric_that_is_asked_for_is_told(api: Api):

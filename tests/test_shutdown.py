@@ -17,6 +17,7 @@ from tests.running import answers, free_port
 from tests.servers import CHECKOUT
 
 READERS = 16
+HEALTHY = 'confide_requests_total{method="GET",route="/healthz",status="200"}'
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 @asynccontextmanager
 async def served(
-    database_url: str, home: Path
+    database_url: str, home: Path, *options: str
 ) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
     port = free_port()
     settings = {
@@ -38,14 +39,16 @@ async def served(
         "CONFIDE_ENVIRONMENT": "development",
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "api.cli", "serve", env=os.environ | settings, cwd=CHECKOUT
+        *(sys.executable, "-m", "api.cli", "serve", *options),
+        env=os.environ | settings,
+        cwd=CHECKOUT,
     )
     try:
         await answers(f"http://127.0.0.1:{port}/healthz")
         yield f"http://127.0.0.1:{port}", process
     finally:
         if process.returncode is None:
-            process.kill()
+            process.terminate()  # which reaches its own processes too
             await process.wait()
 
 
@@ -90,3 +93,25 @@ async def test_reads_under_way_are_answered_and_each_answer_has_its_event(
     assert set(answered) == {200}
     # One fewer: an answer without its event. One more: a read that was begun, noted and cut off.
     assert await events(database_url) == len(answered)
+
+
+@pytest.mark.usefixtures("api")
+async def test_whichever_of_two_processes_is_asked_tells_what_both_counted(
+    database_url: str, tmp_path: Path
+):
+    async def asked(path: str) -> str:
+        async with httpx.AsyncClient(
+            base_url=base
+        ) as client:  # a connection each: either may take it
+            return (await client.get(path)).text
+
+    def counted(metrics: str) -> float:
+        (line,) = [row for row in metrics.splitlines() if row.startswith(HEALTHY)]
+        return float(line.rpartition(" ")[2])
+
+    async with served(database_url, tmp_path, "--workers", "2") as (base, _):
+        before = counted(await asked("/metrics"))
+        await asyncio.gather(*(asked("/healthz") for _ in range(40)))
+        told = await asyncio.gather(*(asked("/metrics") for _ in range(8)))
+    assert {counted(metrics) - before for metrics in told} == {40}
+    assert "confide_audit_outbox_seconds" in told[0]

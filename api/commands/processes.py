@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import typer
@@ -31,10 +32,20 @@ def dev() -> None:
 
 @app.command(epilog="Example: confide serve --host 0.0.0.0 --workers 2")
 def serve(host: str = "127.0.0.1", workers: int = 1) -> None:
-    """Serve the API on CONFIDE_PORT."""
+    """Serve the API on CONFIDE_PORT, by one process or several."""
+    os.environ.setdefault("CONFIDE_API_PROCESSES", str(workers))
+    with ExitStack() as held:
+        if (
+            workers > 1
+        ):  # any of them may be asked for metrics: they count in files that each can read
+            counts = held.enter_context(TemporaryDirectory(prefix="confide-counts-"))
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
+        _serve(host, workers)
+
+
+def _serve(host: str, workers: int) -> None:
     import uvicorn
 
-    os.environ.setdefault("CONFIDE_API_PROCESSES", str(workers))
     uvicorn.run(
         "api.app:served",
         factory=True,

@@ -7,13 +7,14 @@ there is no read: the answer is 503.
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
 import structlog
+from prometheus_client import Counter
 from sqlalchemy import UUID as PGUUID
 from sqlalchemy import Insert, LargeBinary, bindparam, func, insert, select
 
@@ -33,6 +34,10 @@ BATCH: Final = 200
 """Events in one INSERT at most."""
 LATER: Final = 1.0
 """Seconds until numbers that came to nothing are declared void."""
+
+DECISIONS: Final = Counter(
+    "confide_decisions", "Acts that were allowed, refused, or failed", ["action", "outcome"]
+)
 
 _INSERT: Final = """
 INSERT INTO audit.outbox (event_id, body, seal, created_at)
@@ -78,8 +83,6 @@ class Trail:
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
-        self.told: Counter[tuple[str, str]] = Counter()
-        """Events of this process by action and outcome, since it began."""
 
     async def start(self) -> None:
         """Begin to write."""
@@ -150,7 +153,8 @@ class Trail:
 
     def _stamped(self, events: Sequence[Event]) -> list[_Entry]:
         entries = self._numbers.stamped(events)
-        self.told.update((event.action, event.outcome) for event in events)
+        for event in events:
+            DECISIONS.labels(event.action, event.outcome).inc()
         return entries
 
     async def _write_for_ever(self) -> None:
