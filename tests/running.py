@@ -35,9 +35,8 @@ async def running(
             "CONFIDE_DATABASE_URL": database_url,
             "CONFIDE_ENVIRONMENT": "development",
         }
-        command = ["-m", "uvicorn", "api.app:create_app", "--factory", "--port", str(port)]
         server = await asyncio.create_subprocess_exec(
-            sys.executable, *command, "--log-level", "warning", env=os.environ | variables
+            sys.executable, "-m", "api.cli", "serve", env=os.environ | variables
         )
         try:
             await answers(f"{issuer}/docs")
