@@ -1,6 +1,7 @@
 """Services, rooms, buffers and seats: what the clinic offers, and that none of it is given twice."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from core.clock import now
 from core.ids import new_id
+from policies.rules import defaults
 from tests.apis import Api, serve
 from tests.test_api import PATIENT
 
@@ -296,3 +298,82 @@ async def test_a_seat_of_a_group_moves_to_a_free_lane_of_the_other_group(api: Ap
         await api.post(api.people.reception, path, {"start": later.isoformat()}) for path in paths
     ]
     assert [m.status_code for m in moves] == [200, 409]
+
+
+async def own_terms(api: Api, doctor: str, service_id: str, **terms: int) -> None:
+    who = getattr(api.people, doctor).subject.doctor_id
+    headers = await api.bearer(api.people.admin) | {"If-Match": "*"}
+    path = f"/v1/doctors/{who}/services/{service_id}"
+    assert (await api.http.patch(path, headers=headers, json=terms)).status_code == 200
+
+
+async def test_who_takes_a_visit_over_does_it_on_their_own_terms_and_its_undo_on_the_old(api: Api):
+    service = await offer(api, "services", name="Surgery")
+    await own_terms(api, "baker", service["id"], buffer_after_minutes=60)
+    mine, other = await patients(api, 2)
+    visit = (await book(api, "adams", mine, NINE, service_id=service["id"])).json()
+    path, after = f"/v1/appointments/{visit['id']}", NINE + timedelta(minutes=60)
+    there = {"start": NINE.isoformat(), "doctor_id": str(api.people.baker.subject.doctor_id)}
+    assert (await api.post(api.people.reception, f"{path}/reschedule", there)).status_code == 200
+    assert (await book(api, "baker", other, after)).status_code == 409
+    assert (await api.post(api.people.reception, f"{path}/undo", {})).status_code == 200
+    assert (await book(api, "adams", other, after)).status_code == 201
+
+
+async def test_who_takes_a_seat_over_has_as_many_seats_as_they_hold(api: Api):
+    service = await offer(api, "services", name="Back school", capacity=4)
+    await own_terms(api, "baker", service["id"], capacity=2)
+    seats = [
+        await book(api, "adams", p, NINE, service_id=service["id"]) for p in await patients(api, 3)
+    ]
+    there = {"start": NINE.isoformat(), "doctor_id": str(api.people.baker.subject.doctor_id)}
+    moves = [
+        await api.post(
+            api.people.reception, f"/v1/appointments/{seat.json()['id']}/reschedule", there
+        )
+        for seat in seats
+    ]
+    assert [m.status_code for m in moves] == [200, 200, 409]
+
+
+async def test_a_wish_for_a_full_session_is_heard_and_confirmed_when_a_seat_is_free(api: Api):
+    service = await offer(api, "services", name="Back school", capacity=2)
+    *seated, wisher = await patients(api, 3)
+    full = [await book(api, "adams", p, NINE, service_id=service["id"]) for p in seated]
+    more = {"service_id": service["id"], "status": "proposed"}
+    wish = await book(api, "adams", wisher, NINE, **more)
+    assert (wish.status_code, wish.json()["status"]) == (201, "proposed")
+    path = f"/v1/appointments/{wish.json()['id']}/confirm"
+    assert (await api.post(api.people.reception, path, {})).json()["code"] == "slot-taken"
+    first = f"/v1/appointments/{full[0].json()['id']}/cancel"
+    assert (await api.post(api.people.reception, first, {})).status_code == 200
+    assert (await api.post(api.people.reception, path, {})).json()["status"] == "booked"
+
+
+@pytest.mark.parametrize(
+    "only",
+    [
+        "r.obj.doctor_id == r.sub.doctor_id",
+        "r.obj.doctor_id != r.sub.doctor_id",
+        "r.obj.department != 'surgery'",
+    ],
+)
+async def test_a_time_outside_the_hours_must_be_allowed_of_the_visit_as_it_is_and_as_it_will_be(
+    api: Api, database_url: str, only: str
+):
+    (mine,), desk = await patients(api, 1), api.people.admin
+    baker = str(api.people.baker.subject.doctor_id)
+    visit = await book(api, "adams", mine, NINE)
+    hours = {"weekday": 1, "start": "04:00", "end": "05:00"}
+    assert (await api.post(desk, f"/v1/doctors/{baker}/schedules", hours)).status_code == 201
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(f"UPDATE doctor SET department = 'surgery' WHERE id = '{baker}'")
+    await connection.execute(f"UPDATE doctor SET department = 'care' WHERE id <> '{baker}'")
+    await connection.close()
+    snapshot = api.clinic.policy._snapshot
+    rules = [replace(r, condition=only) if r.id == "appointment-override" else r for r in defaults()]
+    api.clinic.policy._snapshot = type(snapshot).build(snapshot.version, rules)
+    there = {"start": NINE.isoformat(), "doctor_id": baker, "override": True}
+    path = f"/v1/appointments/{visit.json()['id']}/reschedule"
+    refused = await api.post(api.people.adams, path, there)
+    assert refused.status_code == 403, refused.text

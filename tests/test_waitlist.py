@@ -282,6 +282,25 @@ async def test_an_offer_is_on_the_trail_as_the_clinics_own_doing(api: Api, datab
     assert event["endpoint"] == "chore offer"
 
 
+async def test_what_slot_search_would_not_show_is_not_offered(api: Api):
+    away, outside, last = (later(days) for days in (5, 6, 7))
+    visits = [await book(api, await patient(api), start) for start in (away, outside, last)]
+    entry = await wait(api, await patient(api))
+    absence = {"start": away.isoformat(), "end": (away + timedelta(hours=2)).isoformat()}
+    made = await post(api, f"/v1/doctors/{adams(api)}/time-off", absence)
+    assert made.status_code == 201
+    for day, start, end in ((away, "08:00", "18:00"), (outside, "08:00", "10:00")):
+        body = {"weekday": day.isoweekday(), "start": start, "end": end}
+        await post(api, f"/v1/doctors/{adams(api)}/schedules", body)
+    for visit in visits[:2]:
+        await cancel(api, visit)
+        assert await offers(api) == []
+    body = {"weekday": last.isoweekday(), "start": "08:00", "end": "18:00"}
+    await post(api, f"/v1/doctors/{adams(api)}/schedules", body)
+    await cancel(api, visits[2])
+    assert await offers(api) == [entry]
+
+
 async def test_two_times_freed_at_once_are_not_both_offered_to_one_who_waits(api: Api):
     visits = [await book(api, await patient(api), later(days)) for days in (5, 6)]
     entry = await wait(api, await patient(api))

@@ -4,7 +4,7 @@ A time is admitted if slot search would offer it: shown is bookable, and not sho
 may book another time on purpose, and doctors who have no hours at all at any time; a visit in the past, nobody.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
@@ -55,7 +55,8 @@ RULES: Final = (
     ),
 )
 """What the rules about a time look at, for `doctors_and`."""
-_OF_DOCTOR: Final = Query(doctors_and(SERVICE, _doctor.id.label("doctor_id"), *RULES).where(WITHIN))
+OF_DOCTOR: Final = Query(doctors_and(SERVICE, _doctor.id.label("doctor_id"), *RULES).where(WITHIN))
+"""What the rules about a time look at, where the doctor is all that is asked for."""
 
 
 class OutsideAvailability(Invalid):
@@ -96,10 +97,21 @@ class Time:
     moving: UUID | None = None
 
 
-async def admit(store: Store, clinic: Clinic, me: Me, resource: Resource, wanted: Time) -> Terms:
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The terms of a time, and where; the rule that it breaks, if any; whether the doctor has hours at all."""
+
+    terms: Terms
+    refusal: Invalid | None
+    hours: bool
+
+
+async def admit(
+    store: Store, clinic: Clinic, me: Me, resources: Sequence[Resource], wanted: Time
+) -> Terms:
     """Return the terms on which a time may be booked, or raise as `admitted` does."""
-    row = await store.one(_OF_DOCTOR, **asked(wanted))
-    return await admitted(clinic, me, resource, wanted, row)
+    row = await store.one(OF_DOCTOR, **asked(wanted))
+    return await admitted(clinic, me, resources, wanted, row)
 
 
 def asked(wanted: Time) -> Mapping[str, Any]:
@@ -114,12 +126,30 @@ def asked(wanted: Time) -> Mapping[str, Any]:
 
 
 async def admitted(
-    clinic: Clinic, me: Me, resource: Resource, wanted: Time, found: Mapping[str, Any] | None
+    clinic: Clinic,
+    me: Me,
+    resources: Sequence[Resource],
+    wanted: Time,
+    found: Mapping[str, Any] | None,
 ) -> Terms:
     """Judge a time by what RULES found; return the terms on which it may be booked, and where.
 
-    Raises NotFound for a doctor who is not there, and Invalid with the rule's name for a time that is not offered.
+    `resources` are the images of the visit, each of which the policy must let be where no rule allows it. Raises NotFound
+    for a doctor who is not there, and Invalid with the rule's name for a time that is not offered.
     """
+    time = judged(wanted, found)
+    if time.refusal and not wanted.override:
+        raise time.refusal
+    if time.refusal:
+        for resource in resources:
+            await clinic.gate.require(me, Action.OVERRIDE, resource, within=resources[0])
+    elif not time.hours and not all(clinic.gate.may(me, Action.OVERRIDE, r) for r in resources):
+        raise _refusal(OutsideAvailability, "this doctor has no hours that are for everybody")
+    return time.terms
+
+
+def judged(wanted: Time, found: Mapping[str, Any] | None) -> Judged:
+    """Judge a time by what RULES found; raise NotFound and Invalid for what cannot be at all."""
     row = _found(wanted, found)
     terms, windows = terms_of(row), list(_windows(row))
     place = terms.location_id or wanted.location_id
@@ -132,13 +162,8 @@ async def admitted(
         and _offers(hours, wanted.start, length, row["calendars"])
     ]
     refusal = _broken(terms, wanted.start, away=row["away"], offered=bool(fitting or not windows))
-    if refusal and not wanted.override:
-        raise refusal
-    if refusal:
-        await clinic.gate.require(me, Action.OVERRIDE, resource)
-    elif not windows and not clinic.gate.may(me, Action.OVERRIDE, resource):
-        raise _refusal(OutsideAvailability, "this doctor has no hours that are for everybody")
-    return replace(terms, location_id=place or next(iter(fitting), None))
+    there = replace(terms, location_id=place or next(iter(fitting), None))
+    return Judged(there, refusal, bool(windows))
 
 
 def _broken(terms: Terms, start: datetime, *, away: bool, offered: bool) -> Invalid | None:

@@ -112,7 +112,7 @@ async def book(
         **related(plan),
     )
     await clinic.gate.require(me, visit.right, resource, within=resource_of(plan))
-    terms = await admitted(clinic, me, resource, visit.time, plan)
+    terms = await admitted(clinic, me, [resource], visit.time, plan)
     row = await _taken(store, clinic, me, resource, terms, visit, plan)
     if row is None and await overdue(store):
         async with store.transaction() as session:
@@ -147,7 +147,7 @@ async def _taken(
     def cells(permit: Permit) -> Mapping[str, Any]:
         return clinic.vault.seal(permit, Appointment, key, row["id"], reason=visit.reason)
 
-    places = await seats(store, terms, row["session_id"])
+    places = await seats(store, terms, None if visit.proposed else row["session_id"])
     return await take(store, clinic, me, resource, places, row, cells, right=visit.right)
 
 

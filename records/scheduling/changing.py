@@ -9,20 +9,20 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, select, update
 
 from core.clock import now
 from core.database import Session
 from core.database_errors import translated
 from core.errors import Conflict, FieldError, Invalid, PreconditionFailed
+from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.relations import asking
+from records.access.relations import asking, department_of
 from records.base import rewrite, table_of
 from records.clinic import Clinic
 from records.scheduling.admission import Time
-from records.scheduling.clockwork import lapse
 from records.scheduling.history import write_down
 from records.scheduling.life import HOLDING, LIFE, refuse_illegal
 from records.scheduling.models import (
@@ -110,16 +110,14 @@ async def changed(
     """
     stored = resource_of(row)
     image = {**row, **new, "version": row["version"] + 1}
-    after = replace(stored, status=image["status"], doctor_id=image["doctor_id"])
-    permit = await clinic.gate.write(session, me, right, stored, after)
+    after = await image_of(session, row, image)
+    permit = await clinic.gate.write(session, me, right, stored, after, within=stored)
     if why.version not in (None, row["version"]):
         raise PreconditionFailed("the appointment has changed since you read it")
     if act is not Act.CANCEL and row["held_until"] and row["held_until"] <= now():
         raise Conflict("the hold has run out", code="hold-expired", retryable=True)
     if act is not Act.UNDO:
         refuse_illegal(act, row["status"], row["starts_at"], now())
-    if act in (Act.RESCHEDULE, Act.UNDO) or row["status"] not in HOLDING:
-        await _make_way(session, clinic, row, image)
     cells = await _sealed(clinic, permit, row, reason)
     await _store(session, image, {**new, **cells, "version": image["version"]})
     await write_down(session, clinic, permit, act, row, image, why.note)
@@ -130,6 +128,15 @@ async def changed(
         else:
             freed.append(row)
     return await _as_it_is(clinic, me, permit, {**row, **cells}, image)
+
+
+async def image_of(session: Session, row: Mapping[str, Any], image: Mapping[str, Any]) -> Resource:
+    """Return what the policy looks at of a visit as it will be: another doctor's is their department's."""
+    department = row["department"]
+    if image["doctor_id"] != row["doctor_id"]:
+        department = (await session.execute(select(department_of(image["doctor_id"])))).scalar()
+    whose = {"doctor_id": image["doctor_id"], "department": department}
+    return replace(resource_of(row), status=image["status"], **whose)
 
 
 async def _as_it_is(
@@ -178,23 +185,6 @@ async def _give_up(session: Session, clinic: Clinic, me: Me, later: UUID) -> Non
             "held_until": None,
         }
         await changed(session, clinic, me, Act.CANCEL, Action.CANCEL, row, new, Why())
-
-
-async def _make_way(
-    session: Session, clinic: Clinic, row: Mapping[str, Any], image: Mapping[str, Any]
-) -> None:
-    """Wait for one's turn, and let go of what ran out."""
-    await _queue(session, row, image)
-    await lapse(session, clinic)
-
-
-async def _queue(session: Session, *images: Mapping[str, Any]) -> None:
-    """Let those who move visits of one doctor or one patient pass one by one, in one order: no deadlock."""
-    doctors = sorted({f"doctor_id {image['doctor_id']}" for image in images})
-    turns = (
-        func.hashtextextended(who, 0) for who in (*doctors, f"patient_id {images[0]['person_id']}")
-    )
-    await session.execute(select(*(func.pg_advisory_xact_lock(turn) for turn in turns)))
 
 
 async def _store(session: Session, image: Mapping[str, Any], values: Mapping[str, Any]) -> None:

@@ -86,9 +86,10 @@ async def _step(
     stored = Resource(
         ResourceType.APPOINTMENT,
         id=row["id"],
-        patient_id=row["patient_id"],
+        patient_id=row["person_id"],
         doctor_id=row["doctor_id"],
         status=row["status"],
+        chart_id=row["patient_id"],
     )
     permit = await clinic.gate.write(
         session, clockwork(act), LIFE[act].right, stored, replace(stored, status=after)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from core.database import Query, Session
 from core.errors import Conflict, FieldError, Invalid, NotFound
@@ -20,12 +20,13 @@ from records.base import table_of
 from records.clinic import Clinic
 from records.scheduling.admission import Time, admit
 from records.scheduling.booking import refuse_impossible
-from records.scheduling.changing import Why, changed, locked, time_of
+from records.scheduling.changing import Why, changed, image_of, locked, time_of
+from records.scheduling.clockwork import lapse
 from records.scheduling.life import FINAL, LIFE
 from records.scheduling.models import Act, AppointmentChange, AppointmentStatus
 from records.scheduling.reading import OpenAppointment, resource_of
-from records.scheduling.seating import moved, put, resettled
-from records.scheduling.terms import Terms
+from records.scheduling.seating import There, moved, put, resettled
+from records.scheduling.terms import ONE, Terms, terms_of
 
 _change = table_of(AppointmentChange).c
 _LAST: Final = Query(
@@ -65,11 +66,11 @@ async def reschedule(
     end = move.end or move.start + (row["ends_at"] - row["starts_at"])
     refuse_impossible(move.start, end)
     await clinic.gate.require(me, Action.UPDATE, resource_of(row))
-    doctor_id = move.doctor_id or row["doctor_id"]
-    new = {**await moved(session, row, doctor_id, move.start, end), "moves": row["moves"] + 1}
-    image = {**row, **new}
-    terms = await _admitted(session, clinic, me, row, move, image)
-    new |= await resettled(session, terms, row, image)
+    there = There(move.doctor_id or row["doctor_id"], move.start, end, row["status"])
+    terms = await _admitted(session, clinic, me, row, move, there)
+    anew = None if there.doctor_id == row["doctor_id"] else terms
+    new = await _there(session, clinic, row, there, anew)
+    new |= {**await resettled(session, terms, row, {**row, **new}), "moves": row["moves"] + 1}
     how = Act.RESCHEDULE, Action.UPDATE
     return await changed(session, clinic, me, *how, row, new, why, freed=freed)
 
@@ -96,10 +97,11 @@ async def _seated(
     session: Session, clinic: Clinic, me: Me, row: Mapping[str, Any], override: bool
 ) -> Mapping[str, Any]:
     """Return the columns of a proposal that takes its own time."""
-    there = await moved(session, row, *(row[n] for n in ("doctor_id", "starts_at", "ends_at")))
-    image, own = {**row, **there}, Move(row["starts_at"], override=override)
-    terms = await _admitted(session, clinic, me, row, own, image)
-    return there | await resettled(session, terms, row, image)
+    own = Move(row["starts_at"], override=override)
+    there = There(row["doctor_id"], own.start, row["ends_at"], AppointmentStatus.BOOKED)
+    terms = await _admitted(session, clinic, me, row, own, there)
+    new = await _there(session, clinic, row, there, terms)
+    return new | await resettled(session, terms, row, {**row, **new})
 
 
 async def undo(
@@ -110,15 +112,39 @@ async def undo(
     last = await session.one(_LAST, appointment_id=appointment_id)
     if last is None or last["act"] in FINAL or _let_go(last):
         raise Conflict("there is no change to take back", code="nothing-to-undo")
-    back = (last[f"from_{name}"] for name in ("doctor_id", "start", "end"))
+    back = There(*(last[f"from_{name}"] for name in ("doctor_id", "start", "end", "status")))
     new = {
-        **await moved(session, row, *back),
+        **await _there(session, clinic, row, back, await _terms(session, row, back)),
         **await put(session, last["from_location_id"]),
-        "status": last["from_status"],
         "cancellation_reason": None,
     }
     right = LIFE[Act(last["act"])].right
     return await changed(session, clinic, me, Act.UNDO, right, row, new, why)
+
+
+async def _there(
+    session: Session, clinic: Clinic, row: Mapping[str, Any], there: There, terms: Terms | None
+) -> dict[str, Any]:
+    """Wait for one's turn, let go of what ran out, and return the columns of a visit as it is there, as `moved` does."""
+    await _queue(session, row["person_id"], row["doctor_id"], there.doctor_id)
+    await lapse(session, clinic)
+    return await moved(session, row, there, terms)
+
+
+async def _queue(session: Session, person_id: UUID, *doctors: UUID) -> None:
+    """Let those who move visits of one doctor or one person pass one by one, in one order: no deadlock."""
+    names = (*sorted({f"doctor_id {doctor}" for doctor in doctors}), f"patient_id {person_id}")
+    turns = (func.pg_advisory_xact_lock(func.hashtextextended(name, 0)) for name in names)
+    await session.execute(select(*turns))
+
+
+async def _terms(session: Session, row: Mapping[str, Any], there: There) -> Terms | None:
+    """Return the terms of the doctor whom a visit goes back to; None where it stays, or they are gone."""
+    if there.doctor_id == row["doctor_id"]:
+        return None
+    named = {"service_id": row["service_id"], "doctor_id": there.doctor_id}
+    found = (await session.execute(ONE, named)).mappings().first()
+    return found and terms_of(found)
 
 
 async def _admitted(
@@ -127,11 +153,13 @@ async def _admitted(
     me: Me,
     row: Mapping[str, Any],
     move: Move,
-    image: Mapping[str, Any],
+    there: There,
 ) -> Terms:
     """Return the terms of the new time; raise for a doctor who is not there what tells the way out."""
+    image = {**row, **there.columns}
+    images = [resource_of(row), await image_of(session, row, image)]
     try:
-        return await admit(session, clinic, me, resource_of(row), _wanted(row, move, image))
+        return await admit(session, clinic, me, images, _wanted(row, move, image))
     except NotFound:
         if move.doctor_id is None:
             raise Conflict("its doctor practises here no more", code="doctor-left") from None

@@ -5,7 +5,6 @@ An offer is a hold, so the constraints that judge bookings judge offers, and nob
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -20,12 +19,14 @@ from core.ids import new_id
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me, clockwork
+from records.access.relations import person_of
 from records.base import rewrite, table_of
 from records.clinic import Clinic
+from records.scheduling.admission import OF_DOCTOR, Time, asked, judged
 from records.scheduling.models import Act, Appointment, AppointmentStatus
 from records.scheduling.seating import seats
 from records.scheduling.taking import take
-from records.scheduling.terms import ONE, Terms, terms_of
+from records.scheduling.terms import Terms
 from records.scheduling.waitlist import EntryStatus, WaitlistEntry
 
 STANDS: Final = timedelta(hours=2)
@@ -75,7 +76,7 @@ def _candidates(freed: Mapping[str, Any]) -> Select[Any]:
     start, doctor = freed["starts_at"], freed["doctor_id"]
     earlier = exists().where(_visit.id == _entry.appointment_id, _visit.starts_at <= start)
     return (
-        select(*_entry)
+        select(*_entry, person_of(_entry.patient_id).label("person_id"))
         .where(
             _entry.status == EntryStatus.WAITING,
             _entry.earliest <= start,
@@ -104,21 +105,31 @@ async def _keep(
     session: Session, clinic: Clinic, entry: Mapping[str, Any], freed: Mapping[str, Any]
 ) -> bool:
     """Hold the time for an entry; tell whether it fitted."""
-    wanted = {"doctor_id": freed["doctor_id"], "service_id": entry["service_id"]}
-    found = (await session.execute(ONE, wanted)).mappings().first()
-    if found is None or (entry["service_id"] and not found["offered"]):
+    try:
+        terms = await _terms(session, entry, freed)
+        row = _hold(entry, freed, terms)
+        resource = _resource(entry, row)
+        await clinic.gate.require(_me(), Action.BOOK, resource)
+        places = await seats(session, terms, row["session_id"])
+    except DomainError:
         return False
-    terms = terms_of(found)
-    row = _hold(entry, freed, terms)
-    resource = _resource(row)
-    if row["ends_at"] > freed["ends_at"] or not await _allowed(clinic, resource):
+    if row["ends_at"] > freed["ends_at"]:
         return False
-    there = replace(terms, location_id=terms.location_id or freed["location_id"])
-    places = await seats(session, there, row["session_id"])
     kept = await take(session, clinic, _me(), resource, places, row)
     if kept:
         await _tell(session, entry["id"], kept["id"])
     return kept is not None
+
+
+async def _terms(session: Session, entry: Mapping[str, Any], freed: Mapping[str, Any]) -> Terms:
+    """Return the terms on which a freed time may be booked; raise as `admitted` does where slot search would not show it."""
+    start, doctor_id = freed["starts_at"], freed["doctor_id"]
+    end = start + timedelta(minutes=entry["minutes"]) if entry["minutes"] else None
+    wanted = Time(doctor_id, start, end, entry["service_id"], freed["location_id"])
+    time = judged(wanted, await session.one(OF_DOCTOR, **asked(wanted)))
+    if time.refusal:
+        raise time.refusal
+    return time.terms
 
 
 def _hold(entry: Mapping[str, Any], freed: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
@@ -149,22 +160,15 @@ def _me() -> Me:
     return clockwork("offer")
 
 
-def _resource(row: Mapping[str, Any]) -> Resource:
+def _resource(entry: Mapping[str, Any], row: Mapping[str, Any]) -> Resource:
     return Resource(
         ResourceType.APPOINTMENT,
         id=row["id"],
-        patient_id=row["patient_id"],
+        patient_id=entry["person_id"],
         doctor_id=row["doctor_id"],
         status=row["status"],
+        chart_id=entry["patient_id"],
     )
-
-
-async def _allowed(clinic: Clinic, resource: Resource) -> bool:
-    try:
-        await clinic.gate.require(_me(), Action.BOOK, resource)
-    except DomainError:
-        return False
-    return True
 
 
 async def _tell(session: Session, entry_id: UUID, hold_id: UUID) -> None:

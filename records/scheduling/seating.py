@@ -25,7 +25,8 @@ from core.database import Query, Session, Store
 from core.errors import Conflict, FieldError, Invalid
 from records.base import table_of
 from records.people.coverages import day_of, insured
-from records.scheduling.models import BLOCKING, BUFFERED, Appointment
+from records.scheduling.life import HOLDING
+from records.scheduling.models import BLOCKING, BUFFERED, Appointment, AppointmentStatus
 from records.scheduling.supply import Location, LocationKind
 from records.scheduling.terms import Terms, session_name
 
@@ -88,39 +89,79 @@ class Seat:
 
 
 async def seats(store: Store, terms: Terms, session_id: UUID | None) -> Sequence[Seat]:
-    """Return the seats to try for a visit, best first; raise Invalid when there is no such place."""
-    if terms.location_id is None and terms.room_kind is None and terms.capacity == 1:
+    """Return the seats to try for a visit, best first; raise Invalid when there is no such place.
+
+    What takes no seat of a session names none.
+    """
+    if terms.location_id is None and terms.room_kind is None and session_id is None:
         return [Seat()]
     places = await _places(store, terms, session_id)
     lanes = await _lanes(store, session_id, terms.capacity) if session_id else [1]
     return [Seat(place, exclusive, lane) for (place, exclusive), lane in product(places, lanes)]
 
 
-async def moved(
-    session: Session, row: Mapping[str, Any], doctor_id: UUID, start: datetime, end: datetime
-) -> dict[str, Any]:
-    """Return the columns of a visit at another time: buffers go along, a seat of a group finds a free lane.
+@dataclass(frozen=True, slots=True)
+class There:
+    """With whom a visit is then, when, and in which status: only what holds its time takes a seat."""
 
-    The insurance is the one that holds on the new day.
+    doctor_id: UUID
+    start: datetime
+    end: datetime
+    status: AppointmentStatus
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What a row says of it."""
+        names = "doctor_id", "starts_at", "ends_at", "status"
+        return dict(zip(names, (self.doctor_id, self.start, self.end, self.status), strict=True))
+
+
+async def moved(
+    session: Session, row: Mapping[str, Any], there: There, terms: Terms | None
+) -> dict[str, Any]:
+    """Return the columns of a visit at another time: a seat of a group finds a free lane there.
+
+    `terms` are those of a doctor who does it anew; without, buffers and capacity go along as they were booked. The insurance
+    is the one that holds on the new day.
     """
+    first = await session.execute(select(insured(row["patient_id"], day_of(there.start))))
+    bounds = _bounds(row, there) if terms is None else _anew(there, terms)
+    lane = await _lane(session, row, bounds) if there.status in HOLDING else 1
+    return {**there.columns, **bounds, "lane": lane, "coverage_id": first.scalar()}
+
+
+def _bounds(row: Mapping[str, Any], there: There) -> dict[str, Any]:
+    """Return how long a visit keeps its doctor, and with how many others it is, as it was booked."""
     before, after = row["blocked_from"], row["blocked_until"]
-    first = await session.execute(select(insured(row["patient_id"], day_of(start))))
-    there: dict[str, Any] = {
-        "doctor_id": doctor_id,
-        "starts_at": start,
-        "ends_at": end,
-        "blocked_from": before and start - (row["starts_at"] - before),
-        "blocked_until": after and end + (after - row["ends_at"]),
-        "coverage_id": first.scalar(),
+    name = session_name(there.doctor_id, row["service_id"], there.start)
+    return {
+        "blocked_from": before and there.start - (row["starts_at"] - before),
+        "blocked_until": after and there.end + (after - row["ends_at"]),
+        "capacity": row["capacity"],
+        "session_id": name if row["capacity"] > 1 else None,
     }
-    if row["session_id"] is None:
-        return there
-    session_id = session_name(doctor_id, row["service_id"], start)
-    lanes = await _lanes(session, session_id, row["capacity"], but=row["row_id"])
+
+
+def _anew(there: There, terms: Terms) -> dict[str, Any]:
+    """Return the same on the terms of today."""
+    blocked_from, blocked_until = terms.blocked(there.start, there.end)
+    return {
+        "blocked_from": blocked_from,
+        "blocked_until": blocked_until,
+        "capacity": terms.capacity,
+        "session_id": terms.session(there.doctor_id, there.start),
+    }
+
+
+async def _lane(session: Session, row: Mapping[str, Any], bounds: Mapping[str, Any]) -> int:
+    """Return a free lane of the session, its own if that is free; raise Conflict(`slot-taken`) where none is."""
+    if bounds["session_id"] is None:
+        return 1
+    there = bounds["session_id"], bounds["capacity"]
+    lanes = await _lanes(session, *there, but=row["row_id"])
     if not lanes:
         raise Conflict("all seats are taken", code="slot-taken", retryable=True)
-    lane = row["lane"] if row["lane"] in lanes else lanes[0]
-    return there | {"session_id": session_id, "lane": lane}
+    return row["lane"] if row["lane"] in lanes else lanes[0]
 
 
 async def resettled(
