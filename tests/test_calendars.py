@@ -9,10 +9,12 @@ import httpx
 import pytest
 from icalendar import Calendar
 
+from core.clock import now
 from core.ids import new_id
 from policies.facts import Subject
 from policies.vocabulary import Role
 from records.identity import accounts
+from records.scheduling import feeds
 from tests.apis import Api, serve
 from tests.clinics import PASSWORD, me_as, outbox
 
@@ -193,6 +195,35 @@ async def test_each_change_raises_the_sequence_and_a_cancelled_visit_stays_as_ca
         "CANCELLED",
     ]
     assert moved.start == before.start + timedelta(hours=2)
+
+
+async def test_a_visit_that_never_was_meant_is_in_the_feed_as_cancelled(api: Api):
+    url = (await feed(api))["url"]
+    path = f"/v1/appointments/{api.people.appointment_id}/enter-in-error"
+    assert (await api.post(api.people.adams, path, {})).status_code == 200
+    assert str((await event(api, url))["STATUS"]) == "CANCELLED"
+
+
+async def test_what_is_over_does_not_crowd_out_what_is_to_come(
+    api: Api, database_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(feeds, "SHOWN", 3)
+    url = (await feed(api))["url"]
+    coming = await event(api, url)
+    other = "jsonb_build_object('id', gen_random_uuid(), 'status', 'fulfilled', 'starts_at',"
+    other += (
+        " now() - n * interval '1 day', 'ends_at', now() - n * interval '1 day' + interval '1 h',"
+    )
+    other += " 'blocked_from', null, 'blocked_until', null)"
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        f"INSERT INTO appointment SELECT (jsonb_populate_record(a, {other})).*"
+        " FROM appointment a, generate_series(3, 9) n"
+    )
+    await connection.close()
+    shown = Calendar.from_ical((await fetch(api, url)).text).walk("VEVENT")
+    over = sorted(round((now() - e.start) / timedelta(days=1)) for e in shown if e.start < now())
+    assert (over, str(coming["UID"]) in {str(e["UID"]) for e in shown}) == ([3, 4], True)
 
 
 async def test_an_unchanged_calendar_is_not_sent_again(api: Api):

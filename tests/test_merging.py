@@ -301,6 +301,58 @@ async def test_who_waits_under_the_replaced_id_waits_as_the_survivor(api: Api, t
     assert (made.status_code, made.json()["patient_id"]) == (201, str(api.people.patient_id))
 
 
+async def test_an_entry_and_a_hold_of_either_file_are_the_persons(api: Api, twin: str):
+    people, mine, (_, baker) = api.people, str(api.people.patient_id), doctors(api)
+    made = await api.post(people.reception, "/v1/waitlist", {"patient_id": twin})
+    assert (await api.get(people.patient, "/v1/waitlist")).json()["items"] == []
+    await joined(api, twin, mine)
+    (entry,) = (await api.get(people.patient, "/v1/waitlist")).json()["items"]
+    assert entry["id"] == made.json()["id"]
+    slot = {"doctor_id": baker, "start": (now() + timedelta(days=12)).isoformat()}
+    held = await api.post(people.reception, "/v1/holds", slot | {"patient_id": mine})
+    body = slot | {"patient_id": twin, "hold_id": held.json()["id"]}
+    booked = await api.post(people.reception, "/v1/appointments", body)
+    assert (booked.status_code, booked.json()["patient_id"]) == (201, mine), booked.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("care-team", {}),
+        ("consents", {"decision": "deny", "category": "HIV"}),
+        ("proxies", {"relationship": "guardian"}),
+    ],
+)
+async def test_what_was_laid_down_for_either_file_is_listed_and_ended_by_either_id(
+    api: Api, twin: str, kind: str, body: dict
+):
+    people, mine = api.people, str(api.people.patient_id)
+    if kind != "consents":
+        body = body | {"account_id": str(people.baker.subject.id)}
+    before = (await api.get(people.reception, f"/v1/patients/{mine}/{kind}")).json()["items"]
+    made = await api.post(people.reception, f"/v1/patients/{twin}/{kind}", body)
+    assert made.status_code == 201, made.text
+    await joined(api, twin, mine)
+    for patient in (mine, twin):
+        found = (await api.get(people.reception, f"/v1/patients/{patient}/{kind}")).json()["items"]
+        assert {e["id"] for e in found} == {e["id"] for e in (*before, made.json())}
+    path = f"/v1/patients/{mine}/{kind}/{made.json()['id']}"
+    if kind == "consents":
+        ended = await api.post(people.reception, f"{path}/revoke", {})
+    else:
+        ended = await api.http.delete(path, headers=await api.bearer(people.reception))
+    assert ended.status_code in (200, 204), ended.text
+
+
+async def test_the_glass_is_broken_by_either_id(api: Api, twin: str):
+    await joined(api, twin, api.people.patient_id)
+    body = {"patient_id": twin, "reason_code": "emergency", "explanation": "Found unconscious"}
+    grant = await api.post(api.people.baker, "/v1/break-glass", body)
+    assert (grant.status_code, grant.json()["patient_id"]) == (201, str(api.people.patient_id))
+    chart = await api.get(api.people.baker, f"/v1/patients/{twin}")
+    assert (chart.status_code, chart.json()["id"]) == (200, str(api.people.patient_id))
+
+
 async def test_records_of_both_files_are_found_by_either_id(api: Api, twin: str):
     mine = str(api.people.patient_id)
     there = await visit(api, twin, api.people.adams, 3)

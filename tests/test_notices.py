@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from icalendar import Calendar
 
+from core.clock import now
 from core.ids import first_id, new_id
 from core.settings import Settings
 from records.scheduling.letters import notifier
@@ -88,6 +89,36 @@ async def test_booked_moved_and_called_off_are_told_once_each_and_a_calendar_fol
     whole = " ".join(str(letter) for letter in box.letters)
     for secret in ("megrims", "Adams", "Quillfeather", "ill", str(api.people.patient_id)):
         assert f" {secret}" not in whole
+
+
+async def test_a_visit_that_never_was_meant_is_taken_out_of_the_calendar(api: Api, inbox):
+    box, here = inbox
+    await news(api, here)
+    path = f"/v1/appointments/{api.people.appointment_id}/enter-in-error"
+    assert (await api.post(api.people.adams, path, {})).status_code == 200
+    assert [await news(api, here), await news(api, here)] == [1, 0]
+    method, event = invitation(box.letters[-1])
+    assert (method, str(event["STATUS"]), event["SEQUENCE"]) == ("CANCEL", "CANCELLED", 1)
+
+
+async def test_a_wish_whose_confirming_was_undone_is_taken_out_of_the_calendar(api: Api, inbox):
+    box, here = inbox
+    body = {
+        "patient_id": str(api.people.patient_id),
+        "doctor_id": str(api.people.adams.subject.doctor_id),
+        "start": (now() + timedelta(days=8)).isoformat(),
+        "status": "proposed",
+    }
+    wish = await api.post(api.people.reception, "/v1/appointments", body)
+    await news(api, here)
+    told = []
+    for act in ("confirm", "undo"):
+        path = f"/v1/appointments/{wish.json()['id']}/{act}"
+        assert (await api.post(api.people.reception, path, {})).status_code == 200
+        assert [await news(api, here), await news(api, here)] == [1, 0]
+        method, event = invitation(box.letters[-1])
+        told.append((method, str(event["STATUS"])))
+    assert told == [("REQUEST", "CONFIRMED"), ("CANCEL", "CANCELLED")]
 
 
 async def test_of_two_workers_at_once_one_tells_and_what_is_not_taken_is_told_later(

@@ -371,7 +371,9 @@ async def test_a_time_outside_the_hours_must_be_allowed_of_the_visit_as_it_is_an
     await connection.execute(f"UPDATE doctor SET department = 'care' WHERE id <> '{baker}'")
     await connection.close()
     snapshot = api.clinic.policy._snapshot
-    rules = [replace(r, condition=only) if r.id == "appointment-override" else r for r in defaults()]
+    rules = [
+        replace(r, condition=only) if r.id == "appointment-override" else r for r in defaults()
+    ]
     api.clinic.policy._snapshot = type(snapshot).build(snapshot.version, rules)
     there = {"start": NINE.isoformat(), "doctor_id": baker, "override": True}
     path = f"/v1/appointments/{visit.json()['id']}/reschedule"

@@ -122,9 +122,10 @@ def department_of(doctor: Any) -> ColumnElement[Any]:
 
 
 def department_at(patient: Any) -> ColumnElement[Any]:
-    """The department of the doctor whom a patient prefers."""
-    one = _patient.alias("r_patient")
-    concerned = and_(one.c.id == patient, _doctor.c.id == one.c.preferred_doctor_id)
+    """The department of the doctor whom a person prefers, as the file says that a patient resolves to."""
+    one, kept = _patient.alias("r_patient"), _patient.alias("r_kept")
+    same = and_(one.c.id == patient, kept.c.id == one.c.person_id)
+    concerned = and_(same, _doctor.c.id == kept.c.preferred_doctor_id)
     return select(_doctor.c.department).where(concerned).scalar_subquery()
 
 

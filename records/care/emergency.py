@@ -87,6 +87,7 @@ async def break_glass(
     """Grant the caller a patient's chart for a time; the event is of the same transaction."""
     await clinic.gate.require(me, Action.CREATE, Resource(ResourceType.BREAK_GLASS))
     row = await whom(session, clinic, me, Action.CREATE, patient_id)
+    patient_id = row["patient_id"]
     grant_id, granted = new_id(), now()
     resource = Resource(
         ResourceType.BREAK_GLASS, id=grant_id, patient_id=patient_id, author_id=me.subject.id

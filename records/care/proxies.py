@@ -10,6 +10,7 @@ from core.errors import NotFound
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.models import Proxy
+from records.access.relations import ids_of
 from records.base import Executor, rewrite, table_of
 from records.care.standing import allow, allow_reading, keep
 from records.clinic import Clinic
@@ -29,7 +30,7 @@ async def appoint(session: Executor, clinic: Clinic, me: Me, proxy: Proxy) -> Pr
 async def list_proxies(clinic: Clinic, me: Me, patient_id: UUID) -> Sequence[Mapping[str, Any]]:
     """Return who stands in for a patient."""
     await allow_reading(clinic, me, ResourceType.PROXY, patient_id)
-    mine = select(*_proxy.c).where(_proxy.c.patient_id == patient_id, _current)
+    mine = select(*_proxy.c).where(_proxy.c.patient_id.in_(ids_of(patient_id)), _current)
     return await clinic.database.select(mine.order_by(_proxy.c.id))
 
 
@@ -38,7 +39,7 @@ async def dismiss(
 ) -> None:
     """End a proxy. The row stays, and says until when."""
     await allow(session, clinic, me, Action.UPDATE, ResourceType.PROXY, patient_id, proxy_id)
-    of = _proxy.c.id == proxy_id, _proxy.c.patient_id == patient_id, _current
+    of = _proxy.c.id == proxy_id, _proxy.c.patient_id.in_(ids_of(patient_id)), _current
     ending = update(_proxy).where(*of).values(valid_until=func.now())
     if not await rewrite(session, ending):
         raise NotFound("there is no such proxy")

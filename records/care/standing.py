@@ -5,23 +5,17 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import UUID as PGUUID
-from sqlalchemy import bindparam
-
 from core.errors import Conflict, FieldError, Invalid
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking
-from records.base import Executor, Row, add, table_of
+from records.base import Executor, Row, add
 from records.clinic import Clinic
 from records.people.models import Patient
-from records.people.reading import FACTS, patient_in_sight, resource_of
+from records.people.reading import FACTS, OF_PERSON, patient_in_sight, resource_of
 from records.vault.vault import sealed_rows
 
-_patient = table_of(Patient).c
-_WHOM: Final = sealed_rows(Patient, *FACTS).where(
-    _patient.id == bindparam("patient_id", type_=PGUUID())
-)
+_WHOM: Final = sealed_rows(Patient, *FACTS).where(OF_PERSON)
 
 
 async def whom(

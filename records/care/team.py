@@ -12,6 +12,7 @@ from core.errors import FieldError, Invalid, NotFound
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.models import CareTeam
+from records.access.relations import ids_of
 from records.base import Executor, rewrite, table_of
 from records.care.standing import allow, allow_reading, keep
 from records.clinic import Clinic
@@ -44,7 +45,7 @@ async def join(
 async def list_team(clinic: Clinic, me: Me, patient_id: UUID) -> Sequence[Mapping[str, Any]]:
     """Return who treats a patient now or will, in the order they joined."""
     await allow_reading(clinic, me, ResourceType.CARE_TEAM, patient_id)
-    mine = select(*_team.c).where(_team.c.patient_id == patient_id, _current)
+    mine = select(*_team.c).where(_team.c.patient_id.in_(ids_of(patient_id)), _current)
     return await clinic.database.select(mine.order_by(_team.c.id))
 
 
@@ -53,7 +54,7 @@ async def leave(
 ) -> None:
     """End a membership. The row stays, and says until when."""
     await allow(session, clinic, me, Action.UPDATE, ResourceType.CARE_TEAM, patient_id, member_id)
-    of = _team.c.id == member_id, _team.c.patient_id == patient_id, _current
+    of = _team.c.id == member_id, _team.c.patient_id.in_(ids_of(patient_id)), _current
     ending = update(_team).where(*of).values(valid_until=func.now())
     if not await rewrite(session, ending):
         raise NotFound("there is no such member")

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select
 
 from core.blobs import Blobs
 from core.crypto.cobblestone import decrypt_stream
-from core.crypto.envelope import DecryptError, Value
+from core.crypto.envelope import DecryptError
 from core.database import Query
 from core.errors import Conflict
 from policies.permit import Permit
@@ -27,19 +27,22 @@ from records.base import add, table_of
 from records.clinic import Clinic, Unreadable
 from records.clinical.intake import Intake, context_of
 from records.clinical.life import refusal
-from records.clinical.models import UNSIGNED, Attachment, Record, RecordAct
+from records.clinical.models import UNSIGNED, Attachment, CardImage, Record, RecordAct
 from records.clinical.reading import CURRENT, record_in_sight, resource_of
 from records.vault.vault import sealed_rows
 
 _attachment, _record = table_of(Attachment).c, table_of(Record).c
-_HEAD: Final = [_attachment[name] for name in ("size", "created_by", "created_at")]
+HEAD: Final = ("size", "created_by", "created_at")
 _ID: Final = bindparam("record_id", type_=PGUUID())
 _RECORD: Final = Query(CURRENT)
-_OF_RECORD: Final = sealed_rows(Attachment, *_HEAD).where(_attachment.record_id == _ID)
+_OF_RECORD: Final = sealed_rows(Attachment, *(_attachment[name] for name in HEAD)).where(
+    _attachment.record_id == _ID
+)
 _ALL: Final = Query(_OF_RECORD.order_by(_attachment.id))
 _ONE: Final = Query(_OF_RECORD.where(_attachment.id == bindparam("attachment_id", type_=PGUUID())))
 
 T = TypeVar("T")
+Kept = TypeVar("Kept", Attachment, CardImage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,27 +168,33 @@ async def _keep(
         if now.locked or now.status not in UNSIGNED:
             raise Conflict("a signed record is never changed", code="record-signed")
         permit = await clinic.gate.write(session, me, Action.UPDATE, resource_of(row))
-        words: dict[str, Value | None] = {
-            "name": intake.name,
-            "media_type": intake.media_type,
-            "digest": intake.digest,
-        }
-        cells = clinic.vault.seal(
-            permit, Attachment, intake.key, intake.id, **words, secret=intake.secret
-        )
-        kept = Attachment(
-            id=intake.id,
-            patient_id=intake.patient_id,
-            key_id=intake.key.key_id,
-            record_id=record_id,
-            size=intake.size,
-            created_by=me.subject.id,
-            **cells,
-        )
+        kept = sealed_row(clinic, me, permit, Attachment, intake, record_id=record_id)
         await add(session, kept)
-    head = {c.name: getattr(kept, c.name) for c in _HEAD}
-    fetched = {**head, "row_id": kept.id, "resource_id": record_id}
-    return _shown(fetched, words)
+    fetched = {**as_head(kept), "row_id": kept.id, "resource_id": record_id}
+    return _shown(fetched, intake.words)
+
+
+def sealed_row(
+    clinic: Clinic, me: Me, permit: Permit, kind: type[Kept], intake: Intake, **of: Any
+) -> Kept:
+    """Return the row of a file that was taken in, sealed."""
+    cells = clinic.vault.seal(
+        permit, kind, intake.key, intake.id, **intake.words, secret=intake.secret
+    )
+    return kind(
+        id=intake.id,
+        patient_id=intake.patient_id,
+        key_id=intake.key.key_id,
+        size=intake.size,
+        created_by=me.subject.id,
+        **of,
+        **cells,
+    )
+
+
+def as_head(kept: Attachment | CardImage) -> dict[str, Any]:
+    """Return what a row of a file just kept says in the open, as it is read later."""
+    return {name: getattr(kept, name) for name in HEAD}
 
 
 def _shown(row: Mapping[str, Any], phi: Mapping[str, Any]) -> OpenAttachment:

@@ -10,7 +10,6 @@ from sqlalchemy import UUID as PGUUID
 from sqlalchemy import bindparam
 
 from core.blobs import Blobs
-from core.crypto.envelope import Value
 from core.database import Query
 from core.errors import FieldError, Invalid
 from policies.facts import Resource
@@ -18,7 +17,7 @@ from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.base import add, table_of
 from records.clinic import Clinic
-from records.clinical.attachments import bytes_of, received
+from records.clinical.attachments import HEAD, as_head, bytes_of, received, sealed_row
 from records.clinical.intake import Intake
 from records.clinical.models import CardImage
 from records.people.coverages import coverage_in_sight
@@ -28,9 +27,8 @@ LIMIT: Final = 20 << 20
 """Bytes of a picture at most."""
 
 _card = table_of(CardImage).c
-_HEAD: Final = [_card[name] for name in ("size", "created_by", "created_at")]
 _ALL: Final = Query(
-    sealed_rows(CardImage, *_HEAD)
+    sealed_rows(CardImage, *(_card[name] for name in HEAD))
     .where(_card.coverage_id == bindparam("coverage_id", type_=PGUUID()))
     .order_by(_card.id)
 )
@@ -94,29 +92,13 @@ async def _keep(clinic: Clinic, me: Me, resource: Resource, intake: Intake) -> O
     if not intake.media_type.startswith("image/") and intake.media_type != "application/pdf":
         fault = FieldError("/file", "media-type", "a card is a picture or a PDF")
         raise Invalid(errors=[fault])
-    words: dict[str, Value | None] = {
-        "name": intake.name,
-        "media_type": intake.media_type,
-        "digest": intake.digest,
-    }
     assert resource.id is not None
     async with clinic.database.transaction() as session:
         permit = await clinic.gate.write(session, me, Action.UPDATE, resource)
-        cells = clinic.vault.seal(
-            permit, CardImage, intake.key, intake.id, **words, secret=intake.secret
-        )
-        kept = CardImage(
-            id=intake.id,
-            patient_id=intake.patient_id,
-            key_id=intake.key.key_id,
-            coverage_id=resource.id,
-            size=intake.size,
-            created_by=me.subject.id,
-            **cells,
-        )
+        kept = sealed_row(clinic, me, permit, CardImage, intake, coverage_id=resource.id)
         await add(session, kept)
-    head = {c.name: getattr(kept, c.name) for c in _HEAD}
-    return _shown({**head, "row_id": kept.id, "resource_id": kept.coverage_id}, words)
+    fetched = {**as_head(kept), "row_id": kept.id, "resource_id": kept.coverage_id}
+    return _shown(fetched, intake.words)
 
 
 def _shown(row: Mapping[str, Any], phi: Mapping[str, Any]) -> OpenCard:

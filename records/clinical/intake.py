@@ -11,7 +11,7 @@ import puremagic
 
 from core.blobs import Blobs
 from core.crypto.cobblestone import encryptor
-from core.crypto.envelope import DataKey
+from core.crypto.envelope import DataKey, Value
 from core.crypto.primitives import KEY_BYTES, lp
 from core.ids import new_id
 
@@ -43,6 +43,11 @@ class Intake:
     def digest(self) -> bytes:
         """The SHA-256 of the bytes so far."""
         return self._digest.digest()
+
+    @property
+    def words(self) -> dict[str, Value | None]:
+        """What a row says of it under seal, and its reader is told."""
+        return {"name": self.name, "media_type": self.media_type, "digest": self.digest}
 
     def take(self, piece: bytes) -> None:
         """Seal a piece and store it; the first ones wait until there is enough to tell the type."""

@@ -20,6 +20,7 @@ from sqlalchemy import (
     DateTime,
     and_,
     bindparam,
+    func,
     or_,
     select,
     update,
@@ -46,8 +47,9 @@ from records.scheduling.reading import listing_of, resource_of, selected
 
 BACK: Final = timedelta(days=30)
 AHEAD: Final = timedelta(days=365)
+RECENT: Final = timedelta(days=1)
 SHOWN: Final = 300
-"""Visits of a feed at most."""
+"""Visits of a feed at most: what is recent and what is to come before what is over."""
 NOTED: Final = 50
 """Visits that one audit event may name."""
 
@@ -77,11 +79,16 @@ _ALIVE: Final = Query(
 
 
 def _calendar(of: ColumnElement[bool]) -> Listing:
-    """Return the listing of a feed's visits; nothing sealed in them is opened."""
-    since, until = (bindparam(n, type_=DateTime(timezone=True)) for n in ("since", "until"))
-    in_use = _visit.status != "entered-in-error"
-    order = [_visit.starts_at, _visit.id]
-    return listing_of(of, in_use, _visit.starts_at.between(since, until), order=order)
+    """Return the listing of a feed's visits: first those from `recent` on, soonest first, then older ones, latest first.
+
+    Nothing sealed in them is opened.
+    """
+    since, recent, until = (
+        bindparam(n, type_=DateTime(timezone=True)) for n in ("since", "recent", "until")
+    )
+    apart = func.abs(func.extract("epoch", _visit.starts_at - recent))
+    order = [_visit.starts_at < recent, apart, _visit.id]
+    return listing_of(of, _visit.starts_at.between(since, until), order=order)
 
 
 _OF_DOCTOR: Final = _calendar(_visit.doctor_id == bindparam("doctor_id", type_=PGUUID()))
@@ -166,7 +173,7 @@ async def read_feed(clinic: Clinic, secret: str, origin: Origin) -> tuple[UUID, 
         raise NotFound("there is no such feed")
     me = Me(owner.subject, owner.environment, origin)
     query = clinic.gate.listed(me, _OF_PATIENT if feed["patient_id"] else _OF_DOCTOR)
-    days = {"since": now() - BACK, "until": now() + AHEAD}
+    days = {"since": now() - BACK, "recent": now() - RECENT, "until": now() + AHEAD}
     of = {name: feed[name] for name in ("patient_id", "doctor_id")}
     found = await clinic.database.all(query, **of, **days, **whole(me, SHOWN))
     shown: list[Busy] = []

@@ -4,11 +4,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import select
+
 from core.clock import now
 from core.database import Session, Store
 from core.errors import FieldError, Invalid
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
+from records.access.relations import person_of
 from records.clinic import Clinic
 from records.scheduling.booking import book
 from records.scheduling.changing import Why, changed, locked
@@ -61,7 +64,8 @@ async def book_held(
 ) -> OpenAppointment:
     """Make the booking a hold was for; raise Conflict(`hold-expired`) when its time is over."""
     row = await _held(session, clinic, me, Act.CONFIRM, hold_id)
-    if (row["patient_id"], row["doctor_id"], row["starts_at"]) != (patient_id, doctor_id, start):
+    whose = (await session.execute(select(person_of(patient_id)))).scalar()
+    if (row["person_id"], row["doctor_id"], row["starts_at"]) != (whose, doctor_id, start):
         fault = FieldError("/hold_id", "mismatch", "this hold is for something else")
         raise Invalid(errors=[fault])
     new = {"status": AppointmentStatus.BOOKED, "held_until": None}

@@ -27,6 +27,11 @@ NEWS: Final = timedelta(days=1)
 """Older changes are no news any more."""
 BATCH: Final = 200
 _SET: Final = (Act.CONFIRM, Act.RESCHEDULE, Act.UNDO)
+_S: Final = AppointmentStatus
+_KNOWN: Final = (_S.PROPOSED, _S.BOOKED, _S.ARRIVED, _S.CHECKED_IN)
+_OFF: Final = (_S.CANCELLED, _S.ENTERED_IN_ERROR, _S.PROPOSED)
+_TAKEN_BACK: Final = (Act.CANCEL, Act.ENTER_IN_ERROR, Act.UNDO)
+"""What the patient knew of does not take place: cancelled, never meant, or a wish again since its confirming was undone."""
 _HEAD: Final = ("starts_at", "ends_at", "status", "version")
 
 
@@ -57,7 +62,7 @@ async def tell(clinic: Clinic, zone: str, sender: str, notify: Notifier) -> int:
 def _news() -> Iterator[Select[Any]]:
     """Yield the SELECTs of new bookings and of changes, each with its patient and their key."""
     since = first_id(now() - NEWS)
-    booked, off = AppointmentStatus.BOOKED, AppointmentStatus.CANCELLED
+    booked = AppointmentStatus.BOOKED
     rows = (
         addressed(*(_visit[name] for name in _HEAD))
         .where(
@@ -72,16 +77,19 @@ def _news() -> Iterator[Select[Any]]:
     newest = and_(_change.appointment_id == _visit.id, _change.number == _visit.version)
     changed = rows.join(table_of(AppointmentChange), newest).where(_change.id > since)
     yield changed.where(_visit.status == booked, _change.act.in_(_SET))
-    held = AppointmentStatus.PENDING
     yield changed.where(
-        _visit.status == off, _change.act == Act.CANCEL, _change.from_status != held
+        _visit.status.in_(_OFF),
+        _change.act.in_(_TAKEN_BACK),
+        _change.from_status.in_(_KNOWN),
+        _change.from_status != _change.to_status,
     )
 
 
 async def _send(
     clinic: Clinic, row: Mapping[str, Any], zone: ZoneInfo, sender: str, notify: Notifier
 ) -> bool:
-    visit = Busy(row["appointment_id"], *(row[name] for name in _HEAD))
+    status = _S.BOOKED if row["status"] == _S.BOOKED else _S.CANCELLED
+    visit = Busy(row["appointment_id"], row["starts_at"], row["ends_at"], status, row["version"])
     claim = Notice(appointment_id=visit.id, version=visit.version)
 
     def letter(to: str) -> Letter:

@@ -17,7 +17,7 @@ from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.listing import AFTER, Listing, page, with_facts
 from records.access.me import Me
-from records.access.relations import asking, department_at, related, relations
+from records.access.relations import asking, department_at, person_of, related, relations
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
 from records.people.models import Patient
@@ -36,7 +36,7 @@ _entry, _visit = _table.c, table_of(Appointment).c
 def facts_of(entry: Any) -> dict[str, ColumnElement[Any]]:
     """Return what a rule may ask of an entry, as SQL over a row of it."""
     return {
-        "patient_id": entry.patient_id,
+        "patient_id": person_of(entry.patient_id),
         "status": entry.status,
         "department": department_at(entry.patient_id),
         **relations(entry.patient_id),
@@ -199,10 +199,11 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
     return Resource(
         ResourceType.WAITLIST,
         id=row["resource_id"],
-        patient_id=row["patient_id"],
+        patient_id=row["person_id"],
         status=row["status"],
         department=row["department"],
         **related(row),
+        chart_id=row["patient_id"],
     )
 
 
