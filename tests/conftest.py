@@ -42,10 +42,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what each fault came to, with the seed that repeats it."""
+    """Print what each fault came to, with the seed that repeats it, and what was measured."""
     reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, ())]
-    found = [dict(getattr(report, "user_properties", ())).get("fault") for report in reports]
-    for line in sorted(filter(None, found), key=lambda told: int(told[1:].split()[0])):
+    told = [dict(getattr(report, "user_properties", ())) for report in reports]
+    faults = [found["fault"] for found in told if "fault" in found]
+    measured = [found["measured"] for found in told if "measured" in found]
+    for line in [*sorted(faults, key=lambda line: int(line[1:].split()[0])), *sorted(measured)]:
         terminalreporter.write_line(line)
 
 

@@ -77,6 +77,10 @@ BAD = [
     ("observation", {"code": "8867-5", "value": 1}, "/content/code"),
     ("observation", {"code": "8867-4", "value": 1, "unit": "per minute"}, "/content/unit"),
     ("observation", {"code": "8867-4", "value": 1, "unit": "mg/[dL"}, "/content/unit"),
+    ("observation", {"code": "8867-4", "value": 1, "unit": "mgg"}, "/content/unit"),
+    ("observation", {"code": "8867-4", "value": 1, "unit": "Mmol/years"}, "/content/unit"),
+    ("observation", {"code": "8867-4", "value": 1, "unit": "kg\n"}, "/content/unit"),
+    ("observation", {"code": "8867-4", "value": 1, "unit": "m" + ".m" * 40}, "/content/unit"),
     ("observation", {"code": "8867-4", "value": 2**60}, "/content/value"),
     ("observation", {"code": "8867-4", "value": float("nan")}, "/content/value"),
     (
@@ -91,6 +95,18 @@ BAD = [
 @pytest.mark.parametrize(("kind", "content"), [(k, c) for k, cs in GOOD.items() for c in cs])
 def test_what_fits_its_kind_is_kept_as_it_was_given(kind: str, content: Any):
     assert checked(RecordKind(kind), content) == content
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "%", "10*3/uL", "mm[Hg]", "{score}", "mL/min/{1.73_m2}", "m[IU]/L", "Cel", "kg.m-2", "/[HPF]",
+        "ug/(kg.min)", "[lb_av]", "dar", "mmol/l",
+    ],
+)  # fmt: skip
+def test_a_unit_of_ucum_is_kept(unit: str):
+    content = {"code": "8867-4", "value": 1, "unit": unit}
+    assert checked(RecordKind.OBSERVATION, content) == content
 
 
 @pytest.mark.parametrize(("kind", "content", "pointer"), BAD)

@@ -12,6 +12,7 @@ from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from random import Random
+from statistics import median, quantiles
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -60,15 +61,16 @@ class Load:
     notes: dict[str, str] = field(default_factory=dict)
     visits: set[str] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
-    requests: int = 0
+    took: list[float] = field(default_factory=list)
     over: bool = False
     days: Any = field(default_factory=lambda: count(3))
     bearers: dict[str, dict[str, str]] = field(default_factory=dict)
 
     async def ask(self, method: str, path: str, me: str, **given: Any) -> httpx.Response:
         headers = self.bearers[me] | given.pop("headers", {})
+        began = monotonic()
         answer = await self.api.http.request(method, path, headers=headers, **given)
-        self.requests += 1
+        self.took.append(monotonic() - began)
         if not answer.is_success:
             self.failures.append(f"{method} {path}: {answer.status_code} {answer.text}")
         return answer
@@ -115,6 +117,11 @@ class Load:
         given = wish | {"reason": f"Visit {number}", "override": True}
         made = (await self.ask("POST", "/v1/appointments", "reception", json=given)).json()
         self.visits.add(made.get("id", "none"))
+
+
+def milliseconds(took: list[float]) -> str:
+    """Return the middle one of some times, and the one that one in a hundred exceeds."""
+    return f"p50 {median(took) * 1000:.0f} ms, p99 {quantiles(took, n=100)[-1] * 1000:.0f} ms"
 
 
 def turn_keys(url: str, home: Path) -> None:
@@ -200,15 +207,17 @@ async def test_no_request_fails_and_nothing_is_lost_while_keys_turn_and_who_turn
 
     await asyncio.to_thread(wait_for_forks)
     clients = [asyncio.create_task(load.run(n)) for n in range(CLIENTS)]
+    await asyncio.sleep(SECONDS / 4)
+    calm, load.took = load.took, []
     ended, killed = await turned_by_the_killed(api, database_url, tmp_path, ask)
     load.over = True
     await asyncio.gather(*clients)
-    record_property(
-        "measured", f"{kind}: {load.requests} requests, {ended} rotations, {killed} kills"
-    )
+    counted = f"{kind}: {len(load.took)} requests, {ended} rotations, {killed} kills"
+    waits = f"{milliseconds(load.took)}; before it {milliseconds(calm)}"
+    record_property("measured", f"{counted}; {waits}")
     assert load.failures == []
     assert killed >= KILLS
-    assert load.requests > 50
+    assert len(load.took) > 50
     api.clinic.vault._cache.clear()
     for patient, line in load.addresses.items():
         shown = (await load.ask("GET", f"/v1/patients/{patient}", "reception")).json()

@@ -6,11 +6,13 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+from lark import Lark, LarkError
 from stdnum import luhn
 
 _ICD: Final = re.compile(r"([A-Z][0-9][0-9A-Z])(?:\.?([0-9A-Z]{1,4}))?")
 _LOINC: Final = re.compile(r"[0-9]{1,6}-[0-9]")
-_UCUM: Final = re.compile(r"[!-~]{1,80}")
+LONGEST: Final = 80
+"""Characters of a unit: reading one is more than a comparison."""
 
 
 def icd10cm(code: Any) -> str:
@@ -30,21 +32,20 @@ def loinc(code: Any) -> str:
 
 
 def ucum(unit: str) -> str:
-    """Return what could be a unit of UCUM: its characters, its brackets in pairs."""
-    if not _UCUM.fullmatch(unit) or not _paired(unit):
-        raise ValueError("this is no unit of UCUM")
-    return unit
+    """Return a unit that UCUM knows, or that is made of what it knows: `mg/dL`, `10*3/uL`, `mm[Hg]`, `{score}`."""
+    try:
+        if len(unit) <= LONGEST:
+            _units().parse(unit)
+            return unit
+    except LarkError:
+        pass
+    raise ValueError("this is no unit of UCUM; what is counted stands in braces: {tablet}")
 
 
-def _paired(unit: str) -> bool:
-    waiting = []
-    pairs = {")": "(", "]": "[", "}": "{"}
-    for character in unit:
-        if character in pairs.values():
-            waiting.append(character)
-        elif character in pairs and (not waiting or waiting.pop() != pairs[character]):
-            return False
-    return not waiting
+@cache
+def _units() -> Lark:
+    grammar = files("records.clinical").joinpath("ucum.lark").read_text(encoding="utf-8")
+    return Lark(grammar, start="main_term")
 
 
 @cache
