@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from email.message import Message
 from functools import lru_cache
 from inspect import isasyncgenfunction, iscoroutinefunction
-from json import JSONDecodeError
 from typing import Any, Final, get_type_hints
 
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import request_body_to_args, request_params_to_args
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Body, Form
+from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -31,6 +30,13 @@ _SOURCES: Final = {
     "header_params": "headers",
     "cookie_params": "cookies",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A body of JSON, not read yet."""
+
+    text: bytes
 
 
 class Unplanned(Exception):
@@ -154,25 +160,36 @@ async def _arguments(step: Step, request: Request, body: Any) -> tuple[dict[str,
         values, wrong = request_params_to_args(fields, getattr(request, source))
         arguments |= values
         faults += wrong
-    if step.body:
+    if step.body and isinstance(body, Written):
+        (field,) = step.body
+        arguments[field.name], wrong = _strictly(field, body)
+        faults += wrong
+    elif step.body:
         values, wrong = await request_body_to_args(step.body, body, embed_body_fields=False)
         arguments |= values
         faults += wrong
     return arguments, faults
 
 
-async def _body(request: Request) -> Any:
-    """Return a request's body: parsed where it says that it is JSON."""
+def _strictly(field: Any, body: Written) -> tuple[Any, list[Any]]:
+    """Return what a JSON body is for a field, and what is wrong: `"1"` is no number here, 1 no date and 0 not false.
+
+    FastAPI asks pydantic about what json.loads made of it, where nothing is a date or an id unless strings are taken for one,
+    and numbers with them.
+    """
     try:
-        raw = await request.body()
-        if not raw or not _is_json(request.headers.get("content-type", "")):
-            return raw or PydanticUndefined
-        return await request.json()
-    except JSONDecodeError as error:
-        fault = {"type": "json_invalid", "loc": ("body", error.pos), "msg": "not JSON"}
-        raise RequestValidationError([fault]) from None
-    except (ValueError, RecursionError):
-        raise HTTPException(400, "There was an error parsing the body") from None
+        return field._type_adapter.validate_json(body.text, strict=True), []  # noqa: SLF001
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        return None, [{**fault, "loc": ("body", *fault["loc"])} for fault in found]
+
+
+async def _body(request: Request) -> Any:
+    """Return a request's body, marked where it says that it is JSON."""
+    raw = await request.body()
+    if not raw:
+        return PydanticUndefined
+    return Written(raw) if _is_json(request.headers.get("content-type", "")) else raw
 
 
 @lru_cache(maxsize=64)

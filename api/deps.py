@@ -15,6 +15,7 @@ from fastapi import Depends, Request
 
 from api import limits
 from api.middleware import template
+from api.scopes import needs
 from core.database import Session
 from core.errors import BadRequest, FieldError, StepUp, Unauthenticated
 from core.settings import Settings, StepUpRule
@@ -23,29 +24,11 @@ from records.access import me as access
 from records.audit.event import Origin
 from records.clinic import Clinic as OneClinic
 from records.identity.callers import caller, environment
+from records.identity.cap import capped
 from records.identity.clients import scope_of
 from records.identity.tokens import STRONG, AccessToken, Tokens
 
 PURPOSE: Final = "X-Purpose-Of-Use"
-SECURITY_SCHEMES: Final = {
-    "oauth2": {
-        "type": "oauth2",
-        "description": "Authorization code with PKCE (S256). Access tokens are JWTs, checked as RFC8725 asks.",
-        "flows": {
-            "authorizationCode": {
-                "authorizationUrl": "/oauth/authorize",
-                "tokenUrl": "/oauth/token",
-                "refreshUrl": "/oauth/token",
-                "scopes": {"openid": "who you are", "profile": "your name"},
-            }
-        },
-    },
-    "openIdConnect": {
-        "type": "openIdConnect",
-        "openIdConnectUrl": "/.well-known/openid-configuration",
-    },
-}
-"""For `components.securitySchemes` of the OpenAPI document; every /v1 route needs one of them."""
 PURPOSE_PARAMETER: Final = {
     "name": PURPOSE,
     "in": "header",
@@ -119,6 +102,8 @@ async def me(request: Request) -> access.Me:
         token.session,
         scope_of(token.client_id, token.scope),
     )
+    if usual.scope:
+        await capped(clinic(request), usual, needs()[request.scope["route"].operation_id])
     stated = request.headers.get(PURPOSE)
     return await _for(request, usual, stated) if stated else usual
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI, HTTPException, Response
 from fastapi.responses import FileResponse
 
-from api.deps import PURPOSE_PARAMETER, SECURITY_SCHEMES
+from api.deps import PURPOSE_PARAMETER
+from api.scopes import needs, security_schemes
 
 router = APIRouter(include_in_schema=False)
 
@@ -64,12 +65,13 @@ def describe_access(app: FastAPI, prefix: str) -> None:
             return app.openapi_schema
         document = plain()
         components = document.setdefault("components", {})
-        components["securitySchemes"] = SECURITY_SCHEMES
+        components["securitySchemes"] = security_schemes()
         components["parameters"] = {"purpose": PURPOSE_PARAMETER}
         for path, operations in document["paths"].items():
             if path.startswith(prefix):
                 for operation in operations.values():
-                    operation["security"] = [{"oauth2": []}, {"openIdConnect": []}]
+                    words = [str(need) for need in needs()[operation["operationId"]]]
+                    operation["security"] = [{"oauth2": words}, {"openIdConnect": words}]
                     operation.setdefault("parameters", []).append(
                         {"$ref": "#/components/parameters/purpose"}
                     )

@@ -106,6 +106,9 @@ async def _domain(request: Request, error: Exception) -> Response:
     if isinstance(error, errors.StepUp):
         asked = ", ".join(f'{name}="{value}"' for name, value in error.members.items())
         headers = {"WWW-Authenticate": f'Bearer error="{STEP_UP}", {asked}'}
+    if error.code == "insufficient-scope":
+        asked = f', scope="{error.members["scope"]}"' if "scope" in error.members else ""
+        headers = {"WWW-Authenticate": f'Bearer error="insufficient_scope"{asked}'}
     told = error.code, error.detail, error.errors, error.members, headers
     return _answer(request, status, title, *told)
 

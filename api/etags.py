@@ -11,6 +11,9 @@ from starlette.types import Message, Scope
 
 from core.errors import PreconditionRequired
 
+REQUIRED: Final = "x-required"
+"""Stands in the schema of a header that must be sent; FastAPI's own answer to one that is missing would be 422."""
+
 _TAG: Final = re.compile(r'(?:W/)?"(\d{1,9})"')
 _NONE_OF_OURS: Final = 0
 _OF_A_BODY: Final = frozenset({b"content-length", b"content-type"})
@@ -33,7 +36,10 @@ async def _seen(
 async def _required(
     if_match: Annotated[
         str | None,
-        Header(description="the ETag this change is based on: missing is 428, stale is 412"),
+        Header(
+            description="the ETag this change is based on: missing is 428, stale is 412",
+            json_schema_extra={REQUIRED: True},
+        ),
     ] = None,
 ) -> int | None:
     if if_match is None:

@@ -24,6 +24,7 @@ from api.terms import Terms, methods_of, options, terms
 class Line:
     """A route as FastAPI included it, and what answers for it."""
 
+    path: str
     route: Any
     answer: ASGIApp
     terms: Terms
@@ -49,11 +50,12 @@ class Switchboard:
             alone.routes.append(route)
             app.include_router(alone, prefix=prefix, **options)
             path = prefix + getattr(route, "path", "")
-            line = _line(app.router.routes[-1], route)
+            line = _line(path, app.router.routes[-1], route)
             if ":path}" in path or _key(path)[1][:1] == "{":  # of any length, of any second word
                 self._odd.append((path.partition("{")[0], line))
             else:
                 self._lines[_key(path)].append(line)
+                self._lines[_key(path)].sort(key=lambda line: line.path)  # `{` after every letter
         app.router.lifespan_context = life
 
     def candidates(self, path: str) -> Iterator[Line]:
@@ -66,8 +68,10 @@ class Switchboard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request by the first route found that matches it, path and method."""
         if scope["type"] == "http":
-            others = []
-            for line in self.candidates(scope["path"]):
+            others: list[Line] = []
+            for line in self.candidates(path := scope["path"]):
+                if others and others[0].path == path != line.path:
+                    break  # a word of ours is nobody's id
                 match, found = line.route.matches(scope)
                 if match is Match.FULL:
                     line.terms.check(scope)
@@ -90,11 +94,11 @@ async def _otherwise(others: list[Line], scope: Scope, receive: Receive, send: S
     await options(allowed, patches)(scope, receive, send)
 
 
-def _line(included: Any, route: BaseRoute) -> Line:
+def _line(path: str, included: Any, route: BaseRoute) -> Line:
     """Return the line of a route that was included alone."""
     (found,) = included.effective_candidates()
     planned_call = planned(found) if isinstance(route, APIRoute) else None
-    return Line(found, planned_call or included.handle, terms(route))
+    return Line(path, found, planned_call or included.handle, terms(route))
 
 
 def _key(path: str) -> tuple[int, str, str | None]:

@@ -27,6 +27,7 @@ _TYPES: Final[Mapping[str, ResourceType]] = {
     "Practitioner": ResourceType.DOCTOR,
     **{"".join(part.title() for part in kind.split("_")): kind for kind in ResourceType},
 }
+_NAMES: Final = {kind: name for name, kind in reversed(_TYPES.items())}
 _NEEDS: Final[Mapping[Action, str]] = {
     Action.READ: "r",
     Action.SEARCH: "s",
@@ -84,6 +85,19 @@ class Grant:
             and set(self.letters) >= set(other.letters)
             and self.query in ("", other.query)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What an operation does to one kind of resource."""
+
+    actions: frozenset[Action]
+    kind: ResourceType
+
+    def __str__(self) -> str:
+        """Return the word that is enough for it, and no more, on behalf of a user."""
+        letters = {c for action in self.actions for c in _NEEDS.get(action, EVERY)}
+        return str(Grant(Level.USER, _NAMES[self.kind], "".join(c for c in EVERY if c in letters)))
 
 
 @dataclass(frozen=True, slots=True)

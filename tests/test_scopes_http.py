@@ -40,11 +40,17 @@ async def test_a_token_that_reads_does_not_write(api: Api, database_url: str):
     assert {e["outcome"] for e in refused} == {"deny"}
 
 
-async def test_what_is_out_of_scope_is_hidden_like_what_does_not_exist(api: Api):
+async def test_what_is_out_of_scope_is_refused_like_what_does_not_exist(
+    api: Api, database_url: str
+):
     adams = await bearer(api, api.people.adams, "user/Appointment.rs")
     hidden = await api.http.get(f"/v1/records/{api.people.record.id}", headers=adams)
     absent = await api.http.get(f"/v1/records/{api.people.patient_id}", headers=adams)
-    assert hidden.status_code == absent.status_code == 404
+    assert hidden.status_code == absent.status_code == 403
+    noted = [e for e in await outbox(database_url) if e["rule"] == "token-scope"]
+    assert [(e["action"], e["outcome"], e["resource_ids"]) for e in noted] == [
+        ("read", "deny", [])
+    ] * 2
     volatile = ("instance", "request_id")
     one, two = (
         {k: v for k, v in json.loads(a.text).items() if k not in volatile} for a in (hidden, absent)

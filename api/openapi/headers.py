@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from api.etags import REQUIRED
 from api.terms import JSON, MERGE_PATCH
 
 _TEXT: Final = {"type": "string", "maxLength": 2083}
@@ -39,6 +40,9 @@ def tell(document: dict[str, Any]) -> None:
 
 def _tell(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     good = next(r for s, r in operation["responses"].items() if s[0] == "2")
+    for parameter in operation.get("parameters", ()):
+        if parameter.get("schema", {}).pop(REQUIRED, False):
+            parameter["required"] = True
     named = {p.get("name") for p in operation.get("parameters", ())}
     if _versioned(good, schemas):
         good.setdefault("headers", {})["ETag"] = _ETAG

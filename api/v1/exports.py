@@ -87,7 +87,12 @@ class ExportView(BaseModel):
     files: dict[str, str] = Field(description="where to fetch it, by form; empty until it is done")
 
 
-@router.get("/{export_id}", operation_id="read_audit_export", response_model=ExportView)
+@router.get(
+    "/{export_id}",
+    operation_id="read_audit_export",
+    response_model=ExportView,
+    responses={202: {"description": "Being gathered", "model": ExportView}},
+)
 async def get_export(export_id: UUID, clinic: Clinic, me: Me) -> Response:
     """See how far an export is: 202 until it is done."""
     found = await exports.state_of(clinic, me, export_id)
