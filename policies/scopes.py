@@ -27,7 +27,7 @@ _TYPES: Final[Mapping[str, ResourceType]] = {
     "Practitioner": ResourceType.DOCTOR,
     **{"".join(part.title() for part in kind.split("_")): kind for kind in ResourceType},
 }
-_NAMES: Final = {kind: name for name, kind in reversed(_TYPES.items())}
+_NAMES: Final = {kind: name for name, kind in reversed(list(_TYPES.items()))}
 _NEEDS: Final[Mapping[Action, str]] = {
     Action.READ: "r",
     Action.SEARCH: "s",
