@@ -14,6 +14,7 @@ from api.commands.accounts import app as accounts
 from api.commands.audit import app as audit
 from api.commands.backup import app as backups
 from api.commands.keys import app as keys
+from api.commands.policies import app as policies
 from api.commands.processes import app as processes
 from api.commands.status import app as status
 from api.commands.verify import app as verify
@@ -28,6 +29,7 @@ app.add_typer(login.app)
 app.add_typer(accounts, name="accounts")
 app.add_typer(imports, name="import")
 app.add_typer(keys, name="keys")
+app.add_typer(policies, name="policies")
 app.add_typer(audit, name="audit")
 app.add_typer(backups)
 app.add_typer(status)

@@ -24,7 +24,11 @@ def configure_and_run(connection: Connection) -> None:
 
 async def migrate() -> None:
     url = make_url(settings().postgres_url).set(drivername="postgresql+asyncpg")
-    engine = create_async_engine(url, poolclass=pool.NullPool, hide_parameters=True)
+    # Who waits for a lock on a table holds up all who come later: rather fail, whole, and be run again.
+    patience = {"server_settings": {"lock_timeout": "10s"}}
+    engine = create_async_engine(
+        url, poolclass=pool.NullPool, hide_parameters=True, connect_args=patience
+    )
     async with engine.connect() as connection:
         await connection.run_sync(configure_and_run)
     await engine.dispose()

@@ -17,6 +17,7 @@ from core.desk import desk
 from core.settings import settings
 from records.audit.log_key import open_signer
 from records.clinic import Clinic
+from records.identity.accounts import named
 from records.vault.vault import Vault
 from tests.bundles import save, small_bundle
 from tests.clinics import open_clinic, outbox, populate
@@ -32,6 +33,7 @@ BLIND = {
 """Tasks that work on ids, codes and ciphertext alone."""
 BY_BROKER = {"audit.store", "audit.revive"}
 
+SOME_ID = "01a214bf-317b-7771-b0eb-b2f6b76a2ac9"
 NOTED: dict[str, list[str]] = {
     "token": ["--as", "dr.adams@test"],
     "accounts create": ["first@clinic.example", "--role", "admin"],
@@ -43,6 +45,10 @@ NOTED: dict[str, list[str]] = {
     "keys rotate": ["kek", "--purpose", "audit"],
     "keys destroy": ["audit", "1"],
     "keys rotate-signing": ["--revoke"],
+    "policies show": [],
+    "policies versions": [],
+    "policies check": ["{admin}", "read", "policy"],
+    "policies who-can": ["explain", "policy", SOME_ID],
     "audit rotate-key": [],
     "audit verify": [],
     "audit export-bundle": ["{home}/log.tar"],
@@ -140,17 +146,19 @@ def close_desks() -> None:
         here.loop.close()
 
 
-@pytest.mark.usefixtures("clinic")
 async def test_every_command_is_placed_and_those_that_act_leave_an_event(
-    database_url: str, tmp_path: Path
+    clinic: Clinic, database_url: str, tmp_path: Path
 ):
     from api.cli import app
+
+    admin = await named(clinic, "admin@test")
+    assert admin
 
     assert commands() == set(NOTED) | set(NOTED_ELSEWHERE) | set(SILENT)
     open_signer(tmp_path, ISSUER)
     save(small_bundle(), tmp_path / "bundle.json")
     for name, arguments in NOTED.items():
-        argv = [*name.split(), *(a.format(home=tmp_path) for a in arguments)]
+        argv = [*name.split(), *(a.format(home=tmp_path, admin=admin.id) for a in arguments)]
         done = await asyncio.to_thread(CliRunner().invoke, app, argv)
         assert done.exit_code in {0, 2}, (name, done.output, done.exception)
         noted = {e["endpoint"] for e in await outbox(database_url)}

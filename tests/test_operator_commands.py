@@ -9,7 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
+from api.cli import app
+from core.settings import settings
 from records.identity.accounts import named
 from tests.apis import Api, serve
 from tests.servers import confide
@@ -60,6 +63,35 @@ async def test_an_account_that_nobody_has_is_refused_with_code_1(database_url: s
     assert "no account has this name" in said
 
 
+async def test_the_rules_are_read_and_asked_and_a_no_has_an_exit_code_of_its_own(
+    api: Api, database_url: str, tmp_path: Path
+):
+    its = {"HOME": tmp_path, "DATABASE_URL": database_url, "ENVIRONMENT": "development"}
+    env = {f"CONFIDE_{name}": str(value) for name, value in its.items()}
+
+    async def asked(*argv: str) -> tuple[int, Any]:
+        settings.cache_clear()
+        line = ["policies", *argv, "--json"]
+        done = await asyncio.to_thread(CliRunner().invoke, app, line, env=env)
+        settings.cache_clear()
+        return done.exit_code, json.loads(done.stdout)
+
+    code, told = await asked("show")
+    in_force = api.clinic.policy.snapshot.version
+    assert (code, told["version"]) == (0, in_force)
+    assert {"hard-own-account", "policy-explain"} <= {rule["id"] for rule in told["rules"]}
+    code, told = await asked("versions")
+    assert (code, told[0]["version"]) == (0, in_force)
+    record = str(api.people.record.id)
+    code, told = await asked("who-can", "read", "record", record)
+    may = {account["account_id"] for account in told}
+    adams, baker = (str(who.subject.id) for who in (api.people.adams, api.people.baker))
+    assert (code, adams in may, baker in may) == (0, True, False)
+    for who, code, allowed in ((adams, 0, True), (baker, 3, False)):
+        said = await asked("check", who, "read", "record", record)
+        assert (said[0], said[1]["allowed"], said[1]["version"]) == (code, allowed, in_force)
+
+
 async def test_status_says_what_is_there_and_what_is_away(
     api: Api, database_url: str, tmp_path: Path
 ):
@@ -78,8 +110,6 @@ async def test_status_says_what_is_there_and_what_is_away(
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    from api.cli import app
-
     def each(command: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
         if not hasattr(command, "commands"):
             yield " ".join(before), command

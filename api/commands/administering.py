@@ -2,27 +2,20 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
-import records.tables  # noqa: F401 - foreign keys resolve once every table is known
-from api.json import dumps
-from core.crypto.keyring import open_provider
+from api.commands.acting import at_work, print_json, print_rows
 from core.errors import NotFound
 from core.settings import Settings
 from policies.vocabulary import Role
-from records.access.me import Me
 from records.clinic import Clinic
 from records.identity import administration
 from records.identity.accounts import named
 from records.identity.administration import NewAccount
-from records.identity.commands import command_line
 
 PAGE: Final = 200
 _SHOWN: Final = ("id", "label", "roles", "active", "invited", "created_at")
@@ -37,7 +30,7 @@ def create(
 
     async def made() -> Mapping[str, Any]:
         async with (
-            _at_work(chosen, "create") as (clinic, me),
+            at_work(chosen, "accounts create") as (clinic, me),
             clinic.database.transaction() as session,
         ):
             new = NewAccount(username=username, roles=roles, label=label)
@@ -48,7 +41,7 @@ def create(
 
     told = asyncio.run(made())
     if as_json:
-        _print(told)
+        print_json(told)
     else:
         console.print("The account is made. Its owner chooses a password here, once:")
         sys.stdout.write(f"{told['invitation']}\n")
@@ -59,7 +52,7 @@ def show(chosen: Settings, role: Role | None, *, as_json: bool) -> None:
 
     async def found() -> list[Mapping[str, Any]]:
         rows: list[Mapping[str, Any]] = []
-        async with _at_work(chosen, "list") as (clinic, me):
+        async with at_work(chosen, "accounts list") as (clinic, me):
             more, after = True, None
             while more:
                 page, after = await administration.list_accounts(
@@ -67,23 +60,16 @@ def show(chosen: Settings, role: Role | None, *, as_json: bool) -> None:
                 )
                 rows += page
                 more = after is not None
-        return [{name: row[name] for name in _SHOWN} for row in rows]
+        return rows
 
-    rows = asyncio.run(found())
-    if as_json:
-        _print(rows)
-        return
-    table = Table(*_SHOWN, box=SIMPLE_HEAD)
-    for row in rows:
-        table.add_row(*(_cell(row[name]) for name in _SHOWN))
-    Console().print(table)
+    print_rows(asyncio.run(found()), _SHOWN, as_json=as_json)
 
 
 def deactivate(chosen: Settings, username: str) -> None:
     """End an account; NotFound when none has the name."""
 
     async def ended() -> None:
-        async with _at_work(chosen, "deactivate") as (clinic, me):
+        async with at_work(chosen, "accounts deactivate") as (clinic, me):
             account_id = await _named(clinic, username)
             async with clinic.database.transaction() as session:
                 changes = {"active": False}
@@ -97,7 +83,7 @@ def reset_factors(chosen: Settings, username: str) -> None:
     """Take second factors away; NotFound when no account has the name."""
 
     async def taken() -> None:
-        async with _at_work(chosen, "reset-mfa") as (clinic, me):
+        async with at_work(chosen, "accounts reset-mfa") as (clinic, me):
             account_id = await _named(clinic, username)
             async with clinic.database.transaction() as session:
                 await administration.reset_factors(session, clinic, me, account_id)
@@ -111,17 +97,3 @@ async def _named(clinic: Clinic, username: str) -> UUID:
     if account is None:
         raise NotFound("no account has this name")
     return account.id
-
-
-@asynccontextmanager
-async def _at_work(chosen: Settings, act: str) -> AsyncIterator[tuple[Clinic, Me]]:
-    async with Clinic.open(chosen.postgres_url, open_provider(chosen.kms), pool=2) as clinic:
-        yield clinic, await command_line(clinic, f"confide accounts {act}")
-
-
-def _cell(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, list) else str("" if value is None else value)
-
-
-def _print(told: Any) -> None:
-    sys.stdout.write(dumps(told).decode() + "\n")
