@@ -136,7 +136,7 @@ async def _call(
         faults += wrong
         results.append(await _result(step, arguments, stack) if whole else _NOTHING)
     if faults:
-        raise RequestValidationError(faults)
+        raise RequestValidationError(faults, body=body)
     response: Response = results[-1]
     return response
 

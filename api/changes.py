@@ -48,7 +48,8 @@ def revised(model: type[T], stored: Mapping[str, Any], change: Mapping[str, Any]
     if strange:
         message = "there is no such field, or it is not yours to change"
         raise Invalid(errors=[FieldError(f"/{n}", "extra-forbidden", message) for n in strange])
+    whole = merged(dict(stored), dict(change))
     try:
-        return model.model_validate(merged(dict(stored), dict(change)))
+        return model.model_validate(whole)
     except ValidationError as error:
-        raise Invalid(errors=faults_of(error.errors())) from None
+        raise Invalid(errors=faults_of(error.errors(), whole)) from None

@@ -1,7 +1,7 @@
 """Every refusal as RFC 9457 `application/problem+json`: codes and pointers, never the value that was refused."""
 
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -128,7 +128,7 @@ async def _validation(request: Request, error: Exception) -> Response:
     found = error.errors()
     if any(e["type"] == "json_invalid" for e in found):
         return _answer(request, 400, "The request cannot be read", "malformed-json")
-    faults = faults_of(found)
+    faults = faults_of(found, error.body)
     if all(e["loc"][0] != "body" for e in found):
         return _answer(request, 400, "The request cannot be read", "bad-parameter", errors=faults)
     return _answer(request, 422, "Some of it is not valid", "invalid", errors=faults)
@@ -177,14 +177,31 @@ def _answer(
     )
 
 
-def faults_of(found: Iterable[Mapping[str, Any]]) -> list[FieldError]:
-    """Return what pydantic found as pointers and rules, without the values."""
-    return [FieldError(_pointer(e["loc"]), e["type"].replace("_", "-"), _rule(e)) for e in found]
+_SOURCES: Final = ("body", "query", "path", "header")
 
 
-def _pointer(loc: Sequence[int | str]) -> str:
-    parts = loc[1:] if loc and loc[0] in ("body", "query", "path", "header") else loc
-    return "".join(f"/{str(p).replace('~', '~0').replace('/', '~1')}" for p in parts)
+def faults_of(found: Iterable[Mapping[str, Any]], body: Any = None) -> list[FieldError]:
+    """Return what pydantic found as pointers into the body and rules, without the values."""
+    return [
+        FieldError(_pointer(e["loc"], body), e["type"].replace("_", "-"), _rule(e)) for e in found
+    ]
+
+
+def _pointer(loc: Sequence[int | str], body: Any) -> str:
+    source, *parts = loc if loc and loc[0] in _SOURCES else ("body", *loc)
+    places = _places(parts, body) if source == "body" else parts
+    return "".join(f"/{str(p).replace('~', '~0').replace('/', '~1')}" for p in places)
+
+
+def _places(parts: Sequence[Any], within: Any) -> Iterator[Any]:
+    """Leave out what pydantic calls the branches of a union: no reader finds them in the body."""
+    for at, part in enumerate(parts):
+        listed = isinstance(within, list) and isinstance(part, int)
+        if listed or (isinstance(within, dict) and part in within):
+            within = within[part]
+            yield part
+        elif at == len(parts) - 1 and isinstance(within, dict | None):
+            yield part  # what is missing, or stood elsewhere when it was sent
 
 
 def _rule(error: Mapping[str, Any]) -> str:

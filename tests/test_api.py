@@ -252,7 +252,7 @@ async def test_no_answer_is_to_be_kept_by_a_cache(api: Api):
 
 
 async def test_a_text_that_no_database_can_hold_is_refused_and_not_an_error_of_ours(api: Api):
-    doctor = {"family": "Nul\u0000", "given": "Test"}
+    doctor = {"family": "Nul", "given": "Test", "bio": "\u0000"}
     answer = await api.post(api.people.admin, "/v1/doctors", doctor)
     assert (answer.status_code, answer.json()["code"]) == (422, "value-not-storable")
 

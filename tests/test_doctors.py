@@ -48,10 +48,22 @@ async def test_a_number_with_a_wrong_check_digit_is_no_npi(api: Api):
         assert npi != WRONG or answer.json()["errors"][0]["code"] == "check-digit"
 
 
+async def test_a_name_in_one_piece_and_a_bare_code_are_taken_as_they_are_meant(api: Api):
+    name = {"family": "Chen", "given": "Mei", "prefix": "Dr"}
+    body = {"name": name, "specialties": ["207Q00000X"]}
+    made = (await api.post(api.people.admin, "/v1/doctors", body)).json()
+    assert (made["name"], made["family"]) == (name, "Chen")
+    assert [s["code"] for s in made["specialties"]] == ["207Q00000X"]
+    changed = await change(api, made["id"], name={"given": "May"})
+    assert changed.json()["name"] == name | {"given": "May"}
+
+
 @pytest.mark.parametrize(
     ("fields", "pointer"),
     [
         ({"languages": ["English, please"]}, "/languages/0"),
+        ({"family": "Chen\r\nX: y"}, "/family"),
+        ({"name": {"given": ""}}, "/given"),
         ({"specialties": [{"code": "207Q00000X"}, {"code": "207Q00000X"}]}, "/specialties"),
     ],
 )

@@ -116,6 +116,11 @@ async def test_a_login_name_is_one_accounts_alone_whatever_its_case(service: Ser
             )
 
 
+async def test_a_login_name_is_the_same_however_its_accents_are_composed(service: Service):
+    login = service.clinic.indexes.login
+    assert login("Zoë@clinic.example") == login("zoe\u0308@clinic.example ")
+
+
 async def test_a_name_longer_than_any_is_nobodys_and_not_an_error_of_ours(service: Service):
     assert (await service.log_in("x" * 70_000, PASSWORD)).answer.status_code == 401
 

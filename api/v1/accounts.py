@@ -12,6 +12,7 @@ from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import once
 from api.paging import Listing, Page
+from api.texts import Line
 from api.v1.me import SessionView, sessions_of
 from policies.vocabulary import Category, Role, Sensitivity
 from records.identity import administration
@@ -20,9 +21,9 @@ from records.identity.tickets import Ticket
 
 router = APIRouter(prefix="/accounts", tags=["accounts"])
 
-Username = Annotated[str, Field(min_length=3, max_length=200, examples=["ada@clinic.example"])]
-Department = Annotated[str, Field(min_length=1, max_length=100, examples=["cardiology"])]
-Label = Annotated[str, Field(min_length=1, max_length=100, examples=["Nurse Okafor"])]
+Username = Annotated[Line, Field(min_length=3, max_length=200, examples=["ada@clinic.example"])]
+Department = Annotated[Line, Field(min_length=1, max_length=100, examples=["cardiology"])]
+Label = Annotated[Line, Field(min_length=1, max_length=100, examples=["Nurse Okafor"])]
 Roles = Annotated[list[Role], Field(min_length=1, max_length=6, examples=[["nurse"]])]
 Clearances = Annotated[
     list[Sensitivity | Category],

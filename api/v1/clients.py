@@ -13,6 +13,7 @@ from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import once
 from api.paging import Listing, Page
+from api.texts import Line
 from policies.vocabulary import Role
 from records.identity import registry
 from records.identity.models import ClientAuth
@@ -20,7 +21,7 @@ from records.identity.registry import NewClient
 
 router = APIRouter(prefix="/clients", tags=["clients"])
 
-Name = Annotated[str, Field(min_length=1, max_length=100, examples=["Growth charts"])]
+Name = Annotated[Line, Field(min_length=1, max_length=100, examples=["Growth charts"])]
 Uri = Annotated[str, Field(min_length=1, max_length=500, examples=["https://app.example/callback"])]
 Scope = Annotated[
     str,

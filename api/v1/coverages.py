@@ -14,6 +14,7 @@ from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import once
 from api.paging import Listing
+from api.texts import Line
 from api.times import Day
 from api.v1.demographics import Strict, Word
 from records.people.coverages import amend_coverage, create_coverage, read_coverages
@@ -40,8 +41,8 @@ class NewCoverage(Strict):
 
     payor: Word = Field(description="who pays", examples=["Harbor Mutual"])
     plan: Word | None = None
-    member_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    group_number: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    member_id: Annotated[Line, Field(min_length=1, max_length=100)] | None = None
+    group_number: Annotated[Line, Field(min_length=1, max_length=100)] | None = None
     relationship: Relationship = Relationship.SELF
     position: int = Field(1, ge=1, le=20, description="1 pays first; unique on any one day")
     valid_from: Day | None = Field(None, description="the first day; always, if left out")

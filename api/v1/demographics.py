@@ -8,11 +8,13 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from api.texts import Line
+from api.times import Day
 from core.clock import now
 from records.people.details import IdentifierDetails, PatientDetails
 from records.people.reading import OpenPatient
 
-Word = Annotated[str, Field(min_length=1, max_length=200)]
+Word = Annotated[Line, Field(min_length=1, max_length=200)]
 
 
 class Sex(StrEnum):
@@ -106,7 +108,7 @@ class NewPatient(Strict):
     """A patient to register."""
 
     name: HumanName
-    birth_date: Annotated[date, AfterValidator(_born)]
+    birth_date: Annotated[Day, AfterValidator(_born)]
     sex: Sex
     phone: Word | None = Field(
         None, description="read as the clinic's region dials, unless it begins with +"
@@ -126,7 +128,7 @@ class NewPatient(Strict):
         examples=["es-MX"],
         description="BCP 47",
     )
-    deceased: bool | date | None = Field(
+    deceased: bool | Day | None = Field(
         None, description="the date of death; true where it is not known"
     )
     preferred_doctor_id: UUID | None = None

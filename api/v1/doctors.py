@@ -4,7 +4,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 from stdnum import luhn
 
@@ -14,6 +21,7 @@ from api.json import Json
 from api.once import once
 from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
+from api.texts import Line
 from core.ids import new_id
 from records.people.doctors import Search, add_doctor, list_doctors, read_doctor
 from records.people.models import Doctor, DoctorSpecialty
@@ -32,6 +40,10 @@ class Specialty(BaseModel):
     code: str = Field(min_length=1, max_length=40, examples=["207Q00000X"])
     system: str = Field(NUCC, max_length=200)
     display: str = Field("", max_length=200, examples=["Family Medicine"])
+
+
+def _coded(given: Any) -> Any:
+    return {"code": given} if isinstance(given, str) else given
 
 
 def _checked(npi: str) -> str:
@@ -63,22 +75,26 @@ Language = Annotated[
     AfterValidator(_lower),
 ]
 Languages = Annotated[list[Language], Field(max_length=20), AfterValidator(_once)]
-Specialties = Annotated[list[Specialty], Field(max_length=20), AfterValidator(_different)]
+Specialties = Annotated[
+    list[Annotated[Specialty, BeforeValidator(_coded)]],
+    Field(max_length=20),
+    AfterValidator(_different),
+]
 
 
 class NewDoctor(BaseModel):
-    """A doctor to add."""
+    """A doctor to add. A name is taken in one piece too, `{"name": {"family", "given", "prefix"}}` as patients have it, a specialty as its bare code."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    family: str = Field(min_length=1, max_length=100)
-    given: str = Field(min_length=1, max_length=100)
-    prefix: str | None = Field(None, max_length=20)
+    family: Line = Field(min_length=1, max_length=100)
+    given: Line = Field(min_length=1, max_length=100)
+    prefix: Line | None = Field(None, max_length=20)
     npi: Npi | None = Field(
         None, description="National Provider Identifier, with a right check digit"
     )
-    licence: str | None = Field(None, max_length=60)
-    department: str | None = Field(
+    licence: Line | None = Field(None, max_length=60)
+    department: Line | None = Field(
         None, min_length=1, max_length=100, examples=["cardiology"], description="for rules"
     )
     languages: Languages = Field(default_factory=list, examples=[["en", "es"]])
@@ -88,11 +104,27 @@ class NewDoctor(BaseModel):
         default_factory=list, max_length=50, description="where they practise"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _in_parts(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(name := given.get("name"), dict):
+            return given
+        return {field: value for field, value in given.items() if field != "name"} | name
+
+
+class DoctorName(BaseModel):
+    """A doctor's name in one piece."""
+
+    family: str
+    given: str
+    prefix: str | None
+
 
 class DoctorView(BaseModel):
     """A doctor's profile."""
 
     id: UUID
+    name: DoctorName
     family: str
     given: str
     prefix: str | None
@@ -110,8 +142,8 @@ class DoctorView(BaseModel):
 class DoctorPatch(Patch, NewDoctor):
     """What is to change of a doctor; lists are replaced as a whole."""
 
-    family: str = Field(LEFT_OUT, min_length=1, max_length=100)
-    given: str = Field(LEFT_OUT, min_length=1, max_length=100)
+    family: Line = Field(LEFT_OUT, min_length=1, max_length=100)
+    given: Line = Field(LEFT_OUT, min_length=1, max_length=100)
     active: bool = LEFT_OUT
 
 
@@ -147,7 +179,7 @@ async def post_doctor(new: NewDoctor, session: Transaction, clinic: Clinic, me: 
     await add_doctor(session, clinic, me, doctor, _specialties(doctor.id, new.specialties))
     await practise(session, doctor.id, new.location_ids)
     body = {"id": doctor.id, "active": True, "version": 1, **new.model_dump()}
-    return Json(body, 201, {"Location": f"/v1/doctors/{doctor.id}", "ETag": etag(1)})
+    return Json(_view(body), 201, {"Location": f"/v1/doctors/{doctor.id}", "ETag": etag(1)})
 
 
 @router.patch("/doctors/{doctor_id}", operation_id="change_doctor", response_model=DoctorView)
@@ -183,4 +215,5 @@ def _specialties(doctor_id: UUID, given: list[Specialty]) -> list[DoctorSpecialt
 
 
 def _view(doctor: Any) -> dict[str, Any]:
-    return {name: doctor[name] for name in DoctorView.model_fields}
+    name = {part: doctor[part] for part in DoctorName.model_fields}
+    return {field: name if field == "name" else doctor[field] for field in DoctorView.model_fields}

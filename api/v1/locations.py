@@ -12,6 +12,7 @@ from api.json import Json
 from api.once import once
 from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
+from api.texts import Line
 from records.scheduling.offers import add_offer, change_offer, list_offers, read_offer
 from records.scheduling.supply import Location, LocationKind
 
@@ -23,7 +24,7 @@ class NewLocation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    name: str = Field(min_length=1, max_length=100, examples=["Room 2"])
+    name: Line = Field(min_length=1, max_length=100, examples=["Room 2"])
     kind: LocationKind = Field(
         LocationKind.ROOM, description="a room holds one visit at a time, a site many"
     )
@@ -51,7 +52,7 @@ class LocationView(NewLocation):
 class LocationPatch(Patch):
     """What is to change of a location. What a room is, a room stays."""
 
-    name: str = Field(LEFT_OUT, min_length=1, max_length=100)
+    name: Line = Field(LEFT_OUT, min_length=1, max_length=100)
     room_kind: str | None = Field(None, max_length=40)
     site_id: UUID | None = None
     active: bool = LEFT_OUT

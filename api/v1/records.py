@@ -5,13 +5,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.deps import Clinic, Me, Transaction
 from api.etags import etag
 from api.json import Json
 from api.once import once
 from api.paging import Listing, Page
+from api.texts import Line
 from api.times import Instant
 from policies.vocabulary import Category, Sensitivity
 from records.clinical.content import MODELS, checked
@@ -44,7 +45,7 @@ Categories = Annotated[
     list[Category],
     Field(max_length=5, description="what it is about that a reader must be cleared for, each"),
 ]
-Title = Annotated[str, Field(min_length=1, max_length=200)]
+Title = Annotated[Line, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
 class SignatureView(BaseModel):

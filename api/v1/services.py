@@ -12,6 +12,7 @@ from api.json import Json
 from api.once import once
 from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
+from api.texts import Line
 from records.scheduling.offers import add_offer, change_offer, list_offers, read_offer
 from records.scheduling.supply import Service
 
@@ -23,7 +24,7 @@ class NewService(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    name: str = Field(min_length=1, max_length=100, examples=["Follow-up"])
+    name: Line = Field(min_length=1, max_length=100, examples=["Follow-up"])
     specialty: str | None = Field(
         None,
         max_length=40,
@@ -65,7 +66,7 @@ class ServiceView(NewService):
 class ServicePatch(Patch, NewService):
     """What is to change of a service. Visits booked before keep what they were booked with."""
 
-    name: str = Field(LEFT_OUT, min_length=1, max_length=100)
+    name: Line = Field(LEFT_OUT, min_length=1, max_length=100)
     active: bool = LEFT_OUT
 
 

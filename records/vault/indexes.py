@@ -6,6 +6,7 @@ expects, and kept with the key.
 """
 
 import secrets
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from math import log2
@@ -112,8 +113,9 @@ class Indexes:
         return self._key.token("idempotency_key", "token", "exact", [text], UNIQUE_BITS)
 
     def login(self, username: str) -> bytes:
-        """Return the token of a login name. What is longer than any name is nobody's, whatever its end."""
-        parts = [username[:_LONGEST_NAME].strip().casefold()]
+        """Return the token of a login name, however its accents are composed. What is longer than any is nobody's, whatever its end."""
+        name = unicodedata.normalize("NFKC", username[:_LONGEST_NAME].strip())
+        parts = [name.casefold()]
         return self._key.token("account", "login", "exact", parts, UNIQUE_BITS)
 
     def lock(self, account_id: UUID, secret: bytes) -> bytes:
