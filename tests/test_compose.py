@@ -70,8 +70,8 @@ def test_the_image_runs_as_an_ordinary_user():
     assert "\nUSER confide\n" in (ROOT / "Dockerfile").read_text()
 
 
-@pytest.mark.parametrize("name", ["worker", "relay"])
-def test_who_carries_events_has_the_key_of_the_trail_alone(name: str):
+@pytest.mark.parametrize("name", ["worker", "relay", "sealer"])
+def test_who_carries_or_seals_events_has_the_key_of_the_trail_alone(name: str):
     assert SERVICES[name]["environment"]["CONFIDE_KMS"].endswith("?purposes=audit")
     assert SERVICES[name]["environment"]["CONFIDE_DATABASE_URL"]
 

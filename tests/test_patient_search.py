@@ -1,8 +1,12 @@
 """Finding patients: what is found is what a list of plain texts would give, among those the caller may see, and no more."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable
 from datetime import date
+from math import sqrt
 from pathlib import Path
+from statistics import mean, median, variance
+from time import perf_counter
 from typing import Any
 
 import asyncpg
@@ -35,6 +39,10 @@ PHONES = [("(202) 555-0143", "+1 202 555 0143"), ("+44 20 7946 0991", "+44207946
 EMAILS = [("zoe@Example.org", "ZOE@example.org"), ("a.m@example.org",)]
 PEOPLE = [(f, f % 3, (f + b) % 3, b % 2, (f + b) % 2) for f in range(4) for b in range(9)]
 """Each patient is an index into the lists above: family, given, born, phone, e-mail."""
+
+
+TIMED = int(os.environ.get("CONFIDE_TIMED_SEARCHES", "100"))
+"""Searches of each kind whose time is taken; with 5000 a difference of a hundredth would be told from chance."""
 
 
 def spelt(values: list, index: int, variant: int) -> str:
@@ -147,6 +155,31 @@ async def test_who_may_not_see_a_patient_does_not_find_them(clinic: Clinic):
     wanted = Wanted(family="Quillfeather", birth_date=date(1971, 3, 9))
     assert await found(clinic, people.baker, wanted) == []
     assert await found(clinic, people.adams, wanted) == [people.patient_id]
+
+
+async def test_how_long_a_search_takes_does_not_tell_who_is_hidden(
+    clinic: Clinic, record_property: Callable[[str, object], None]
+):
+    """A hit that the caller may not see, and a miss: Welch's t of their times, but for the slowest tenth, which the machine made slow."""
+    people = await populate(clinic)
+    hidden = Wanted(family="Quillfeather", birth_date=date(1971, 3, 9))
+    absent = Wanted(family="Quillfeather", birth_date=date(1971, 3, 8))
+    assert await found(clinic, people.reception, hidden)
+    took: dict[Wanted, list[float]] = {hidden: [], absent: []}
+    for n in range(TIMED + 20):
+        for wanted in (hidden, absent) if n % 2 else (absent, hidden):
+            began = perf_counter()
+            page = await search_patients(clinic, people.baker, wanted, limit=20)
+            took[wanted].append(perf_counter() - began)
+            assert page == ([], None)
+    one, other = (sorted(times[20:])[: int(TIMED * 0.9)] for times in took.values())
+    error = sqrt((variance(one) + variance(other)) / len(one))
+    told = (mean(one) - mean(other)) / error
+    record_property(
+        "measured",
+        f"{TIMED} searches each: Welch's t {told:.1f}, medians {median(one) * 1000:.2f} ms (hidden), {median(other) * 1000:.2f} ms (absent)",
+    )
+    assert abs(told) < 4.5
 
 
 async def test_a_patient_is_on_the_trail_when_shown_and_not_when_compared(

@@ -22,7 +22,7 @@ from core.embedded.watch import watch
 HOST = "127.0.0.1"
 CHECKOUT = Path(__file__).resolve().parents[2]
 CODE = [CHECKOUT / part for part in ("api", "core", "policies", "records", "migrations")]
-CARRIERS = {"worker", "relay"}
+CARRIERS = {"worker", "relay", "sealer"}
 BACKGROUND = ("worker", "relay", "sealer", "chores")
 STOP_ORDER = ("chores", "worker", "relay", "sealer", "api", "broker", "epmd", "postgres")
 
@@ -83,7 +83,7 @@ class Stack:
         return self.family.spawn(name, self.confide(command, **self._narrowed(name)))
 
     def _narrowed(self, name: str) -> dict[str, str]:
-        """Let those who carry events have the key of the trail alone, unless the operator says where keys are."""
+        """Let those who carry and seal events have the key of the trail alone, unless the operator says where keys are."""
         if name not in CARRIERS or "CONFIDE_KMS" in os.environ:
             return {}
         return {"CONFIDE_KMS": f"file:{self.home / 'keyring.json'}?purposes=audit"}
