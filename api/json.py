@@ -1,11 +1,13 @@
 """Answers as JSON, straight from the domain's values: no second validation on the way out."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 from starlette.responses import Response
+
+_TEXTS: Final = (UUID, Decimal)
 
 
 class Json(Response):
@@ -25,6 +27,6 @@ def dumps(content: Any) -> bytes:
 
 def _plain(value: object) -> str:
     """Write what orjson does not know: the driver's own UUID type, above all."""
-    if isinstance(value, UUID | Decimal):
+    if isinstance(value, _TEXTS):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no place in an answer")

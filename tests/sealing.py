@@ -65,7 +65,7 @@ async def sealed(url: str, keys: KekProvider, *events: Event) -> list[Sent]:
     async with role(url, None) as database:
         await producer.introduce(database)
     bodies = [(e.id, e.body(Stamp(producer.boot, n))) for n, e in enumerate(events)]
-    return [Sent(i, body, producer.seal(body)) for i, body in bodies]
+    return [Sent(str(i), body, producer.seal(body)) for i, body in bodies]
 
 
 async def drain(url: str) -> None:

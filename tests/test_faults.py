@@ -189,7 +189,10 @@ async def delivered_thrice(clinic: Stand, random: Random) -> None:
     clinic.line.kill("relay")
     await clinic.read(1)
     rows = await clinic.sql("SELECT event_id, body, seal FROM audit.outbox ORDER BY event_id")
-    batches = [[Sent(*row) for row in rows[i : i + 7]] for i in range(0, len(rows), 7)]
+    batches = [
+        [Sent(str(event_id), *sent) for event_id, *sent in rows[i : i + 7]]
+        for i in range(0, len(rows), 7)
+    ]
     again = batches * 3
     random.shuffle(again)
     app = clinic.celery()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 from core.crypto.kek import KekProvider, KeyPurpose
 from core.crypto.primitives import lp
@@ -14,7 +13,7 @@ _LABEL: Final = b"confide/audit-batch/v2"
 class Sent(NamedTuple):
     """A row of the outbox on its way: where it stood, the event's bytes, its producer's seal."""
 
-    event_id: UUID
+    event_id: str
     body: bytes
     seal: bytes
 
@@ -25,9 +24,7 @@ class Forged(Exception):
 
 def pack(keys: KekProvider, batch: Sequence[Sent]) -> tuple[list[list[str]], str]:
     """Return the arguments of the Celery task: the rows as text, and their MAC in hex."""
-    rows = [
-        [str(s.event_id), s.body.decode(errors="backslashreplace"), s.seal.hex()] for s in batch
-    ]
+    rows = [[s.event_id, s.body.decode(errors="backslashreplace"), s.seal.hex()] for s in batch]
     return rows, keys.mac(KeyPurpose.AUDIT, _LABEL, _message(rows)).hex()
 
 
@@ -39,7 +36,7 @@ def unpack(keys: KekProvider, rows: Sequence[Sequence[Any]], mac: str) -> list[S
         ours = False
     if not ours:
         raise Forged("the batch is not from this clinic")
-    return [Sent(UUID(i), body.encode(), bytes.fromhex(seal)) for i, body, seal in rows]
+    return [Sent(i, body.encode(), bytes.fromhex(seal)) for i, body, seal in rows]
 
 
 def _message(rows: Sequence[Sequence[str]]) -> bytes:

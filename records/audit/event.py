@@ -85,18 +85,18 @@ class Event:
         body = orjson.dumps(
             {
                 "v": 1,
-                "id": str(self.id),
+                "id": self.id,
                 "occurred_at": self.occurred_at.astimezone(UTC).isoformat(timespec="microseconds"),
-                "actor": _text(self.actor),
+                "actor": self.actor,
                 "roles": sorted(self.roles),
-                "session": _text(self.session),
+                "session": self.session,
                 "action": self.action,
                 "outcome": self.outcome,
                 "reason": self.reason,
                 "purpose": self.purpose,
-                "patient": _text(self.patient),
+                "patient": self.patient,
                 "resource_type": self.resource_type,
-                "resource_ids": [str(i) for i in self.resource_ids],
+                "resource_ids": self.resource_ids,
                 "endpoint": self.origin.endpoint,
                 "request_id": self.origin.request_id,
                 "network": self.origin.network,
@@ -104,10 +104,11 @@ class Event:
                 "rule": self.rule,
                 "policy_version": self.policy_version,
                 "break_glass": self.break_glass,
-                "boot": str(stamp.boot) if stamp else None,
+                "boot": stamp.boot if stamp else None,
                 "seq": stamp.seq if stamp else None,
                 **self._anchors(),
             },
+            default=str,  # the driver's own UUID type
             option=orjson.OPT_SORT_KEYS,
         )
         if len(body) > LIMIT:
@@ -118,7 +119,3 @@ class Event:
         """Return what a write made of which rows; nothing for a read."""
         rows = [[r.table, r.row_id, r.edition, r.digest] for r in self.rows]
         return {"rows": rows} if rows else {}
-
-
-def _text(value: UUID | None) -> str | None:
-    return str(value) if value else None

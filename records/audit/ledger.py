@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -16,9 +17,10 @@ from records.audit.producers import Producers
 ROLE: Final = "confide_ledger"
 """The database role of the writer: it may add events, and take what it added from the outbox."""
 
-# No conflict target: naming one would need the right to read the ledger. A function in FROM reads each body once;
-# a subquery that makes JSON of it would be merged into this one, and read it again for every column.
-_STORE: Final = """
+# One statement, and so one transaction. No conflict target: naming one would need the right to read the ledger. A function
+# in FROM reads each body once; a subquery that makes JSON of it would be merged into this one, and read it for every column.
+_MOVE: Final = """
+WITH gone AS (DELETE FROM audit.outbox WHERE event_id = ANY($2::uuid[]))
 INSERT INTO audit.event (id, occurred_at, recorded_at, actor, action, outcome, purpose, patient,
                          resource_type, resource_ids, break_glass, body, request_id, boot, seq)
 SELECT id, occurred_at, now(), actor, action, outcome, purpose, patient,
@@ -38,9 +40,10 @@ WITH gone AS (DELETE FROM audit.outbox WHERE event_id = $2 RETURNING event_id)
 INSERT INTO audit.quarantine (id, reason, events, digest, content, received_at)
 SELECT $1, $3, 1, sha256($4), substr($4, 1, 65536), now() FROM gone
 """
-_LEAVE: Final = "DELETE FROM audit.outbox WHERE event_id = ANY($1::uuid[])"
 
 log = structlog.get_logger()
+_uuid: Final = lru_cache(maxsize=256)(UUID)
+"""Producers are few, and their events many."""
 
 
 class Malformed(Exception):
@@ -50,7 +53,7 @@ class Malformed(Exception):
 class Name(NamedTuple):
     """An event and the run of the process that made it."""
 
-    event_id: UUID
+    event_id: str
     boot: UUID | None
 
 
@@ -61,11 +64,11 @@ async def accept(database: Database, known: Producers, batch: Sequence[Sent]) ->
         await known.meet(connection, {name.boot for name in names if name and name.boot})
         faults = [_fault(known, s, name) for s, name in zip(batch, names, strict=True)]
         apart = [(s, fault) for s, fault in zip(batch, faults, strict=True) if fault]
-        given = [(new_id(), s.event_id, fault, s.body) for s, fault in apart]
-        await connection.executemany(_SET_APART, given)
-    if apart:
-        kinds = sorted({fault for _, fault in apart})
-        log.error("events set apart", events=len(apart), faults=kinds)
+        if apart:
+            given = [(new_id(), s.event_id, fault, s.body) for s, fault in apart]
+            await connection.executemany(_SET_APART, given)
+            kinds = sorted({fault for _, fault in apart})
+            log.error("events set apart", events=len(apart), faults=kinds)
     good = [s for s, fault in zip(batch, faults, strict=True) if not fault]
     await _move(database, [s.event_id for s in good], [s.body for s in good])
 
@@ -78,11 +81,10 @@ async def store(database: Database, bodies: Sequence[bytes]) -> None:
     await _move(database, [name.event_id for name in names], bodies)
 
 
-async def _move(database: Database, ids: Sequence[UUID], bodies: Sequence[bytes]) -> None:
-    """Put events into the ledger and take them from the outbox, in one transaction: all of them or none."""
-    async with database.bare() as connection, connection.transaction():
-        await connection.execute(_STORE, bodies)
-        await connection.execute(_LEAVE, ids)
+async def _move(database: Database, ids: Sequence[str], bodies: Sequence[bytes]) -> None:
+    """Put events into the ledger and take them from the outbox: all of them or none."""
+    async with database.bare() as connection:
+        await connection.execute(_MOVE, bodies, ids)
 
 
 async def quarantine(database: Database, reason: str, events: int, content: bytes) -> None:
@@ -105,7 +107,7 @@ def _named(body: bytes) -> Name | None:
         event: dict[str, Any] = orjson.loads(body)
         datetime.fromisoformat(event["occurred_at"]).astimezone(UTC)
         boot = event.get("boot")
-        name = Name(UUID(event["id"]), UUID(boot) if boot else None)
+        name = Name(event["id"], _uuid(boot) if boot else None)
         return name if orjson.dumps(event, option=orjson.OPT_SORT_KEYS) == body else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -46,7 +46,7 @@ fresh AS (
   ORDER BY event_id LIMIT {BATCH} FOR UPDATE SKIP LOCKED),
 due AS (SELECT event_id FROM lost UNION ALL SELECT event_id FROM fresh LIMIT {BATCH})
 UPDATE audit.outbox SET sent_at = now() WHERE event_id IN (SELECT event_id FROM due)
-RETURNING event_id, body, seal
+RETURNING event_id::text, body, seal
 """  # noqa: S608 - two constants
 
 _SENDING: Final = {
