@@ -194,6 +194,12 @@ async def test_a_series_is_booked_once_under_a_key(api: Api, database_url: str):
     assert await count(database_url) == 5
 
 
+def test_a_series_that_begins_in_an_hour_that_comes_twice_begins_when_it_was_asked_for():
+    second = datetime.fromisoformat("2026-11-01T01:30:00-05:00")
+    found = times(second, Rhythm("America/New_York", 2))
+    assert found == [second, datetime.fromisoformat("2026-11-08T01:30:00-05:00")]
+
+
 def test_a_week_without_that_hour_is_no_time():
     """02:30 on the night the clocks go forward in New York, 14 March 2027."""
     start = datetime(2027, 3, 7, 2, 30, tzinfo=ZoneInfo("America/New_York"))

@@ -193,6 +193,22 @@ async def test_an_absence_beats_the_window_and_extra_hours_add_to_it(api: Api):
     assert [a.status_code for a in answers] == [422, 201]
 
 
+async def test_who_is_not_at_a_house_is_booked_in_none_of_its_rooms_named_or_not(api: Api):
+    site = await offer(api, "locations", name="House", kind="site")
+    room = await offer(api, "locations", name="Room", site_id=site["id"])
+    other = await offer(api, "locations", name="Elsewhere", kind="site")
+    await window(api, location_id=room["id"])
+    await window(api, "12:00", "13:00", location_id=other["id"])
+    assert (await away(api, at(0), at(23), location_id=site["id"])).status_code == 201
+    assert starts(await slots(api)) == ["12:00", "12:30"]
+    (patient,) = await patients(api, 1)
+    for place in ({}, {"location_id": room["id"]}, {"location_id": site["id"]}):
+        refused = await book(api, "adams", patient, at(9), **place)
+        assert refused.status_code == 422, place
+    made = await book(api, "adams", patient, at(12))
+    assert (made.status_code, made.json()["location_id"]) == (201, other["id"])
+
+
 async def test_a_closed_clinic_has_no_slots_and_open_again_has(api: Api):
     await window(api)
     body = {"start": at(0).isoformat(), "end": at(10).isoformat()}

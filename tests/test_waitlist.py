@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -12,6 +13,7 @@ import pytest
 from core.clock import now
 from core.ids import new_id
 from policies.rules import defaults
+from records.scheduling import answering
 from records.scheduling.clockwork import lapse
 from tests.apis import Api, serve
 from tests.clinics import outbox
@@ -251,6 +253,27 @@ async def test_whoever_leaves_passes_the_offer_on(api: Api):
     assert (await api.http.delete(path, headers=bearer | seen)).status_code == 204
     assert (await get(api, path))["status"] == "removed"
     assert await offers(api) == [second]
+
+
+async def test_who_leaves_while_an_offer_is_made_to_them_hears_of_it_and_leaves_nothing_behind(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    visit = await book(api, await patient(api), later())
+    entry = await wait(api, await patient(api))
+    seen = answering._seen
+
+    async def slowly(*about: Any) -> Any:
+        found = await seen(*about)
+        monkeypatch.setattr(answering, "_seen", seen)
+        await cancel(api, visit)
+        return found
+
+    monkeypatch.setattr(answering, "_seen", slowly)
+    headers = await api.bearer(api.people.reception) | {"If-Match": "*"}
+    path = f"/v1/waitlist/{entry}"
+    answers = [await api.http.delete(path, headers=headers) for _ in range(2)]
+    assert [a.status_code for a in answers] == [409, 204]
+    assert (await get(api, "/v1/holds"))["items"] == []
 
 
 async def test_an_offer_confirmed_as_an_appointment_is_the_entrys_booking_too(api: Api):

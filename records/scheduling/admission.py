@@ -45,16 +45,15 @@ RULES: Final = (
         " WHERE id = coalesce(service.location_id, CAST(:location_id AS uuid))) AS site_id"
     ),
     text(
-        "EXISTS (SELECT FROM time_off o"
+        "ARRAY(SELECT l.id FROM time_off o LEFT JOIN location l ON o.location_id IN (l.id, l.site_id)"
         " WHERE o.kind = 'absence' AND (o.doctor_id = doctor.id OR o.doctor_id IS NULL)"
         " AND o.ends_at > CAST(:since AS timestamptz)"
         " AND o.starts_at < coalesce(CAST(:until AS timestamptz), CAST(:since AS timestamptz)"
-        "  + make_interval(mins => coalesce(doctor_service.duration_minutes, service.duration_minutes, 30)))"
-        " AND (o.location_id IS NULL"
-        " OR o.location_id = coalesce(service.location_id, CAST(:location_id AS uuid)))) AS away"
+        "  + make_interval(mins => coalesce(doctor_service.duration_minutes, service.duration_minutes, 30)))) AS away"
     ),
 )
-"""What the rules about a time look at, for `doctors_and`."""
+"""What the rules about a time look at, for `doctors_and`. `away`: the places at which the doctor is not then, or nobody is, each
+site with its rooms; NULL is everywhere."""
 OF_DOCTOR: Final = Query(doctors_and(SERVICE, _doctor.id.label("doctor_id"), *RULES).where(WITHIN))
 """What the rules about a time look at, where the doctor is all that is asked for."""
 
@@ -153,15 +152,17 @@ def judged(wanted: Time, found: Mapping[str, Any] | None) -> Judged:
     row = _found(wanted, found)
     terms, windows = terms_of(row), list(_windows(row))
     place = terms.location_id or wanted.location_id
+    away = {None, place} & {*row["away"]}
     length = wanted.end - wanted.start if wanted.end else terms.duration
     fitting = [
         at
         for service, at, hours in windows
         if service in (None, terms.service_id)
         and (at is None or place in (None, at) or at == row["site_id"])
+        and (place or at) not in row["away"]
         and _offers(hours, wanted.start, length, row["calendars"])
     ]
-    refusal = _broken(terms, wanted.start, away=row["away"], offered=bool(fitting or not windows))
+    refusal = _broken(terms, wanted.start, away=bool(away), offered=bool(fitting or not windows))
     there = replace(terms, location_id=place or next(iter(fitting), None))
     return Judged(there, refusal, bool(windows))
 

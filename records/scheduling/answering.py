@@ -15,6 +15,7 @@ from records.base import rewrite, table_of
 from records.clinic import Clinic
 from records.scheduling.changing import Why, changed, locked
 from records.scheduling.models import Act, AppointmentStatus, CancellationReason
+from records.scheduling.offering import ENDS
 from records.scheduling.reading import OpenAppointment
 from records.scheduling.waiting import ONE, resource_of
 from records.scheduling.waitlist import EntryStatus, WaitlistEntry
@@ -56,10 +57,11 @@ async def resume(session: Session, clinic: Clinic, me: Me, entry_id: UUID, why: 
 async def leave(session: Session, clinic: Clinic, me: Me, entry_id: UUID, why: Why) -> None:
     """Leave the list; what is offered goes to the next."""
     entry = await _seen(session, clinic, me, Action.CANCEL, entry_id, why)
-    if entry["status"] == EntryStatus.OFFERED:
+    stands = {EntryStatus(entry["status"])} - {EntryStatus.BOOKED, EntryStatus.REMOVED}
+    if EntryStatus.OFFERED in stands:
         await _let_go(session, clinic, me, entry["offer_id"], why)
-    still = set(EntryStatus) - {EntryStatus.BOOKED, EntryStatus.REMOVED}
-    await _turn(session, entry, still, status=EntryStatus.REMOVED)
+        stands = {ENDS[Act.CANCEL]}
+    await _turn(session, entry, stands, status=EntryStatus.REMOVED)
 
 
 async def _seen(

@@ -24,7 +24,7 @@ from records.clinic import Clinic
 from records.people.models import Doctor, Patient
 from records.people.reading import FACTS, OF_PERSON, resource_of
 from records.scheduling.admission import RULES, SERVICE, WITHIN, Time, admitted, asked
-from records.scheduling.clockwork import lapse, overdue
+from records.scheduling.clockwork import OVERDUE, lapse
 from records.scheduling.models import Appointment, AppointmentStatus
 from records.scheduling.reading import OpenAppointment
 from records.scheduling.seating import seats
@@ -44,6 +44,7 @@ _PLAN: Final = Query(
         _doctor.id.label("doctor_id"),
         _doctor.department.label("visited"),
         *RULES,
+        OVERDUE,
         start=with_key(Patient).outerjoin(table_of(Doctor), WITHIN),
     ).where(OF_PERSON, _patient.active)
 )
@@ -114,7 +115,7 @@ async def book(
     await clinic.gate.require(me, visit.right, resource, within=resource_of(plan))
     terms = await admitted(clinic, me, [resource], visit.time, plan)
     row = await _taken(store, clinic, me, resource, terms, visit, plan)
-    if row is None and await overdue(store):
+    if row is None and plan["overdue"]:
         async with store.transaction() as session:
             await lapse(session, clinic)
         row = await _taken(store, clinic, me, resource, terms, visit, plan)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, exists, select, update
+from sqlalchemy import Select, exists, func, select, update
 
 from core.clock import now
-from core.database import Query, Session, Store
+from core.database import Session
 from policies.facts import Resource
 from policies.vocabulary import ResourceType
 from records.access.me import clockwork
@@ -35,16 +35,9 @@ LOOKBACK: Final = timedelta(days=7)
 
 _table, _change = table_of(Appointment), table_of(AppointmentChange).c
 _visit = _table.c
-_OVERDUE: Final = Query(
-    select(_visit.id)
-    .where(_visit.held_until <= bindparam("now", type_=_visit.held_until.type))
-    .limit(1)
-)
-
-
-async def overdue(store: Store) -> bool:
-    """Tell whether a hold ran out that still keeps its time."""
-    return await store.one(_OVERDUE, now=now()) is not None
+_ended: Final = _table.alias("ended").c
+OVERDUE: Final = exists().where(_ended.held_until <= func.now()).label("overdue")
+"""Whether a hold ran out that still keeps its time."""
 
 
 async def lapse(session: Session, clinic: Clinic) -> Sequence[Mapping[str, Any]]:

@@ -76,11 +76,14 @@ async def book_series(
 
 
 def times(start: datetime, rhythm: Rhythm) -> list[datetime | None]:
-    """Return the times of a series: one hour of the clinic's day; None where the clocks skip it."""
+    """Return the times of a series: one hour of the clinic's day; None where the clocks skip it.
+
+    Where an hour comes twice it is the first one, but for the start itself, which says which it is.
+    """
     zone = ZoneInfo(rhythm.zone)
     first = start.astimezone(zone).replace(tzinfo=None)
-    found: list[datetime | None] = []
-    for n in range(rhythm.count):
+    found: list[datetime | None] = [start.astimezone(UTC)]
+    for n in range(1, rhythm.count):
         wanted = first + timedelta(weeks=n * rhythm.every_weeks)
         instant = wanted.replace(tzinfo=zone).astimezone(UTC)
         there = instant.astimezone(zone).replace(tzinfo=None) == wanted

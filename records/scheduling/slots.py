@@ -141,15 +141,15 @@ def key_of(slot: Slot) -> Key:
 
 
 async def free(
-    clinic: Clinic, wanted: Wanted, *, limit: int, after: Key | None = None
+    clinic: Clinic, wanted: Wanted, *, limit: int, after: Key | None = None, batch: int = BATCH
 ) -> Sequence[Slot]:
     """Return the first free slots, whoever asks."""
     rows = await clinic.database.all(supplies(wanted), **wanted.parameters)
     candidates = _candidates([supply_of(row) for row in rows], wanted, after)
     found: list[Slot] = []
-    size = limit * BATCH
-    while len(found) < limit and (batch := list(islice(candidates, size))):
-        found += await _untaken(clinic, wanted, batch, limit - len(found))
+    size = limit * batch
+    while len(found) < limit and (some := list(islice(candidates, size))):
+        found += await _untaken(clinic, wanted, some, limit - len(found))
         size *= 4
     return found
 

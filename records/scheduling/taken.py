@@ -12,6 +12,8 @@ from records.scheduling.slots import Slot, free
 
 ALTERNATIVES: Final = 3
 AHEAD: Final = timedelta(days=31)
+FEW: Final = 2
+"""Candidates asked about first for each: where one time of a doctor is taken, most of the others are free."""
 
 
 class SlotTaken(Conflict):
@@ -35,4 +37,4 @@ async def alternatives(clinic: Clinic, wanted: Time) -> Sequence[Slot]:
         patient_id=wanted.patient_id,
         moving=wanted.moving,
     )
-    return await free(clinic, span, limit=ALTERNATIVES)
+    return await free(clinic, span, limit=ALTERNATIVES, batch=FEW)
