@@ -15,7 +15,11 @@ from core.embedded.watch import watch
 
 SLEEP = Command(["sleep", "60"])
 DEAF = Command(
-    [sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"]
+    [
+        sys.executable,
+        "-c",
+        "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)",
+    ]
 )
 
 
@@ -60,7 +64,7 @@ def test_nothing_is_started_once_everything_is_being_stopped(family: Family):
 
 def test_a_child_deaf_to_its_signal_is_killed_after_the_deadline(family: Family):
     child = family.spawn("deaf", DEAF)
-    time.sleep(0.3)
+    child.await_ready(lambda: child.log.read_text() == "deaf\n", 5)
     child.stop(seconds=0.2)
     assert child.exit_code == -signal.SIGKILL
 

@@ -339,7 +339,7 @@ async def test_a_token_without_a_password_is_for_development_only(
 async def test_a_verified_token_is_not_verified_again(service: Service):
     access = (await service.grant())["access_token"]
     service.tokens.verify(access)
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(1000):
         service.tokens.verify(access)
-    assert (time.perf_counter() - began) / 1000 < 20e-6, "far below the cost of a signature"
+    assert (time.thread_time() - began) / 1000 < 20e-6, "far below the cost of a signature"

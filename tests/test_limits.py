@@ -148,12 +148,12 @@ async def test_the_token_endpoint_is_limited_by_client_and_network(api: Api):
 
 def test_counting_costs_next_to_nothing():
     counted, account = Limits(Settings(environment="development")), new_id()
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(2000):
         scope = {"path": "/v1/me"}
         counted.caller(scope, account)
         limits.headers(scope)
-    assert (time.perf_counter() - began) / 2000 < 100e-6
+    assert (time.thread_time() - began) / 2000 < 100e-6
 
 
 def test_a_window_begins_anew_when_it_has_ended(monkeypatch: pytest.MonkeyPatch):

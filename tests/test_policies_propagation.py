@@ -1,7 +1,7 @@
 """A publication is in force in every process within a second, and without the database nothing is decided for long."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from time import monotonic
 
@@ -30,34 +30,58 @@ async def until(clinic: Clinic, version: int, seconds: float = 10.0) -> float:
     return monotonic() - began
 
 
+async def processes(desk: Desk) -> list[tuple[int, bool]]:
+    found = (await desk.send(desk.first, "GET", "/processes")).json()["items"]
+    return [(each["version"], each["current"]) for each in found]
+
+
+async def listeners(database_url: str) -> set[int]:
+    """Return the server's processes of those who listen for publications."""
+    connection = await asyncpg.connect(database_url)
+    found = await connection.fetch(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle' "
+        "AND query LIKE 'LISTEN%'"
+    )
+    await connection.close()
+    return {row["pid"] for row in found}
+
+
+async def all_listen(database_url: str, many: int, but: Collection[int] = ()) -> None:
+    """Return once so many listen, `but` for those who did before."""
+    async with asyncio.timeout(10):
+        while len((await listeners(database_url)).difference(but)) < many:  # noqa: ASYNC110 - the server knows
+            await asyncio.sleep(0.02)
+
+
 async def test_every_process_decides_by_a_new_version_within_a_second_and_says_so(
     desk: Desk, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(watching, "POLL", 30)  # announced, not polled
     async with open_clinic(database_url, tmp_path) as other:
-        await asyncio.sleep(0.3)  # both listen
+        await all_listen(database_url, 2)
         for version in (2, 3, 4):
             draft = await desk.draft({**TIGHT, "tier": version - 1})
             path = f"/drafts/{draft['id']}/publish"
             await desk.send(desk.second, "POST", path, match=version - 1)
             await asyncio.gather(until(other, version), until(desk.api.clinic, version))
-        await asyncio.sleep(0.2)
-        seen = (await desk.send(desk.first, "GET", "/processes")).json()["items"]
-        assert [(p["version"], p["current"]) for p in seen] == [(4, True)] * 2
+        async with asyncio.timeout(1):
+            while await processes(desk) != [(4, True)] * 2:  # noqa: ASYNC110 - they tell the database
+                await asyncio.sleep(0.02)
     assert len((await desk.send(desk.first, "GET", "/processes")).json()["items"]) == 1
 
 
 async def test_a_process_whose_connection_was_cut_hears_of_the_next_version(
     desk: Desk, database_url: str
 ):
-    await asyncio.sleep(0.3)
+    await all_listen(database_url, 1)
+    before = await listeners(database_url)
     connection = await asyncpg.connect(database_url)
     await connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE datname = current_database() AND query LIKE 'LISTEN%'"
     )
     await connection.close()
-    await asyncio.sleep(0.3)
+    await all_listen(database_url, 1, but=before)
     draft = await desk.draft(TIGHT)
     await desk.send(desk.second, "POST", f"/drafts/{draft['id']}/publish", match=1)
     await until(desk.api.clinic, 2)

@@ -222,6 +222,7 @@ async def test_a_sealer_killed_again_and_again_signs_one_log_only(
             assert monotonic() < deadline
             await store(database_url, event(), event())
             stored += 2
+            await asyncio.sleep(0.02)  # the sealer wants a processor too
         line.kill("sealer")
     await seal(database_url, tmp_path)
     async with role(database_url, inspection.ROLE) as database:
