@@ -18,7 +18,7 @@ from records.audit import ledger, sealer
 from records.audit.batch import Sent
 from records.audit.event import Event, Origin, Stamp
 from records.audit.log_key import open_signer
-from records.audit.producers import Producer
+from records.audit.producers import Producer, Producers
 from records.audit.sealer import Sealer
 
 ISSUER = "https://clinic.example"
@@ -66,6 +66,12 @@ async def sealed(url: str, keys: KekProvider, *events: Event) -> list[Sent]:
         await producer.introduce(database)
     bodies = [(e.id, e.body(Stamp(producer.boot, n))) for n, e in enumerate(events)]
     return [Sent(str(i), body, producer.seal(body)) for i, body in bodies]
+
+
+async def made(url: str, keys: KekProvider, *events: Event) -> None:
+    """Store events as the ledger's worker does that a producer has sent."""
+    async with role(url, ledger.ROLE) as database:
+        await ledger.accept(database, Producers(keys), await sealed(url, keys, *events))
 
 
 async def drain(url: str) -> None:

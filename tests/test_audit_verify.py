@@ -18,12 +18,13 @@ from core.transparency.merkle import Growth, leaf_hash
 from core.transparency.notes import Checkpoint, Key, Note, Signer
 from records.audit import inspection, tree
 from records.audit.log_key import KEY, VERIFIER_KEY
+from records.audit.producers import Producers
 from records.audit.sealer import BOOK
 from records.audit.verifier import bundle
 from records.audit.verifier.findings import Kind, Report, Verdict
 from records.audit.verifier.witness import Refused, cosign
 from tests.clinics import keyring, outbox
-from tests.sealing import as_superuser, event, filled, role, seal, store
+from tests.sealing import as_superuser, event, filled, made, role, seal, store
 from tests.servers import CHECKOUT
 
 WITNESS = Signer("elsewhere.example/witness", new_seed())
@@ -257,9 +258,32 @@ async def test_a_file_that_is_no_bundle_is_told_so(tmp_path: Path):
         bundle.verify(tmp_path / "x")
 
 
+@pytest.mark.parametrize("seal_of", ["NULL", "seal"])
+async def test_an_event_that_a_superuser_puts_into_the_ledger_is_found_though_it_is_sealed(
+    database_url: str, tmp_path: Path, seal_of: str
+):
+    keys, forged = keyring(tmp_path), event()
+    await made(database_url, keys, event(), event())
+    await seal(database_url, tmp_path)
+    text = f"convert_from(body, 'UTF8')::jsonb || jsonb_build_object('id', '{forged.id}', 'seq', 2)"
+    await as_superuser(
+        database_url,
+        f"""INSERT INTO audit.event SELECT '{forged.id}', occurred_at, now(), actor, action, outcome, purpose,
+            patient, resource_type, resource_ids, break_glass, convert_to(({text})::text, 'UTF8'), request_id, boot,
+            2, {seal_of} FROM audit.event WHERE seq = 1""",
+        f"INSERT INTO audit.unsealed VALUES ('{forged.id}', now())",
+    )
+    assert await seal(database_url, tmp_path) == 1
+    async with role(database_url, inspection.ROLE) as database:
+        its = database, log_key(tmp_path), Book(tmp_path / BOOK)
+        assert (await inspection.inspect(*its)).verdict is Verdict.GOOD
+        report = await inspection.inspect(*its, known=Producers(keys))
+    assert [(f.kind, f.index) for f in report.findings] == [(Kind.FORGED, 2)]
+
+
 async def test_the_commands_tell_by_their_exit_codes(database_url: str, tmp_path: Path):
-    await filled(database_url, tmp_path, 3)
-    keyring(tmp_path)
+    await made(database_url, keyring(tmp_path), event(), event(), event())
+    await seal(database_url, tmp_path)
     environment = {"CONFIDE_HOME": str(tmp_path), "CONFIDE_DATABASE_URL": database_url}
 
     def confide(*argv: str, module: str = "api.cli") -> subprocess.CompletedProcess[str]:

@@ -24,6 +24,7 @@ from policies.vocabulary import Action, ResourceType
 from records.audit import inspection, log_key, retention, tree
 from records.audit.commands import note_command
 from records.audit.log_key import VERIFIER_KEY
+from records.audit.producers import Producers
 from records.audit.sealer import BOOK
 from records.audit.troubles import keep_verification
 from records.audit.verifier import bundle
@@ -51,7 +52,8 @@ def examined(path: Path | None, vkey: Path | None, witness: Path | None) -> Repo
 
     async def inspected(database: Database) -> Report:
         await note_command(database, keys, "confide audit verify", Action.READ)
-        report = await inspection.inspect(database, key, book, Book(seen), cosigner)
+        known = Producers(keys)
+        report = await inspection.inspect(database, key, book, Book(seen), cosigner, known)
         if report.checkpoints and not book.path.exists():
             # The sealer's folder is a volume of its own: elsewhere a log that was restored to an older state looks good.
             report.add(Kind.BOOK, None, str(book.path))

@@ -1,6 +1,6 @@
 """Hand the live ledger, as the database holds it, to the verifier: in one snapshot, as a role that can only read."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,6 +12,7 @@ from core.transparency.book import Book
 from core.transparency.notes import Key
 from policies.vocabulary import Action
 from records.audit.commands import note_command
+from records.audit.producers import Producers
 from records.audit.verifier import bundle
 from records.audit.verifier.examination import Entry, Examination
 from records.audit.verifier.findings import Kind, Report
@@ -41,9 +42,18 @@ _LOOSE: Final = {
 
 
 async def inspect(
-    database: Database, key: Key, book: Book, seen: Iterable[str] = (), witness: Key | None = None
+    database: Database,
+    key: Key,
+    book: Book,
+    seen: Iterable[str] = (),
+    witness: Key | None = None,
+    known: Producers | None = None,
 ) -> Report:
-    """Examine the live ledger against its checkpoints, the sealer's own book, and what a witness has seen."""
+    """Examine the live ledger against its checkpoints, the sealer's own book, and what a witness has seen.
+
+    With the producers' keys at hand, each event has to have its producer's seal, too: the sealer, which has no such
+    key, gives a place to whatever stands in the ledger.
+    """
     async with _snapshot(database) as connection:
         nodes = {(r["level"], r["index"]): r["hash"] for r in await connection.fetch(_NODES)}
         examination = Examination(key, nodes)
@@ -54,11 +64,22 @@ async def inspect(
             columns = None if row["body"] is None else dict(row)
             entry = row["leaf_index"], str(row["event_id"]), row["leaf_hash"], row["body"], columns
             examination.entry(Entry(*entry))
+            if known and columns and not await _sealed(connection, known, columns):
+                examination.report.add(Kind.FORGED, row["leaf_index"], str(row["event_id"]))
         report = examination.end()
         for kind, query in _LOOSE.items():
             for row in await connection.fetch(query):
                 report.add(kind, None, str(row["id"]))
     return report
+
+
+async def _sealed(connection: Any, known: Producers, event: Mapping[str, Any]) -> bool:
+    """Tell whether an event of the ledger has the seal of the producer that it names."""
+    boot, seal = event["boot"], event["seal"]
+    if boot is None or seal is None:
+        return False
+    await known.meet(connection, [boot])
+    return known.sealed(boot, event["body"], seal)
 
 
 async def export(database: Database, keys: KekProvider, key: Key, target: Path) -> int:

@@ -20,12 +20,12 @@ ROLE: Final = "confide_ledger"
 # One statement, and so one transaction. No conflict target: naming one would need the right to read the ledger. A function
 # in FROM reads each body once; a subquery that makes JSON of it would be merged into this one, and read it for every column.
 _MOVE: Final = """
-WITH gone AS (DELETE FROM audit.outbox WHERE event_id = ANY($2::uuid[]))
+WITH gone AS (DELETE FROM audit.outbox WHERE event_id = ANY($3::uuid[]))
 INSERT INTO audit.event (id, occurred_at, recorded_at, actor, action, outcome, purpose, patient,
-                         resource_type, resource_ids, break_glass, body, request_id, boot, seq)
+                         resource_type, resource_ids, break_glass, body, seal, request_id, boot, seq)
 SELECT id, occurred_at, now(), actor, action, outcome, purpose, patient,
-       resource_type, resource_ids, break_glass, body, request_id, boot, seq
-FROM unnest($1::bytea[]) AS given (body), json_to_record(convert_from(body, 'UTF8')::json) AS event (
+       resource_type, resource_ids, break_glass, body, seal, request_id, boot, seq
+FROM unnest($1::bytea[], $2::bytea[]) AS given (body, seal), json_to_record(convert_from(body, 'UTF8')::json) AS event (
   id uuid, occurred_at timestamptz, actor uuid, action text, outcome text, purpose text, patient uuid,
   resource_type text, resource_ids uuid[], break_glass boolean, request_id text, boot uuid, seq bigint)
 ON CONFLICT DO NOTHING
@@ -70,21 +70,25 @@ async def accept(database: Database, known: Producers, batch: Sequence[Sent]) ->
             kinds = sorted({fault for _, fault in apart})
             log.error("events set apart", events=len(apart), faults=kinds)
     good = [s for s, fault in zip(batch, faults, strict=True) if not fault]
-    await _move(database, [s.event_id for s in good], [s.body for s in good])
+    await _move(
+        database, [s.event_id for s in good], [s.body for s in good], [s.seal for s in good]
+    )
 
 
 async def store(database: Database, bodies: Sequence[bytes]) -> None:
-    """Move events into the ledger and out of the outbox, or raise Malformed."""
+    """Move events into the ledger and out of the outbox, whoever made them, or raise Malformed."""
     names = [name for body in bodies if (name := _named(body))]
     if len(names) < len(bodies):
         raise Malformed("not an event")
-    await _move(database, [name.event_id for name in names], bodies)
+    await _move(database, [name.event_id for name in names], bodies, [None] * len(bodies))
 
 
-async def _move(database: Database, ids: Sequence[str], bodies: Sequence[bytes]) -> None:
+async def _move(
+    database: Database, ids: Sequence[str], bodies: Sequence[bytes], seals: Sequence[bytes | None]
+) -> None:
     """Put events into the ledger and take them from the outbox: all of them or none."""
     async with database.bare() as connection:
-        await connection.execute(_MOVE, bodies, ids)
+        await connection.execute(_MOVE, bodies, seals, ids)
 
 
 async def quarantine(database: Database, reason: str, events: int, content: bytes) -> None:

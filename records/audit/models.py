@@ -45,7 +45,8 @@ class KnownProducer(SQLModel, table=True):
 class AuditEvent(SQLModel, table=True):
     """An event in the ledger: `body` holds the exact bytes; the columns are derived, for queries.
 
-    A partition a month, by the id, which is a UUIDv7. `boot` and `seq` number the events of one run of one process.
+    A partition a month, by the id, which is a UUIDv7. `boot` and `seq` number the events of one run of one
+    process, and `seal` is that producer's MAC of the body: who writes here past the worker has none.
     """
 
     __tablename__ = "event"
@@ -79,6 +80,7 @@ class AuditEvent(SQLModel, table=True):
     )
     break_glass: bool = False
     body: bytes
+    seal: bytes | None = None
     request_id: str = word()
     boot: UUID | None = None
     seq: int | None = Field(default=None, sa_type=BigInteger)

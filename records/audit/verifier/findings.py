@@ -32,6 +32,7 @@ class Kind(StrEnum):
     SHORTER = "log-shorter"
     UNSIGNED = "leaf-unsigned"
     UNLOGGED = "event-unlogged"
+    FORGED = "event-forged"
     PROOF = "proof-bad"
     NOTHING = "nothing-sealed"
     WAITING = "outbox-waiting"
