@@ -21,6 +21,7 @@ from records.access.me import Me
 from records.access.models import CareTeam
 from records.base import add
 from records.clinic import Clinic
+from records.clinical import searching
 from records.clinical.life import sign
 from records.clinical.models import RecordKind
 from records.clinical.reading import list_records
@@ -191,6 +192,33 @@ async def test_under_any_rules(place: Place, rules: tuple[Rule, ...]):
     ]
     place.govern([*rules, *base])
     await check(place)
+
+
+def hundreds() -> list[Rule]:
+    """Return what a clinic of many departments writes: rules that differ in a word, some of which apply here."""
+    words = [*(f"k{n}" for n in range(73)), "note", "final"]
+    said = [
+        ("allow", "r.obj.kind == '{}' and r.obj.in_care_team"),
+        ("deny", "r.obj.kind == '{}' and not r.obj.own_appointment"),
+        ("allow", "r.obj.status in ['{}', 'b'] and r.obj.own_appointment or r.obj.kind == 'q'"),
+        ("deny", "r.obj.status == '{}' and r.obj.department is not None"),
+    ]
+    return [
+        Rule(f"{effect}-{m}-{n}", 3 + m % 2, "staff", "record", "read", effect, text.format(word))
+        for m, (effect, text) in enumerate(said)
+        for n, word in enumerate(words)
+    ]
+
+
+async def test_under_three_hundred_rules_more_lists_are_as_right_and_their_statements_as_short(
+    place: Place,
+):
+    gate, me, listing = place.clinic.gate, place.people.adams, searching._listing(frozenset())
+    before = len(gate.listed(me, listing, 21).sql)
+    place.govern([*defaults(), *hundreds()])
+    assert len(hundreds()) == 300
+    assert len(gate.listed(me, listing, 21).sql) < 1.5 * before
+    assert await check(place) > 20
 
 
 async def test_without_rules_no_list_shows_anything(place: Place):
