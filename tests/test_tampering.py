@@ -107,7 +107,8 @@ async def _target(
         sealed = clinic.vault.seal(
             permit, kind, sealing, row_id, **{c.name: CANARY for c in phi_columns(kind)}
         )
-        values = {c.name: _filler(c.type) for c in table_of(kind).columns if not c.nullable}
+        needed = [c for c in table_of(kind).columns if not c.nullable and c.computed is None]
+        values = {c.name: _filler(c.type) for c in needed}
         values |= {"id": row_id, "patient_id": patient_id, "key_id": sealing.key_id}
         if kind.resource != "id":
             values |= {kind.resource: resource_id}
