@@ -6,7 +6,7 @@ What a plan does not know (forms, functions for a thread) is left to FastAPI.
 """
 
 from collections.abc import Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from functools import lru_cache
@@ -18,7 +18,7 @@ from fastapi.dependencies.utils import request_body_to_args, request_params_to_a
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Body, Form
 from pydantic import ValidationError
-from pydantic_core import PydanticUndefined
+from pydantic_core import PydanticUndefined, from_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -136,7 +136,7 @@ async def _call(
         faults += wrong
         results.append(await _result(step, arguments, stack) if whole else _NOTHING)
     if faults:
-        raise RequestValidationError(faults, body=body)
+        raise RequestValidationError(faults, body=_as_sent(body))
     response: Response = results[-1]
     return response
 
@@ -169,6 +169,12 @@ async def _arguments(step: Step, request: Request, body: Any) -> tuple[dict[str,
         arguments |= values
         faults += wrong
     return arguments, faults
+
+
+def _as_sent(body: Any) -> Any:
+    """Return what a body says, so that pointers into it can be told from what pydantic calls its branches."""
+    with suppress(ValueError):
+        return from_json(body.text) if isinstance(body, Written) else body
 
 
 def _strictly(field: Any, body: Written) -> tuple[Any, list[Any]]:

@@ -63,7 +63,7 @@ async def test_a_name_in_one_piece_and_a_bare_code_are_taken_as_they_are_meant(a
     [
         ({"languages": ["English, please"]}, "/languages/0"),
         ({"family": "Chen\r\nX: y"}, "/family"),
-        ({"name": {"given": ""}}, "/given"),
+        ({"name": {"given": ""}}, "/name/given"),
         ({"specialties": [{"code": "207Q00000X"}, {"code": "207Q00000X"}]}, "/specialties"),
     ],
 )

@@ -254,9 +254,9 @@ async def test_a_read_that_is_unchanged_is_304_without_a_body(world: World):
     [
         (
             "date-time",
-            ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-14:00", "1764000000"),
+            ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-14:00"),
         ),
-        ("date", ("0001-01-01", "9999-12-31", "1764000000")),
+        ("date", ("0001-01-01", "9999-12-31")),
     ],
 )
 async def test_a_time_that_no_clock_or_database_can_reckon_with_is_refused(

@@ -1,6 +1,6 @@
 """Doctors: public profiles, for everybody who is logged in."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -82,13 +82,24 @@ Specialties = Annotated[
 ]
 
 
-class NewDoctor(BaseModel):
-    """A doctor to add. A name is taken in one piece too, `{"name": {"family", "given", "prefix"}}` as patients have it, a specialty as its bare code."""
+class DoctorName(BaseModel):
+    """A doctor's name in one piece."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    family: Line = Field(min_length=1, max_length=100)
-    given: Line = Field(min_length=1, max_length=100)
+    family: Line = Field(LEFT_OUT, min_length=1, max_length=100)
+    given: Line = Field(LEFT_OUT, min_length=1, max_length=100)
+    prefix: Line | None = Field(None, max_length=20)
+
+
+class NewDoctor(BaseModel):
+    """A doctor to add: with a name in one piece, as patients have it, or in its parts. A specialty may be a bare code."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    name: DoctorName | None = Field(None, description="in place of family, given and prefix")
+    family: Line = Field(LEFT_OUT, min_length=1, max_length=100)
+    given: Line = Field(LEFT_OUT, min_length=1, max_length=100)
     prefix: Line | None = Field(None, max_length=20)
     npi: Npi | None = Field(
         None, description="National Provider Identifier, with a right check digit"
@@ -104,20 +115,17 @@ class NewDoctor(BaseModel):
         default_factory=list, max_length=50, description="where they practise"
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _in_parts(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or not isinstance(name := given.get("name"), dict):
-            return given
-        return {field: value for field, value in given.items() if field != "name"} | name
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        _in_parts(self)
+        if not self.family or not self.given:
+            raise PydanticCustomError("name_missing", "a doctor has a family and a given name")
+        return self
 
 
-class DoctorName(BaseModel):
-    """A doctor's name in one piece."""
-
-    family: str
-    given: str
-    prefix: str | None
+def _in_parts(doctor: "NewDoctor") -> None:
+    for part, value in (doctor.name.model_dump(exclude_unset=True) if doctor.name else {}).items():
+        setattr(doctor, part, value)
 
 
 class DoctorView(BaseModel):
@@ -142,9 +150,12 @@ class DoctorView(BaseModel):
 class DoctorPatch(Patch, NewDoctor):
     """What is to change of a doctor; lists are replaced as a whole."""
 
-    family: Line = Field(LEFT_OUT, min_length=1, max_length=100)
-    given: Line = Field(LEFT_OUT, min_length=1, max_length=100)
     active: bool = LEFT_OUT
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        _in_parts(self)
+        return self
 
 
 @router.get("/doctors", operation_id="list_doctors", response_model=Listing[DoctorView])
@@ -207,7 +218,7 @@ async def patch_doctor(
     return Json(_view(changed), headers={"ETag": etag(changed["version"])})
 
 
-_LISTS = {"specialties", "location_ids"}
+_LISTS = {"name", "specialties", "location_ids"}
 
 
 def _specialties(doctor_id: UUID, given: list[Specialty]) -> list[DoctorSpecialty]:
