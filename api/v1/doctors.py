@@ -97,7 +97,7 @@ class NewDoctor(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    name: DoctorName | None = Field(None, description="in place of family, given and prefix")
+    name: DoctorName | None = None
     family: Line = Field(LEFT_OUT, min_length=1, max_length=100)
     given: Line = Field(LEFT_OUT, min_length=1, max_length=100)
     prefix: Line | None = Field(None, max_length=20)
