@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,14 +85,18 @@ class Stand:
     def url(self) -> str:
         return self.line.url
 
-    async def read(self, seconds: float) -> None:
-        """Read a record without a pause, as several clients."""
+    async def read(self, seconds: float, over: asyncio.Event | None = None) -> None:
+        """Read a record without a pause, as several clients: for so long, and until it is `over` if that is later."""
         end = monotonic() + seconds
-        async with httpx.AsyncClient(headers=self.bearer, timeout=10) as http:
-            await asyncio.gather(*(self._read(http, end) for _ in range(READERS)))
 
-    async def _read(self, http: httpx.AsyncClient, end: float) -> None:
-        while monotonic() < end:
+        def goes_on() -> bool:
+            return monotonic() < end or (over is not None and not over.is_set())
+
+        async with httpx.AsyncClient(headers=self.bearer, timeout=10) as http:
+            await asyncio.gather(*(self._read(http, goes_on) for _ in range(READERS)))
+
+    async def _read(self, http: httpx.AsyncClient, goes_on: Callable[[], bool]) -> None:
+        while goes_on():
             began = monotonic()
             try:
                 answer = await http.get(f"{self.address}/v1/records/{self.record_id}")
