@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI, HTTPException, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, RedirectResponse
 
 from api.deps import PURPOSE_PARAMETER
 from api.scopes import needs, security_schemes
@@ -29,6 +29,12 @@ _POLICY: Final = {
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 }
+
+
+@router.get("/")
+async def door() -> Response:
+    """Lead whoever opens the service in a browser to the page."""
+    return RedirectResponse("/docs")
 
 
 @router.get("/docs")

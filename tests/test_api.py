@@ -235,6 +235,7 @@ async def test_the_machines_pages_need_no_login(api: Api):
     assert (await api.http.get("/readyz")).json()["parts"]["policy"] == "ok"
     metrics = (await api.http.get("/metrics")).text
     assert "confide_requests_total" in metrics
+    assert (await api.http.get("/")).headers["location"] == "/docs"
 
 
 async def test_metrics_name_routes_and_never_an_id(api: Api):
