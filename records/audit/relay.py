@@ -7,6 +7,7 @@ for one lock, and looking at an empty partial index four times a second costs no
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -55,6 +56,8 @@ _SENDING: Final = {
     "messaging__destination__name": TRAIL,
 }
 
+_REQUEST: Final = re.compile(rb'"request_id":"([0-9a-f-]{36})"')
+
 log = structlog.get_logger()
 
 
@@ -86,7 +89,9 @@ class Relay:
         async with self._database.bare() as connection, connection.transaction():
             batch = [Sent(*row) for row in await connection.fetch(_TAKE)]
             if batch:
-                with tracing.span(f"send {TRAIL}", "PRODUCER", **_SENDING):
+                with tracing.span(f"send {TRAIL}", "PRODUCER", **_SENDING) as span:
+                    if span is not None:
+                        span.set_attribute("confide.request_ids", _requests(batch))
                     await asyncio.to_thread(self._publish, batch)
         return len(batch)
 
@@ -100,6 +105,12 @@ class Relay:
             argsrepr="-",
             kwargsrepr="-",
         )
+
+
+def _requests(batch: Sequence[Sent]) -> list[str]:
+    """Return whose events these are: by the id of a request one finds its own trace and those its events went by."""
+    found = (_REQUEST.search(sent.body) for sent in batch)
+    return sorted({each[1].decode() for each in found if each})
 
 
 async def serve_relay(chosen: Settings) -> None:
