@@ -29,10 +29,11 @@ async def patch(request: Request) -> dict[str, Any]:
 Patch = Annotated[dict[str, Any], Depends(patch)]
 
 
-def patch_of(model: type[BaseModel]) -> dict[str, Any]:
+def patch_of(model: type[BaseModel], name: str) -> dict[str, Any]:
     """Return the request body of a route that takes a `Patch`, for OpenAPI: the model's fields, none required."""
     fields = model.model_json_schema(ref_template="#/components/schemas/{model}")["properties"]
     schema = {
+        "title": name,
         "type": "object",
         "description": "A merge patch (RFC 7396): what is named changes, null takes a field away.",
         "properties": fields,

@@ -105,7 +105,7 @@ async def me(request: Request) -> access.Me:
     if usual.scope:
         await capped(clinic(request), usual, needs()[request.scope["route"].operation_id])
     stated = request.headers.get(PURPOSE)
-    return await _for(request, usual, stated) if stated else usual
+    return usual if stated is None else await _for(request, usual, stated)
 
 
 async def stepped_up(request: Request) -> None:

@@ -78,14 +78,17 @@ class Problem(BaseModel):
     errors: list[Fault] = Field(default_factory=list)
 
 
-RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    status: {
-        "description": title,
-        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-    for kind, (status, title) in STATUS.items()
-    if status in {400, 401, 403, 404, 422, 429, 503}
-}
+OF_ALL: Final = frozenset({400, 401, 403, 404, 422, 429, 503})
+
+
+def told(statuses: Iterable[int]) -> dict[int | str, dict[str, Any]]:
+    """Return what a document says of refusals: a title each, and that it is a problem."""
+    problem = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    titles = {status: title for status, title in STATUS.values() if status in statuses}
+    return {status: {"description": title, "content": problem} for status, title in titles.items()}
+
+
+RESPONSES: Final = told(OF_ALL)
 """What every route of the API may answer besides its own."""
 
 
@@ -109,8 +112,8 @@ async def _domain(request: Request, error: Exception) -> Response:
     if error.code == "insufficient-scope":
         asked = f', scope="{error.members["scope"]}"' if "scope" in error.members else ""
         headers = {"WWW-Authenticate": f'Bearer error="insufficient_scope"{asked}'}
-    told = error.code, error.detail, error.errors, error.members, headers
-    return _answer(request, status, title, *told)
+    what = error.code, error.detail, error.errors, error.members, headers
+    return _answer(request, status, title, *what)
 
 
 async def _taken(request: Request, error: Exception) -> Response:

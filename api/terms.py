@@ -11,8 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
+from core.errors import BadRequest, FieldError
+
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
+LONGEST_TAGS: Final = 2083
+"""Characters of If-None-Match."""
 _ANYTHING: Final = "application/octet-stream"
 """What is as it was stored: nobody knows beforehand of which type."""
 
@@ -25,8 +29,11 @@ class Terms:
     gives: tuple[str, ...] = ()
 
     def check(self, scope: Scope) -> None:
-        """Refuse a body of another type (415), and a caller who takes no answer there is (406)."""
+        """Refuse a body of another type (415), a caller who takes no answer there is (406) or names no end of versions (400)."""
         headers = dict(scope["headers"])
+        if len(headers.get(b"if-none-match", b"")) > LONGEST_TAGS:
+            fault = FieldError("/If-None-Match", "string-too-long", "these are too many versions")
+            raise BadRequest(code="bad-parameter", errors=[fault])
         accept = b",".join(value for name, value in scope["headers"] if name == b"accept")
         if accept and self.gives and not acceptable(accept.decode("latin-1"), self.gives):
             raise HTTPException(406, "Not Acceptable")

@@ -247,6 +247,8 @@ async def test_a_read_that_is_unchanged_is_304_without_a_body(world: World):
             assert again.status_code == status, (o, seen)
             assert again.headers["etag"] == tag, o
             assert bool(again.content) == (status == 200), o
+        endless = await world.ask(o, who, headers={"If-None-Match": tag * 1000})
+        assert code(endless) == (400, "bad-parameter"), o
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from api.errors import Problem
-from api.openapi import headers, refusals, shapes, words
+from api.openapi import headers, links, refusals, shapes, words
 from records.clinical.content import MODELS
 
 TAGS: Final[Mapping[str, str]] = {
@@ -51,6 +51,7 @@ def complete(app: FastAPI) -> None:
             operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
             operation.setdefault("security", [])
         headers.tell(document)
+        links.lead(document)
         shapes.settle(document)
         words.explain(document, operations(document))
         refusals.share(document, operations)

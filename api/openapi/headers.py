@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from api.etags import REQUIRED
-from api.terms import JSON, MERGE_PATCH
+from api.terms import JSON, LONGEST_TAGS, MERGE_PATCH
 
 _TEXT: Final = {"type": "string", "maxLength": 2083}
 _ETAG: Final = {
@@ -22,7 +22,7 @@ _IF_NONE_MATCH: Final = {
     "in": "header",
     "required": False,
     "description": "The ETag of what is there already: if it still holds the answer is 304, without a body",
-    "schema": {"type": "string", "maxLength": 2083},
+    "schema": {"type": "string", "maxLength": LONGEST_TAGS},
 }
 
 

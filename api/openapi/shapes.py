@@ -4,6 +4,7 @@ The bounds are those that hold anyhow: a body has a limit, so has whatever is in
 """
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 from api.middleware import BODY_LIMIT
@@ -22,8 +23,9 @@ Schema = dict[str, Any]
 def settle(document: dict[str, Any]) -> None:
     """Bring every schema of the document into this form."""
     schemas: dict[str, Schema] = document["components"]["schemas"]
+    _name_patches(document)
     for schema in list(every(document)):
-        _say_null(schema, schemas)
+        _flatten(schema, schemas)
     for schema in list(every(document)):
         _bound(schema)
     for name, schema in schemas.items():
@@ -44,6 +46,15 @@ def prune(document: dict[str, Any]) -> None:
     while unused := schemas.keys() - {r.rpartition("/")[2] for r in _references(document)}:
         for name in unused:
             del schemas[name]
+
+
+def _name_patches(document: dict[str, Any]) -> None:
+    """Put a patch that is described at its route among the others: whoever makes a client of them needs a name for each."""
+    for item in document["paths"].values():
+        for media in item.get("patch", {}).get("requestBody", {}).get("content", {}).values():
+            if name := media["schema"].get("title"):
+                document["components"]["schemas"][name] = media["schema"]
+                media["schema"] = {"$ref": f"#/components/schemas/{name}"}
 
 
 def _references(value: Any) -> Iterator[str]:
@@ -84,23 +95,27 @@ def within(schema: Schema) -> Iterator[Schema]:
             yield from within(part)
 
 
-def _say_null(schema: Schema, schemas: dict[str, Schema]) -> None:
-    """Write "a string or null" as one type; an enumeration that may be null is written out."""
-    choices = schema.get("anyOf", [])
-    if _NULL not in choices or len(choices) != 2:  # noqa: PLR2004 - one thing, or nothing
-        return
-    (thing,) = (choice for choice in choices if choice != _NULL)
-    if "$ref" in thing:
-        target = schemas[thing["$ref"].rpartition("/")[2]]
-        if "enum" not in target:
-            return
-        thing = {"type": target["type"], "enum": target["enum"]}
-    if not isinstance(thing.get("type"), str):
+def _flatten(schema: Schema, schemas: dict[str, Schema]) -> None:
+    """Write "a string or null", "a boolean or a date" as one schema of several types, and enumerations together as one."""
+    parts = [_plain(choice, schemas) for choice in schema.get("anyOf", ())]
+    kinds = [part.get("type") for part in parts]
+    words = [part["enum"] for part in parts if "enum" in part]
+    loose = len(words) + kinds.count("null") if words else len(set(map(str, kinds)))
+    if not parts or loose != len(parts) or not all(isinstance(kind, str) for kind in kinds):
         return
     del schema["anyOf"]
-    schema |= {**thing, **schema, "type": [thing["type"], "null"]}
-    if "enum" in thing:
-        schema["enum"] = [*thing["enum"], None]
+    whole = {key: value for part in parts for key, value in part.items()}
+    schema |= {**whole, **schema, "type": list(dict.fromkeys(kinds))}
+    if len(schema["type"]) == 1:
+        (schema["type"],) = schema["type"]
+    if words:
+        schema["enum"] = [*chain(*words), *([None] if "null" in kinds else ())]
+
+
+def _plain(choice: Schema, schemas: dict[str, Schema]) -> Schema:
+    """Return what an enumeration's name stands for: its words. All else is as it was."""
+    named = schemas.get(choice.get("$ref", "").rpartition("/")[2], {})
+    return {k: named[k] for k in ("type", "enum")} if "enum" in named else choice
 
 
 def _never_null(schema: Schema) -> None:

@@ -124,7 +124,7 @@ async def post_coverage(
     "/patients/{patient_id}/coverages/{coverage_id}",
     operation_id="amend_coverage",
     response_model=CoverageView,
-    openapi_extra=patch_of(NewCoverage),
+    openapi_extra=patch_of(NewCoverage, "CoveragePatch"),
 )
 async def patch_coverage(
     patient_id: UUID,

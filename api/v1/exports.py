@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from api import errors
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
 from api.once import once
@@ -52,7 +53,8 @@ _FILE: Final[dict[int | str, dict[str, Any]]] = {
         "content": {
             kind: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA.values()
         }
-    }
+    },
+    **errors.told({409}),
 }
 
 

@@ -115,7 +115,7 @@ async def post_patient(new: NewPatient, session: Transaction, clinic: Clinic, me
     "/patients/{patient_id}",
     operation_id="amend_patient",
     response_model=PatientView,
-    openapi_extra=patch_of(PatientState),
+    openapi_extra=patch_of(PatientState, "PatientPatch"),
 )
 async def patch_patient(
     patient_id: UUID,
