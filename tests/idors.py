@@ -246,7 +246,9 @@ def sample(schema: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
         return sample(schema["anyOf"][0], parts)
     formats = {"uuid": str(new_id()), "date-time": now().isoformat(), "date": "2026-01-01"}
     kinds = {"integer": schema.get("minimum", 1), "boolean": True, "array": [], "object": {}}
-    return kinds.get(schema.get("type", ""), formats.get(schema.get("format", ""), "word"))
+    types = schema.get("type", "")
+    kind = types if isinstance(types, str) else types[0]
+    return kinds.get(kind, formats.get(schema.get("format", ""), "word"))
 
 
 def absent() -> Ids:
