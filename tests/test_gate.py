@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from core.crypto.values import read
 from core.errors import Forbidden, NotFound, Unavailable
 from core.ids import new_id
 from policies.facts import Resource
-from policies.vocabulary import Action, ResourceType
+from policies.vocabulary import Action, ResourceType, Sensitivity
 from records.clinic import Clinic, Erased, Unreadable
 from records.clinical.reading import list_records, read_record
 from records.people.reading import list_patients, read_patient
@@ -135,6 +136,30 @@ async def _reads(clinic: Clinic, me: object, patient_id: UUID) -> bool:
     except NotFound:
         return False
     return True
+
+
+async def test_what_a_list_or_a_search_found_is_decided_once_more(clinic: Clinic, people: People):
+    hidden = Resource(
+        ResourceType.RECORD,
+        id=people.record.id,
+        patient_id=people.patient_id,
+        author_id=people.adams.subject.id,
+        status="final",
+        kind="note",
+        sensitivity=Sensitivity.NORMAL,
+        categories=frozenset(),
+        own_appointment=False,
+        consent_granted=False,
+        consent_denied=False,
+        break_glass=False,
+        proxied=False,
+        in_care_team=False,
+    )
+    treated = replace(hidden, id=new_id(), in_care_team=True)
+    gate, found = clinic.gate, [hidden, treated]
+    shown = await gate.disclose(people.baker, ResourceType.RECORD, found)
+    compared = await gate.screen(people.baker, ResourceType.RECORD, found, "by code")
+    assert shown.keys() == compared.keys() == {treated.id}
 
 
 async def test_a_list_is_one_event_for_each_patient(
