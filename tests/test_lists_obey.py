@@ -1,7 +1,7 @@
 """Every list shows what single decisions allow, page by page, under the rules of a new clinic and under any others."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from core.errors import NotFound
+from policies import scopes
 from policies.enforcer import PolicySnapshot
 from policies.facts import Resource
 from policies.rules import Rule, defaults
@@ -192,6 +193,18 @@ async def test_under_any_rules(place: Place, rules: tuple[Rule, ...]):
     ]
     place.govern([*rules, *base])
     await check(place)
+
+
+async def test_what_a_token_does_not_reach_takes_no_place_on_a_page(place: Place):
+    """A token about its owner alone: one page with their own file, and nothing that tells of other files."""
+    clinic, desk, own = place.clinic, place.people.reception, place.people.patient_id
+    narrow = replace(desk, scope=scopes.read("patient/Patient.rs"))
+    nobody = await list_patients(clinic, narrow, limit=1)
+    assert nobody == ([], None)
+    themselves = replace(narrow, subject=replace(desk.subject, patient_id=own))
+    found, after = await list_patients(clinic, themselves, limit=1)
+    assert ([patient.id for patient in found], after) == ([own], None)
+    assert (await list_patients(clinic, desk, limit=1))[1]
 
 
 def hundreds() -> list[Rule]:
