@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -98,6 +99,36 @@ async def test_without_the_trail_nothing_is_read(clinic: Clinic, people: People,
             await read_record(clinic, people.adams, people.record.id)
     await connection.close()
     assert (await read_record(clinic, people.adams, people.record.id)).title == "Megrims"
+
+
+async def test_what_the_trail_refuses_at_once_is_not_read_either(
+    clinic: Clinic, people: People, database_url: str
+):
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("REVOKE INSERT ON audit.outbox FROM confide_app")
+    with pytest.raises(Unavailable):
+        await read_record(clinic, people.adams, people.record.id)
+    await connection.execute("GRANT INSERT ON audit.outbox TO confide_app")
+    await connection.close()
+
+
+async def test_a_write_is_decided_on_what_stands_and_on_what_would(clinic: Clinic, people: People):
+    draft = Resource(
+        ResourceType.RECORD,
+        id=new_id(),
+        patient_id=people.patient_id,
+        author_id=people.adams.subject.id,
+        status="draft",
+        kind="note",
+        sensitivity=Sensitivity.NORMAL,
+        categories=frozenset(),
+        consent_denied=False,
+    )
+    final = replace(draft, status="final")
+    for given, refused in (((draft, draft), 0), ((draft, final), 1), ((final, draft), 1)):
+        with pytest.raises(Forbidden) if refused else nullcontext():
+            async with clinic.database.transaction() as session:
+                await clinic.gate.write(session, people.adams, Action.UPDATE, *given)
 
 
 async def test_one_who_may_see_a_patient_but_not_register_is_told_so(
