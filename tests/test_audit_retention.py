@@ -1,6 +1,7 @@
 """Bodies may go after six years, by an act that is itself in the log; every proof of what remains still holds."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from core.clock import now
 from core.database import Database
-from core.errors import Conflict, Invalid
+from core.errors import Conflict, Invalid, Locked
+from core.ids import new_id
 from core.transparency.book import Book
 from core.transparency.notes import Key
 from records.audit import inspection, tree
@@ -110,3 +112,19 @@ async def test_events_that_are_not_sealed_are_not_pruned(database_url: str, tmp_
     with pytest.raises(Conflict, match="not sealed"):
         await prune(owner, keyring(tmp_path), date(2019, 2, 20))
     await owner.close()
+
+
+async def test_a_legal_hold_keeps_the_months_of_its_patient(database_url: str, tmp_path: Path):
+    patient = new_id()
+    await filled(database_url, tmp_path)
+    await store(database_url, replace(long_ago(1), patient=patient))
+    await seal(database_url, tmp_path)
+    hold = f"VALUES ('{new_id()}', '{patient}', 'C-1', '{new_id()}', now())"
+    await as_superuser(
+        database_url,
+        f"INSERT INTO legal_hold (id, patient_id, reference, placed_by, placed_at) {hold}",
+    )
+    with pytest.raises(Locked):
+        await pruned(database_url, tmp_path, date(2019, 2, 20))
+    await as_superuser(database_url, "UPDATE legal_hold SET lifted_at = now()")
+    assert await pruned(database_url, tmp_path, date(2019, 2, 20)) == ["event_2019_01"]
