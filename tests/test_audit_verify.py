@@ -281,6 +281,21 @@ async def test_an_event_that_a_superuser_puts_into_the_ledger_is_found_though_it
     assert [(f.kind, f.index) for f in report.findings] == [(Kind.FORGED, 2)]
 
 
+async def test_a_log_that_began_before_seals_were_kept_is_incomplete_and_not_forged(
+    database_url: str, tmp_path: Path
+):
+    keys = keyring(tmp_path)
+    await made(database_url, keys, event(), event())
+    await as_superuser(database_url, "UPDATE audit.event SET seal = NULL")
+    await made(database_url, keys, event())
+    await seal(database_url, tmp_path)
+    async with role(database_url, inspection.ROLE) as database:
+        its = database, log_key(tmp_path), Book(tmp_path / BOOK)
+        report = await inspection.inspect(*its, known=Producers(keys))
+    assert [(f.kind, f.index) for f in report.findings] == [(Kind.UNKEPT, 1)]
+    assert report.verdict is Verdict.INCOMPLETE
+
+
 async def test_the_commands_tell_by_their_exit_codes(database_url: str, tmp_path: Path):
     await made(database_url, keyring(tmp_path), event(), event(), event())
     await seal(database_url, tmp_path)

@@ -52,7 +52,8 @@ async def inspect(
     """Examine the live ledger against its checkpoints, the sealer's own book, and what a witness has seen.
 
     With the producers' keys at hand, each event has to have its producer's seal, too: the sealer, which has no such
-    key, gives a place to whatever stands in the ledger.
+    key, gives a place to whatever stands in the ledger. A log may begin with events from before seals were kept: of these
+    nothing can be said.
     """
     async with _snapshot(database) as connection:
         nodes = {(r["level"], r["index"]): r["hash"] for r in await connection.fetch(_NODES)}
@@ -60,12 +61,19 @@ async def inspect(
         examination.signed([r["note"] for r in await connection.fetch(_NOTES)], "database")
         examination.signed(book, "sealer's file")
         examination.signed(seen, "witness", witness)
+        unkept, kept = None, False
         async for row in connection.cursor(_LEAVES, prefetch=_AHEAD):
             columns = None if row["body"] is None else dict(row)
             entry = row["leaf_index"], str(row["event_id"]), row["leaf_hash"], row["body"], columns
             examination.entry(Entry(*entry))
-            if known and columns and not await _sealed(connection, known, columns):
-                examination.report.add(Kind.FORGED, row["leaf_index"], str(row["event_id"]))
+            if known and columns and columns["seal"] is None and not kept:
+                unkept = row["leaf_index"]
+            elif known and columns:
+                kept = True
+                if not await _sealed(connection, known, columns):
+                    examination.report.add(Kind.FORGED, row["leaf_index"], str(row["event_id"]))
+        if unkept is not None:
+            examination.report.add(Kind.UNKEPT, unkept, "this and those before it")
         report = examination.end()
         for kind, query in _LOOSE.items():
             for row in await connection.fetch(query):

@@ -18,7 +18,7 @@ class Verdict(IntEnum):
 
 
 class Kind(StrEnum):
-    """What is wrong. The last six say that something is not there yet or was not to be seen, or that its producer lost it."""
+    """What is wrong. The last seven say that something is not there yet or was not to be seen, or that its producer lost it."""
 
     BODY = "body-changed"
     COLUMN = "column-changed"
@@ -40,10 +40,12 @@ class Kind(StrEnum):
     NUMBER = "number-missing"
     BOOK = "book-unseen"
     UNWITNESSED = "checkpoint-unwitnessed"
+    UNKEPT = "seal-unkept"
 
 
 _INCOMPLETE: Final = {
     Kind.NOTHING, Kind.WAITING, Kind.UNSEALED, Kind.NUMBER, Kind.BOOK, Kind.UNWITNESSED,
+    Kind.UNKEPT,
 }  # fmt: skip
 
 
