@@ -15,16 +15,16 @@ from core.crypto.ed25519 import new_seed
 from core.database import Database
 from core.transparency.book import Book
 from core.transparency.merkle import Growth, leaf_hash
-from core.transparency.notes import Checkpoint, Key, Note, Signer
+from core.transparency.notes import Checkpoint, Key, Note, Signer, sealed_note
 from records.audit import inspection, tree
-from records.audit.log_key import KEY, VERIFIER_KEY
+from records.audit.log_key import KEY, VERIFIER_KEY, open_signer
 from records.audit.producers import Producers
 from records.audit.sealer import BOOK
 from records.audit.verifier import bundle
 from records.audit.verifier.findings import Kind, Report, Verdict
 from records.audit.verifier.witness import Refused, cosign
 from tests.clinics import keyring, outbox
-from tests.sealing import as_superuser, event, filled, made, role, seal, store
+from tests.sealing import ISSUER, as_superuser, event, filled, made, role, seal, store
 from tests.servers import CHECKOUT
 
 WITNESS = Signer("elsewhere.example/witness", new_seed())
@@ -294,6 +294,25 @@ async def test_a_log_that_began_before_seals_were_kept_is_incomplete_and_not_for
         report = await inspection.inspect(*its, known=Producers(keys))
     assert [(f.kind, f.index) for f in report.findings] == [(Kind.UNKEPT, 1)]
     assert report.verdict is Verdict.INCOMPLETE
+
+
+async def test_what_is_signed_while_the_log_is_looked_through_is_not_missed(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    await filled(database_url, tmp_path, 3)
+    book, signer = Book(tmp_path / BOOK), open_signer(tmp_path, ISSUER)
+    later = sealed_note(signer, str(Checkpoint(signer.name, 4, b"r" * 32)), 1)
+    usual = inspection.Examination.signed
+
+    def meanwhile(self: Any, notes: Any, source: str, *more: Any) -> None:
+        if source == "database":
+            book.append(later)
+        usual(self, notes, source, *more)
+
+    monkeypatch.setattr(inspection.Examination, "signed", meanwhile)
+    async with role(database_url, inspection.ROLE) as database:
+        report = await inspection.inspect(database, log_key(tmp_path), book)
+    assert report.verdict is Verdict.GOOD
 
 
 async def test_the_commands_tell_by_their_exit_codes(database_url: str, tmp_path: Path):

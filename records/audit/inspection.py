@@ -55,11 +55,13 @@ async def inspect(
     key, gives a place to whatever stands in the ledger. A log may begin with events from before seals were kept: of these
     nothing can be said.
     """
+    # The sealer writes into its book what is in the database already, so that what it signs from here on is in neither.
+    signed, seen = list(book), list(seen)
     async with _snapshot(database) as connection:
         nodes = {(r["level"], r["index"]): r["hash"] for r in await connection.fetch(_NODES)}
         examination = Examination(key, nodes)
         examination.signed([r["note"] for r in await connection.fetch(_NOTES)], "database")
-        examination.signed(book, "sealer's file")
+        examination.signed(signed, "sealer's file")
         examination.signed(seen, "witness", witness)
         unkept, kept = None, False
         async for row in connection.cursor(_LEAVES, prefetch=_AHEAD):
