@@ -2,8 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,16 +13,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 import records.tables  # noqa: F401 - a rotation is about every table with sealed cells
-from core.crypto.keyring import open_provider
+from api.commands.acting import at_work
 from core.database import Database
 from core.settings import Settings
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
-from records.clinic import Clinic
 from records.custody import versions as kept
 from records.custody.models import KeyPurpose, RotationKind, RotationState
 from records.custody.rotation import ROLE, read_rotation, request_rotation, step
-from records.identity.commands import command_line
 
 PAUSE = 0.2
 """Seconds to wait for another process that is at the same rotation."""
@@ -69,7 +66,7 @@ def destroy(chosen: Settings, purpose: str, version: int) -> None:
 async def _rotate(
     chosen: Settings, kind: RotationKind, purpose: KeyPurpose, patient: UUID | None
 ) -> Mapping[str, Any]:
-    async with _at_work(chosen, "confide keys rotate") as (clinic, me):
+    async with at_work(chosen, "keys rotate") as (clinic, me):
         async with clinic.database.transaction() as session:
             row = await request_rotation(session, clinic, me, kind, purpose, patient)
         database = Database(chosen.postgres_url, role=ROLE, size=1)
@@ -87,7 +84,7 @@ async def _rotate(
 
 async def _versions(chosen: Settings) -> Sequence[Mapping[str, Any]]:
     async with (
-        _at_work(chosen, "confide keys versions") as (clinic, me),
+        at_work(chosen, "keys versions") as (clinic, me),
         clinic.database.transaction() as session,
     ):
         return await kept.list_versions(session, clinic, me)
@@ -95,7 +92,7 @@ async def _versions(chosen: Settings) -> Sequence[Mapping[str, Any]]:
 
 async def _destroy(chosen: Settings, purpose: KeyPurpose, version: int) -> None:
     async with (
-        _at_work(chosen, "confide keys destroy") as (clinic, me),
+        at_work(chosen, "keys destroy") as (clinic, me),
         clinic.database.transaction() as session,
     ):
         await kept.destroy(session, clinic, me, purpose, version)
@@ -107,16 +104,10 @@ def note_signing(chosen: Settings, *, revoke: bool) -> None:
     async def note() -> None:
         acts = (Action.CREATE, Action.DELETE) if revoke else (Action.CREATE,)
         async with (
-            _at_work(chosen, "confide keys rotate-signing") as (clinic, me),
+            at_work(chosen, "keys rotate-signing") as (clinic, me),
             clinic.database.transaction() as session,
         ):
             for act in acts:
                 await clinic.gate.write(session, me, act, Resource(ResourceType.KEY))
 
     asyncio.run(note())
-
-
-@asynccontextmanager
-async def _at_work(chosen: Settings, name: str) -> AsyncIterator[tuple[Clinic, Any]]:
-    async with Clinic.open(chosen.postgres_url, open_provider(chosen.kms), pool=2) as clinic:
-        yield clinic, await command_line(clinic, name)
