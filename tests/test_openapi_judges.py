@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -112,15 +112,17 @@ def git(*words: str) -> str:
 
 
 @asynccontextmanager
-async def serve(database_url: str, home: Path, issuer: str) -> AsyncIterator[dict[str, str]]:
-    """Fill a clinic; yield an access token of each doctor by name."""
+async def serve(
+    database_url: str, home: Path, issuer: str, names: Iterable[str] = ("adams", "baker")
+) -> AsyncIterator[dict[str, str]]:
+    """Fill a clinic; yield an access token of each by name: of the doctors, unless others are meant."""
     chosen = Settings(home=home, environment="development", issuer=issuer)
     keyring(home)
     tokens, made = Tokens.of(chosen), {}
     async with open_clinic(database_url, home) as clinic:
         people = await populate(clinic)
         async with clinic.database.transaction() as session:
-            for name in ("adams", "baker"):
+            for name in names:
                 account = getattr(people, name).subject.id
                 its = account, "confide-cli", "openid", tokens.life
                 made[name] = tokens.access(await sessions.start(session, *its))
