@@ -50,7 +50,16 @@ read = read_patient.sync(made.id, client=client)
 page = list_patients.sync(client=client, limit=100)
 print(read.birth_date, any(patient.id == made.id for patient in page.items))
 """
-STRICT = "--strict --target es2022 --module nodenext --types node --skipLibCheck".split()
+STRICT = [
+    "--strict",
+    "--target",
+    "es2022",
+    "--module",
+    "nodenext",
+    "--types",
+    "node",
+    "--skipLibCheck",
+]
 
 
 def done(folder: Path, *command: str | Path) -> str:

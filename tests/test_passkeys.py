@@ -226,6 +226,12 @@ async def test_what_was_made_elsewhere_or_without_its_user_is_not_enrolled(
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/credential")
 
 
+async def test_a_number_that_no_machine_counts_to_is_no_credential(api: Api):
+    told = await offer(api, api.people.nurse)
+    answer = await keep(api, api.people.nurse, told, {"id": 2**70})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/credential")
+
+
 async def test_enrolment_wants_a_recent_login(api: Api):
     old = await bearer(api, api.people.nurse, auth_time=now() - timedelta(seconds=901))
     for path, body in ((f"{PATH}/options", {}), (PATH, {})):

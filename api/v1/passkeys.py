@@ -1,5 +1,6 @@
 """The caller's passkeys. Our own page makes them (`/oauth/account`); an application on our origin may do it too."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -111,7 +112,7 @@ async def post_passkey(
     if asked is None:
         fault = FieldError("/challenge", "ended", "it is too old, used, or not for this account")
         raise Invalid(errors=[fault])
-    credential = orjson.dumps(made.credential).decode()
+    credential = json.dumps(made.credential)  # as it came, whatever numbers it holds
     its = Site.of(issuer.issuer), asked.signed, credential, made.name
     passkey, codes = await passkeys.enrol(session, clinic, me, *its)
     headers = {"Location": f"/v1/me/passkeys/{passkey['id']}", "ETag": etag(passkey["version"])}
