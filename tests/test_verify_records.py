@@ -62,7 +62,7 @@ async def keep(url: str, table: str) -> None:
 
 async def put_back(url: str, table: str) -> None:
     """Put rows of a table back to what they were when they were kept."""
-    columns = ", ".join(c.name for c in metadata.tables[table].columns)
+    columns = ", ".join(c.name for c in metadata.tables[table].columns if c.computed is None)
     (key,) = metadata.tables[table].primary_key
     whole = f"(SELECT {columns} FROM kept WHERE kept.{key.name} = {table}.{key.name})"
     there = f"{key.name} IN (SELECT {key.name} FROM kept)"
