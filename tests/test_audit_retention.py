@@ -122,6 +122,7 @@ async def test_a_legal_hold_keeps_the_months_of_its_patient(database_url: str, t
     hold = f"VALUES ('{new_id()}', '{patient}', 'C-1', '{new_id()}', now())"
     await as_superuser(
         database_url,
+        "SET session_replication_role = replica",  # no such patient has to exist
         f"INSERT INTO legal_hold (id, patient_id, reference, placed_by, placed_at) {hold}",
     )
     with pytest.raises(Locked):
