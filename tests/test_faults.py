@@ -83,15 +83,18 @@ async def test_no_event_is_lost_or_doubled_whatever_happens(
 
 @fault("F1")
 async def worker_killed(clinic: Stand, random: Random) -> None:
-    """The worker's child is killed 20 times, the worker once, in mid-batch."""
-    reading = asyncio.create_task(clinic.read(4))
-    for _ in range(20):
-        await asyncio.sleep(random.uniform(0.02, 0.12))
+    """The worker's child is killed 100 times, the worker once, in mid-batch."""
+    over, killed = asyncio.Event(), 0
+    reading = asyncio.create_task(clinic.read(4, over))
+    while killed < 100:
+        await asyncio.sleep(random.uniform(0.02, 0.08))
         for child in clinic.children("worker"):
             os.kill(child, 9)
+            killed += 1
     clinic.line.kill("worker")
     await asyncio.sleep(random.uniform(0, 0.5))
     await clinic.start("worker")
+    over.set()
     await reading
 
 
