@@ -124,6 +124,25 @@ async def test_everybody_is_found_at_every_step_by_every_process(
     assert (ended["total"], ended["failed"]) == (2, 0)
 
 
+async def test_who_is_amended_while_the_turn_comes_to_them_has_tokens_already_and_they_are_made_anew(
+    clinic: Clinic, people: People, rotor: tuple[Database, Trail], database_url: str
+):
+    await ask(clinic, people, kind=RotationKind.INDEX)
+    for _ in range(2):  # begun, and all of them done
+        await step(rotor[0], clinic.vault.provider, rotor[1])
+    connection = await asyncpg.connect(database_url)
+    tokens = "SELECT * FROM patient_token ORDER BY index, token, patient_id"
+    made = await connection.fetch(tokens)
+    # What the rotation saw when it chose whom to lock, and what the amendment, that had the lock, then committed.
+    await connection.execute(
+        "INSERT INTO patient_token (index, key_version, token, patient_id)"
+        " SELECT index, 1, token, patient_id FROM patient_token"
+    )
+    await step(rotor[0], clinic.vault.provider, rotor[1])
+    assert await connection.fetch(tokens) == made
+    await connection.close()
+
+
 @pytest.mark.parametrize("first", ["look", "turn"])
 async def test_who_is_searched_for_is_found_though_all_turns_over_within_the_search(
     clinic: Clinic,

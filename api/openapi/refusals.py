@@ -11,10 +11,13 @@ TITLES: Final = {
     400: "The request cannot be read",
     406: "None of its answers is acceptable",
     409: "It does not fit what is there",
+    410: "It was erased, for good",
     412: "It has changed since",
     413: "The body is too large",
     415: "The body is of another type",
+    423: "It was closed to this",
     428: "If-Match is required",
+    500: "An error of ours, or sealed data that does not open",
 }
 _WRITES: Final = ("post", "put", "patch", "delete")
 _ID: Final = "01975e3a-7c1e-7d2b-9a4f-3c5d6e7f8091"
@@ -48,7 +51,9 @@ Operations = Callable[..., Iterator[dict[str, Any]]]
 def share(document: dict[str, Any], operations: Operations) -> None:
     """Give operations the refusals they may meet, as references to one description each."""
     for operation in operations(document, *_WRITES, under="/v1/"):
-        operation["responses"].setdefault("409", None)
+        _may_be(operation, "409", *(["423"] if _names_one(operation) else []))
+    for operation in operations(document, under="/v1/"):
+        _may_be(operation, "500", *(["410"] if _names_one(operation) else []))
     for operation in operations(document):
         _expect(operation)
     document["components"]["headers"] = _HEADERS
@@ -75,6 +80,15 @@ def _expect(operation: dict[str, Any]) -> None:
         statuses += ["413", "415"]
     if any(p.get("name", "").lower() == "if-match" for p in operation.get("parameters", ())):
         statuses += ["412", "428"]
+    _may_be(operation, *statuses)
+
+
+def _names_one(operation: dict[str, Any]) -> bool:
+    """Tell whether it is about one thing, which may have been closed, or erased."""
+    return any(p.get("in") == "path" for p in operation.get("parameters", ()))
+
+
+def _may_be(operation: dict[str, Any], *statuses: str) -> None:
     for status in statuses:
         operation["responses"].setdefault(status, None)
 

@@ -85,8 +85,8 @@ async def _patients(
         except DecryptError as error:
             log.error("a patient gets no tokens", code=error.code)
             made, failed = set(), failed + 1
-        mine = _token.patient_id == row["patient_id"]
-        await session.execute(delete(PatientToken).where(mine, older))
+        # New ones as well: whoever amended the patient, while we waited to lock them, has just written those.
+        await session.execute(delete(PatientToken).where(_token.patient_id == row["patient_id"]))
         fresh = [
             PatientToken(index=i, key_version=version, token=t, patient_id=row["patient_id"])
             for i, t in made
