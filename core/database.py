@@ -7,6 +7,7 @@ one round trip, no ORM.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from sys import intern
 from typing import Any, Protocol
 
 import asyncpg
@@ -38,9 +39,9 @@ class Query:
     def __init__(self, statement: Executable) -> None:
         assert isinstance(statement, ClauseElement)
         compiled: Any = spelled_out(statement).compile(dialect=_dialect())
-        self.sql = str(compiled)
+        self.sql = intern(str(compiled))  # many a caller's list is the same text
         assert "POSTCOMPILE" not in self.sql, "a Query cannot hold an IN list: use ANY(array)"
-        self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
+        self._names: tuple[str, ...] = tuple(map(intern, compiled.positiontup or ()))
         self._fixed = {k: v for k, v in compiled.params.items() if v is not None}
         self._sealed = {k: b.type for k, b in compiled.binds.items() if isinstance(b.type, Sealed)}
 

@@ -1,6 +1,7 @@
 """A publication is in force in every process within a second, and without the database nothing is decided for long."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from time import monotonic
@@ -9,6 +10,7 @@ import asyncpg
 import pytest
 
 from core.errors import Unavailable
+from policies.enforcer import PolicySnapshot
 from records.access import policy as watching
 from records.clinic import Clinic
 from tests.apis import serve
@@ -68,6 +70,15 @@ async def test_every_process_decides_by_a_new_version_within_a_second_and_says_s
             while await processes(desk) != [(4, True)] * 2:  # noqa: ASYNC110 - they tell the database
                 await asyncio.sleep(0.02)
     assert len((await desk.send(desk.first, "GET", "/processes")).json()["items"]) == 1
+
+
+async def test_of_rules_that_were_replaced_nothing_stays_in_memory(desk: Desk):
+    answer = await desk.api.get(desk.api.people.adams, "/v1/patients")
+    assert answer.json()["items"]
+    replaced = id(desk.api.clinic.policy.snapshot)
+    await desk.publish(await desk.draft(TIGHT))
+    gc.collect()
+    assert replaced not in {id(o) for o in gc.get_objects() if isinstance(o, PolicySnapshot)}
 
 
 async def test_a_process_whose_connection_was_cut_hears_of_the_next_version(

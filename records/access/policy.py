@@ -18,6 +18,7 @@ from core.errors import DomainError, Unavailable
 from core.ids import new_id
 from policies.enforcer import PolicySnapshot
 from policies.rules import checksum
+from records.access import listing
 from records.access.models import PolicyHead, PolicyProcess, PolicyRule, PolicyVersion
 from records.access.versions import CHANNEL, rule_of
 from records.base import table_of
@@ -97,6 +98,7 @@ class Policy:
         if self._snapshot is None or self._snapshot.version != head["version"]:
             rows = await self._database.all(_RULES, version=head["version"])
             self._snapshot = _build(head, rows, self._snapshot)
+            listing.compiled.cache_clear()  # or they would keep the rules that were replaced
             log.info("policy in force", version=head["version"])
         self._seen = monotonic()
 
