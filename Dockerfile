@@ -1,8 +1,8 @@
-# Two stages: the first resolves the locked dependencies, the second holds what runs, as an ordinary user.
+# Two stages: the first installs what the lock names, key services, traces and z3 included; the second holds what runs, as an ordinary user.
 FROM python:3.13-slim AS build
 WORKDIR /app
 COPY requirements/ requirements/
-RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --require-hashes -r requirements/run.txt
+RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --require-hashes -r requirements/image.txt
 COPY pyproject.toml README.md ./
 COPY api/ api/
 COPY core/ core/

@@ -186,7 +186,7 @@ def _development() -> Settings:
 
 
 def _fail(message: str) -> NoReturn:
-    console.print(f"[red]{message}[/red]", soft_wrap=True)
+    console.print(message, style="red", markup=False, soft_wrap=True)
     raise SystemExit(REFUSED)
 
 

@@ -16,6 +16,7 @@ from records.clinic import Clinic
 router = APIRouter(tags=["operations"])
 
 _PING: Final = Query(select(literal(1)))
+_PORTS: Final = {"amqp": 5672, "amqps": 5671}
 
 
 @router.get("/healthz", operation_id="liveness")
@@ -58,11 +59,12 @@ def _policy(clinic: Clinic) -> str:
 async def broker(url: str) -> str:
     """Try the broker's port; a broker that is a folder is always there."""
     address = URL(url)
-    if address.scheme != "amqp" or not address.hostname:
+    if address.scheme not in _PORTS or not address.hostname:
         return "ok"
+    port = address.port or _PORTS[address.scheme]
     try:
         async with asyncio.timeout(1):
-            _, writer = await asyncio.open_connection(address.hostname, address.port or 5672)
+            _, writer = await asyncio.open_connection(address.hostname, port)
         writer.close()
     except (OSError, TimeoutError):
         return "waiting"

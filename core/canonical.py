@@ -12,7 +12,8 @@ import rfc8785
 
 from core.errors import Invalid
 
-_EXACT: Final = 2**53
+EXACT: Final = 2**53
+"""From here on, not every whole number is a float."""
 _PLAIN: Final = frozenset({str, bool, type(None), orjson.Fragment})
 
 
@@ -50,7 +51,7 @@ def _simple(value: Any) -> bool:
         elif kind is list:
             parts.extend(part)
         elif kind is int:
-            if not -_EXACT < part < _EXACT:
+            if not -EXACT < part < EXACT:
                 return False
         elif kind not in _PLAIN:
             return False

@@ -12,5 +12,5 @@ def new_id() -> UUID:
 
 
 def first_id(at: datetime) -> UUID:
-    """Return the lowest UUIDv7 of a moment: whatever was made since has a higher one."""
-    return UUID(int=(int(at.timestamp() * 1000) << 80) | (0x7 << 76) | (0x2 << 62))
+    """Return the lowest UUIDv7 of a moment: whatever was made since has a higher one. Before 1970 there are none."""
+    return UUID(int=max(0, int(at.timestamp() * 1000)) << 80 | 0x7 << 76 | 0x2 << 62)

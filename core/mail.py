@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 
-from core.settings import Settings
+from core.settings import LOOPBACK, Settings
 
 PATIENCE = 10.0
 """Seconds for the mail server to answer."""
@@ -68,7 +68,7 @@ def _hand_over(url: str, letter: EmailMessage) -> None:
         else smtplib.SMTP(host, parts.port or 587, timeout=PATIENCE)
     )
     with server:
-        if not direct and host not in ("localhost", "127.0.0.1", "::1"):
+        if not direct and host not in LOOPBACK:
             server.starttls(context=tls)
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))

@@ -3,6 +3,7 @@
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
@@ -15,7 +16,17 @@ from pydantic_settings import (
 
 from core.windows import limit
 
-STACK_FILE = "stack.json"
+STACK_FILE: Final = "stack.json"
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+"""This very machine, as the host of an address."""
+
+
+def guarded(address: str) -> bool:
+    """Tell whether nobody reads along on the way to an address: it is https, or this machine's own."""
+    parts = urlsplit(address)
+    if parts.scheme == "https":
+        return bool(parts.hostname)
+    return parts.scheme == "http" and parts.hostname in LOOPBACK
 
 
 class Environment(StrEnum):
@@ -33,20 +44,23 @@ class StepUpRule(StrEnum):
     ALWAYS = "always"
 
 
-_GENEROUS = {
+_GENEROUS: Final = {
     "caller_limit": "1000000/minute",
     "miss_limit": "10000/minute",
     "token_limit": "100000/minute",
 }
 """The limits of development, where tests and measurements come from one account."""
-SECRET_AT_LEAST = 12
+_LIMITS: Final = (*_GENEROUS, "search_limit")
+SECRET_AT_LEAST: Final = 12
 """Characters of a password of a server that is reached through the network."""
 
 
 class Settings(BaseSettings):
     """Everything an operator may set, each as `CONFIDE_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="CONFIDE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="CONFIDE_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     environment: Environment = Environment.PRODUCTION
     home: Path = Path(".confide")
@@ -125,8 +139,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_clear_text(self) -> "Settings":
-        loopback = self.issuer.startswith(("http://127.0.0.1", "http://localhost"))
-        if not (self.issuer.startswith("https://") or loopback):
+        if not guarded(self.issuer):
             raise ValueError("CONFIDE_ISSUER must be an https address, or loopback")
         return self
 
@@ -143,7 +156,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_what_is_no_limit(self) -> "Settings":
-        for name in _GENEROUS:
+        for name in _LIMITS:
             limit(getattr(self, name))
         return self
 

@@ -59,7 +59,7 @@ class PolicySnapshot:
     version: int
     checksum: str
     shards: Mapping[Target, Shard]
-    judges: Mapping[Target, "Decide"]
+    judges: Mapping[Target, Decide]
     _emergencies: frozenset[str]
 
     @classmethod

@@ -88,7 +88,7 @@ def explain(
 def facts_of(rule_condition: str, kind: ResourceType) -> list[str]:
     """Return the facts that a condition joins by `and`: what was so, where its rule decided.
 
-    None for a condition that today's vocabulary does not know any more.
+    An empty list for a condition that today's vocabulary does not know any more.
     """
     try:
         formula = parse(rule_condition, kind)

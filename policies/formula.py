@@ -132,13 +132,18 @@ def attributes(leaf: Leaf) -> tuple[Attr, ...]:
             return (leaf.attr,)
 
 
-def mentioned(formula: Formula) -> Iterator[Attr]:
-    """Yield every attribute that a formula looks at."""
+def leaves(formula: Formula) -> Iterator[Always | Leaf]:
+    """Yield every leaf of a formula."""
     match formula:
         case AllOf(parts) | AnyOf(parts):
             for part in parts:
-                yield from mentioned(part)
-        case Always():
-            pass
+                yield from leaves(part)
         case leaf:
+            yield leaf
+
+
+def mentioned(formula: Formula) -> Iterator[Attr]:
+    """Yield every attribute that a formula looks at."""
+    for leaf in leaves(formula):
+        if not isinstance(leaf, Always):
             yield from attributes(leaf)

@@ -6,10 +6,10 @@ from typing import Final
 
 from policies.enforcer import PolicySnapshot
 from policies.facts import SCHEMA
-from policies.formula import Always, Attr, Formula, Known, Leaf, attributes, negate
+from policies.formula import Attr, Formula, Known, leaves, mentioned, negate
 from policies.golden import surprises
 from policies.grammar import parse
-from policies.logic import implies, impossible, mentioned
+from policies.logic import implies, impossible
 from policies.rules import Rule
 from policies.shards import Line, Shard, Target, shard
 from policies.vocabulary import Action, Outcome, ResourceType
@@ -79,10 +79,10 @@ def _shade(line: Line, earlier: Shard) -> str | None:
     mine = applies(line)
     if impossible(mine):
         return None  # it is dead, which says more
-    leaves = set(_attrs(mine))
+    asked = set(mentioned(mine))
     for other in earlier:
         theirs = applies(other)
-        if line.roles <= other.roles and leaves >= set(_attrs(theirs)) and implies(mine, theirs):
+        if line.roles <= other.roles and asked >= set(mentioned(theirs)) and implies(mine, theirs):
             return other.rule.id
     return None
 
@@ -94,7 +94,7 @@ def _missing(shards: Mapping[Target, Shard]) -> Iterator[Finding]:
         if not any(line.rule.effect == Outcome.ALLOW for line in lines):
             continue
         denying = [applies(line) for line in lines if line.rule.effect == Outcome.DENY]
-        asked = {attr.name for formula in denying for attr in _attrs(formula)}
+        asked = {attr.name for formula in denying for attr in mentioned(formula)}
         yield from (_found("missing-deny", None, f"{kind}.{n}") for n in names if n not in asked)
 
 
@@ -103,19 +103,11 @@ def _unknown(rules: Sequence[Rule]) -> Iterator[Finding]:
     for rule in rules:
         if rule.effect == Outcome.DENY:
             kind = next(rule.targets())[0]
-            leaves = list(mentioned(parse(rule.condition, kind)))
-            said = {leaf.attr for leaf in leaves if isinstance(leaf, Known)}
-            read = {attr for leaf in leaves for attr in _of(leaf) if _nullable(attr)}
+            condition = parse(rule.condition, kind)
+            said = {leaf.attr for leaf in leaves(condition) if isinstance(leaf, Known)}
+            read = {attr for attr in mentioned(condition) if _nullable(attr)}
             for attr in sorted(read - said, key=lambda attr: (attr.root, attr.name)):
                 yield _found("unknown-denies", rule.id, f"r.{attr.root}.{attr.name}")
-
-
-def _attrs(formula: Formula) -> Iterator[Attr]:
-    return (attr for leaf in mentioned(formula) for attr in _of(leaf))
-
-
-def _of(leaf: Always | Leaf) -> tuple[Attr, ...]:
-    return () if isinstance(leaf, Always) else attributes(leaf)
 
 
 def _nullable(attr: Attr) -> bool:

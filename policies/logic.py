@@ -21,6 +21,7 @@ from policies.formula import (
     Literal,
     Same,
     attributes,
+    leaves,
 )
 
 MOST_LETTERS: Final = 9
@@ -46,18 +47,8 @@ def impossible(formula: Formula) -> bool:
     return implies(formula, Always(value=False))
 
 
-def mentioned(formula: Formula) -> Iterator[Always | Leaf]:
-    """Yield every leaf of a formula."""
-    match formula:
-        case AllOf(parts) | AnyOf(parts):
-            for part in parts:
-                yield from mentioned(part)
-        case leaf:
-            yield leaf
-
-
 def _letters(formula: Formula) -> Iterator[Letter]:
-    for leaf in mentioned(formula):
+    for leaf in leaves(formula):
         match leaf:
             case Known(attr):
                 yield attr, "known"

@@ -4,8 +4,8 @@ set -u
 cd "$(dirname "$0")/.."
 told=$(mktemp)
 trap 'rm -f "$told"' EXIT
-if .venv/bin/pip-audit --progress-spinner off --timeout 20 --disable-pip --require-hashes -r requirements/run.txt >"$told" 2>&1; then
-    echo "No known vulnerability in requirements/run.txt."
+if .venv/bin/pip-audit --progress-spinner off --timeout 20 --disable-pip --require-hashes -r requirements/image.txt >"$told" 2>&1; then
+    echo "No known vulnerability in requirements/image.txt."
 elif grep -qiE '^(Found|Name +Version +ID)' "$told"; then
     cat "$told"
     exit 1

@@ -114,16 +114,27 @@ async def test_events_that_are_not_sealed_are_not_pruned(database_url: str, tmp_
     await owner.close()
 
 
-async def test_a_legal_hold_keeps_the_months_of_its_patient(database_url: str, tmp_path: Path):
-    patient = new_id()
+async def test_a_legal_hold_keeps_the_months_of_its_patient_under_any_id(
+    database_url: str, tmp_path: Path
+):
+    patient, other = new_id(), new_id()
     await filled(database_url, tmp_path)
     await store(database_url, replace(long_ago(1), patient=patient))
     await seal(database_url, tmp_path)
     hold = f"VALUES ('{new_id()}', '{patient}', 'C-1', '{new_id()}', now())"
+    unchecked = "SET session_replication_role = replica"  # no such patient has to exist
     await as_superuser(
         database_url,
-        "SET session_replication_role = replica",  # no such patient has to exist
+        unchecked,
         f"INSERT INTO legal_hold (id, patient_id, reference, placed_by, placed_at) {hold}",
+    )
+    with pytest.raises(Locked):
+        await pruned(database_url, tmp_path, date(2019, 2, 20))
+    await as_superuser(
+        database_url,
+        unchecked,
+        f"UPDATE legal_hold SET patient_id = '{other}'",
+        f"INSERT INTO same_person (patient_id, other_id) VALUES ('{other}', '{patient}')",
     )
     with pytest.raises(Locked):
         await pruned(database_url, tmp_path, date(2019, 2, 20))

@@ -32,7 +32,7 @@ from records.compliance.models import EXCLUDED
 from records.people.registration import register
 from tests.apis import Api, serve
 from tests.clinics import DETAILS, me_as
-from tests.sealing import drain, event, event_at, filled, role, seal, store
+from tests.sealing import as_superuser, drain, event, event_at, filled, role, seal, store
 
 V1 = "/v1/audit"
 SHIFT = """INSERT INTO schedule (id, doctor_id, weekday, start_time, end_time, time_zone, valid_from, slot_minutes,
@@ -157,6 +157,19 @@ async def test_an_export_is_gone_after_a_day(api: Api, database_url: str, tmp_pa
     await gather(api.clinic.database)
     assert await connection.fetchval("SELECT count(*) FROM audit.export_part") == 0
     await connection.close()
+
+
+async def test_an_export_that_cannot_be_proved_has_failed_and_keeps_none_waiting(
+    api: Api, database_url: str, tmp_path: Path
+):
+    await filled(database_url, tmp_path, 3)
+    me = api.people.compliance
+    asked = [(await api.post(me, f"{V1}/exports", {})).headers["Location"] for _ in range(2)]
+    await as_superuser(database_url, "DELETE FROM audit.leaf WHERE leaf_index = 0")
+    await gather(api.clinic.database)
+    states = [(await api.get(me, where)) for where in asked]
+    assert [(a.status_code, a.json()["state"]) for a in states] == [(200, "failed")] * 2
+    assert (await api.get(me, f"{asked[0]}/file")).status_code == 409
 
 
 async def test_exports_and_alerts_are_for_compliance_alone(api: Api):

@@ -1,5 +1,7 @@
 """docker-compose.yml cannot be run everywhere; what it promises can be read."""
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,23 @@ def test_every_command_of_the_file_is_a_command_of_confide():
     commands = [s["command"] for s in (SERVICES[name] for name in OURS)]
     words = [c[1] if c[0] == "confide" else c[2].split()[1] for c in commands]
     assert all(word in known for word in words)
+
+
+def pins(lock: str) -> set[str]:
+    text = (ROOT / "requirements" / f"{lock}.txt").read_text()
+    return set(re.findall(r"^[\w.-]+==[\w.]+", text, re.MULTILINE))
+
+
+def test_the_image_holds_all_that_a_setting_may_ask_for_in_the_versions_that_are_tested():
+    assert "requirements/image.txt" in (ROOT / "Dockerfile").read_text()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [
+        name
+        for x in ("kms", "telemetry", "analysis")
+        for name in extras["optional-dependencies"][x]
+    ]
+    assert set(wanted) <= {pin.partition("==")[0] for pin in pins("image")}
+    assert pins("run") < pins("image") < pins("dev")
 
 
 def test_the_image_runs_as_an_ordinary_user():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.crypto.blind_index import IndexKey, normal_code, normal_date, normal_digits, normal_text
+from core.crypto.blind_index import IndexKey, normal_code, normal_date, normal_text
 from core.crypto.primitives import lp
 
 SECRET = bytes(range(32))
@@ -98,10 +98,6 @@ def test_a_normal_code_is_normal_already(text: str):
 
 def test_a_code_keeps_letters_and_digits_in_upper_case():
     assert normal_code(" mrn-00 12/ab\uff11") == "MRN0012AB1"
-
-
-def test_digits_of_any_script_become_ascii_and_all_else_goes():
-    assert normal_digits("+49 (0)30\u2014\u0661\u0662\uff13 ext.") == "49030123"
 
 
 def test_a_day_is_an_iso_date_with_or_without_a_time():

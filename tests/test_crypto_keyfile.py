@@ -51,7 +51,7 @@ def test_a_keyring_that_group_or_others_have_any_right_on_is_refused(
 def test_a_keyring_of_another_user_is_refused(
     keyring: FileKeyring, path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    keyring.health()
+    keyring.current_version(RECORD)
     monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
     assert _unavailable(path) == "keyring-exposed"
 
@@ -60,7 +60,7 @@ def test_a_keyring_that_is_not_there_is_unavailable(keyring: FileKeyring, path: 
     path.unlink()
     assert _unavailable(path) == "key-unavailable"
     with pytest.raises(Unavailable):
-        keyring.health()
+        keyring.current_version(RECORD)
 
 
 KEY = "ab" * 32
@@ -89,7 +89,7 @@ def test_a_keyring_that_makes_no_sense_is_refused_without_showing_a_key(
 ):
     _edit(path, record=record)
     with pytest.raises(Unavailable) as refusal:
-        keyring.health()
+        keyring.current_version(RECORD)
     assert refusal.value.code == "keyring-broken"
     assert refusal.value.__context__ is None
     assert KEY not in f"{refusal.value!r}{vars(refusal.value)}"
@@ -108,7 +108,7 @@ def test_an_existing_keyring_is_never_written_over(keyring: FileKeyring, path: P
         FileKeyring.create(path)
     assert refusal.value.code == "keyring-exists"
     assert path.read_bytes() == before
-    keyring.health()
+    keyring.current_version(RECORD)
 
 
 def test_a_new_keyring_is_readable_by_its_owner_alone_whatever_the_umask(path: Path):

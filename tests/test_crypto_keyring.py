@@ -50,8 +50,8 @@ def test_what_a_destroyed_version_wrapped_never_comes_back(keyring: FileKeyring,
 def test_keys_unwrap_as_they_were_wrapped_and_a_wrap_is_104_bytes(keyring: FileKeyring):
     wraps = [keyring.wrap(RECORD, SECRET, bytes([n])) for n in range(5)]
     assert {len(wrapped.blob) for wrapped in wraps} == {104}
-    pairs = [(wrapped, bytes([n])) for n, wrapped in enumerate(wraps)]
-    assert keyring.unwrap_many(RECORD, pairs) == [SECRET] * 5
+    opened = [keyring.unwrap(RECORD, wrapped, bytes([n])) for n, wrapped in enumerate(wraps)]
+    assert opened == [SECRET] * 5
     assert SECRET not in b"".join(wrapped.blob for wrapped in wraps)
 
 

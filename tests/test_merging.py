@@ -12,8 +12,10 @@ import pytest
 
 from core.clock import now
 from core.ids import new_id
+from records.compliance.alerts import look
 from tests.apis import Api, serve
 from tests.clinics import outbox
+from tests.sealing import drain
 
 TWIN = {
     "name": {"family": "Quilfether", "given": "Philippa"},
@@ -393,6 +395,49 @@ async def test_joining_is_an_event_of_both_patients(api: Api, twin: str, databas
     await joined(api, twin, api.people.patient_id)
     events = [e for e in await outbox(database_url) if e["action"] == "merge"]
     assert {e["patient"] for e in events} == {twin, str(api.people.patient_id)}
+
+
+async def test_who_saw_either_file_and_to_whom_it_went_is_told_of_the_person(
+    api: Api, twin: str, database_url: str
+):
+    mine, people = str(api.people.patient_id), api.people
+    await api.get(people.reception, f"/v1/patients/{twin}")
+    given = {
+        "purpose": "public-health",
+        "disclosed_at": now().isoformat(),
+        "recipient": {"name": "County Health Office"},
+        "description": "A laboratory result",
+    }
+    told = await api.post(people.compliance, f"/v1/patients/{twin}/disclosures", given)
+    assert told.status_code == 201, told.text
+    await joined(api, twin, mine)
+    await drain(database_url)
+    for either in (mine, twin):
+        report = await api.get(people.patient, f"/v1/patients/{either}/access-report?limit=100")
+        shown = {each["event_id"]: each["resource_ids"] for each in report.json()["items"]}
+        assert [twin] in shown.values()
+        (went,) = (await api.get(people.patient, f"/v1/patients/{either}/disclosures")).json()[
+            "items"
+        ]
+        assert went["recipient"]["name"] == "County Health Office"
+    await api.post(people.reception, f"/v1/patients/{twin}/unmerge", {})
+    for tail in ("access-report", "disclosures"):
+        assert (await api.get(people.patient, f"/v1/patients/{twin}/{tail}")).status_code == 404
+
+
+async def test_a_watch_on_one_file_is_one_on_the_person(api: Api, twin: str, database_url: str):
+    people, watched = api.people, "/v1/audit/watched"
+    body = {"patient_id": twin, "reason": "employee"}
+    assert (await api.post(people.compliance, watched, body)).status_code == 201
+    await joined(api, twin, people.patient_id)
+    await api.get(people.adams, f"/v1/patients/{people.patient_id}")
+    await drain(database_url)
+    await look(api.clinic.database)
+    found = (await api.get(people.compliance, "/v1/audit/alerts?rule=R4")).json()["items"]
+    assert str(people.adams.subject.id) in {alert["actor"] for alert in found}
+    release = f"{watched}/{people.patient_id}/release"
+    assert (await api.post(people.compliance, release, {})).status_code == 204
+    assert (await api.get(people.compliance, watched)).json()["items"] == []
 
 
 async def test_the_account_of_a_replaced_patient_sees_the_survivor(api: Api, twin: str):

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import typer
@@ -14,7 +14,7 @@ from rich.console import Console
 
 from core.crypto import keyfile
 from core.errors import DomainError, Unauthenticated, Unavailable
-from core.settings import settings
+from core.settings import guarded, settings
 from records.identity.ours import CLI, DEVICE
 
 app = typer.Typer()
@@ -24,7 +24,6 @@ SCOPE = "openid profile offline_access"
 OK = 200
 EARLY = 30
 """Seconds before its end that an access token is renewed."""
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Said = dict[str, Any]
 
 
@@ -102,8 +101,7 @@ def _waited(at: str, told: Said) -> Said:
 
 def _server(given: str) -> str:
     at = (given or settings().issuer).rstrip("/")
-    parts = urlsplit(at)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+    if not guarded(at):
         raise ValueError("the server's address begins with https://, or is this machine's")
     return at
 

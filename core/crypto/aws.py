@@ -6,7 +6,7 @@ one thing only. Which purposes this process may use, its IAM grants say.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import sha256
 from time import monotonic
 from typing import Any, Final
@@ -88,11 +88,6 @@ class AwsKms(Unpicklable):
             return bytes(opened["Plaintext"])
         raise DecryptError(DecryptCode.AUTH) if forged else out_of_reach()
 
-    def unwrap_many(
-        self, purpose: KeyPurpose, wrapped: Sequence[tuple[Wrapped, bytes]]
-    ) -> list[bytes]:
-        return [self.unwrap(purpose, each, context) for each, context in wrapped]
-
     def rewrap(self, purpose: KeyPurpose, wrapped: Wrapped, context: bytes) -> Wrapped:
         return self.wrap(purpose, self.unwrap(purpose, wrapped, context), context)
 
@@ -140,9 +135,6 @@ class AwsKms(Unpicklable):
             doomed = {"KeyId": key["KeyMetadata"]["KeyId"], "PendingWindowInDays": WAITING_DAYS}
             self._reach(self._kms.schedule_key_deletion, **doomed)
         self._versions.pop(purpose, None)
-
-    def health(self) -> None:
-        self._reach(self._kms.list_aliases, Limit=1)
 
     def _living(self, purpose: KeyPurpose, version: int) -> int:
         """Return a version that unwraps; asked anew before one is said to be missing or destroyed."""

@@ -72,11 +72,6 @@ def normal_code(text: str) -> str:
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", upper)))
 
 
-def normal_digits(text: str) -> str:
-    """Digits alone, of any script, as ASCII: telephone numbers and national ids."""
-    return "".join(str(unicodedata.decimal(sign)) for sign in text if sign.isdecimal())
-
-
 def normal_date(day: date) -> str:
     """YYYY-MM-DD, of a datetime too."""
     return day.isoformat()[:10]

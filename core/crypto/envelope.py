@@ -9,7 +9,6 @@ import os
 from hmac import compare_digest
 from itertools import count
 from typing import Final, NamedTuple, NoReturn
-from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -102,10 +101,6 @@ class DataKey(Unpicklable):
         if value is None:
             raise DecryptError(DecryptCode.FORMAT, place)
         return value
-
-    def attachment_key(self, attachment_id: UUID) -> bytes:
-        """Return the Cobblestone-256 input key of one attachment."""
-        return expand(self._secret, lp("confide/attach/v1", attachment_id.bytes), KEY_BYTES)
 
     def _aad(self, header: bytes, column: _Column, place: Place) -> bytes:
         return header + column.aad + place.row_id.bytes + place.patient_id.bytes + self._version

@@ -1,7 +1,7 @@
 """Key-encryption keys: what wraps the keys that seal. Vault and cloud KMSs fit the same protocol."""
 
 from asyncio import to_thread
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
@@ -52,12 +52,6 @@ class KekProvider(Protocol):
         """Return what `wrap` was given."""
         ...
 
-    def unwrap_many(
-        self, purpose: KeyPurpose, wrapped: Sequence[tuple[Wrapped, bytes]]
-    ) -> list[bytes]:
-        """Unwrap (wrapped, context) pairs in order, all of them or none."""
-        ...
-
     def rewrap(self, purpose: KeyPurpose, wrapped: Wrapped, context: bytes) -> Wrapped:
         """Move a wrapped key to the current version."""
         ...
@@ -84,10 +78,6 @@ class KekProvider(Protocol):
 
     def destroy_version(self, purpose: KeyPurpose, version: int) -> None:
         """Forget a version for good, keeping its number. Conflict(`key-in-use`) for the current one."""
-        ...
-
-    def health(self) -> None:
-        """Return if every purpose could wrap now; raise Unavailable if not."""
         ...
 
 

@@ -10,9 +10,7 @@ from typing import Final
 
 from core.errors import Unavailable
 
-_EVERYONE_ELSE = stat.S_IRWXG | stat.S_IRWXO
-
-
+_EVERYONE_ELSE: Final = stat.S_IRWXG | stat.S_IRWXO
 KEYRING: Final = "keyring file"
 
 

@@ -1,6 +1,6 @@
 """KEKs in a file, for development and for clinics without a key-management service."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hmac import compare_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -109,11 +109,6 @@ class FileKeyring(Unpicklable):
         key = self._key(purpose, wrapped.version)
         return cobblestone.decrypt(key, _bound(purpose, wrapped.version, context), wrapped.blob)
 
-    def unwrap_many(
-        self, purpose: KeyPurpose, wrapped: Sequence[tuple[Wrapped, bytes]]
-    ) -> list[bytes]:
-        return [self.unwrap(purpose, each, context) for each, context in wrapped]
-
     def rewrap(self, purpose: KeyPurpose, wrapped: Wrapped, context: bytes) -> Wrapped:
         return self.wrap(purpose, self.unwrap(purpose, wrapped, context), context)
 
@@ -135,9 +130,6 @@ class FileKeyring(Unpicklable):
 
     def destroy_version(self, purpose: KeyPurpose, version: int) -> None:
         self._rewrite(purpose, lambda keks: keyset.without(keks, version))
-
-    def health(self) -> None:
-        self._load()
 
     def _mac_key(self, purpose: KeyPurpose, version: int, label: bytes) -> bytes:
         """Derive beside the wrapping use of the same KEK: Cobblestone's HKDF info starts otherwise."""

@@ -18,11 +18,10 @@ class DecryptCode(StrEnum):
     """Why something stays sealed.
 
     `format`: not a cell of ours. `auth`: forged, damaged, moved, or sealed under another key.
-    `key_unavailable`: the key exists but is out of reach. `key_destroyed`: it never comes back.
+    `key_destroyed`: its key never comes back. (One that is out of reach is `core.errors.Unavailable`.)
     """
 
     FORMAT = "format"
-    KEY_UNAVAILABLE = "key_unavailable"
     KEY_DESTROYED = "key_destroyed"
     AUTH = "auth"
 

@@ -4,7 +4,7 @@ A purpose is a key of the engine, named `<prefix>-<purpose>`; which of them this
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from core.crypto.kek import KeyPurpose, Wrapped, out_of_reach
 from core.crypto.primitives import lp
 from core.crypto.refusal import DecryptCode, DecryptError, Unpicklable
 from core.errors import Conflict
+from core.settings import guarded
 
 SECONDS: Final = 1.5
 """How long one call may take. None is repeated: a request that cannot have its key is told so at once."""
@@ -35,9 +36,8 @@ class VaultTransit(Unpicklable):
 
     def __init__(self, address: str, options: dict[str, str]) -> None:
         parts = urlsplit(address)
-        secure = parts.scheme == "https" or parts.hostname in {"127.0.0.1", "localhost"}
         mount = parts.path.strip("/")
-        if not (secure and mount) or "@" in parts.netloc or "token-file" not in options:
+        if not (guarded(address) and mount) or "@" in parts.netloc or "token-file" not in options:
             raise ValueError("a vault: key provider is https://HOST:PORT/MOUNT?token-file=PATH")
         self._mount = mount
         self._token_file = Path(options["token-file"])
@@ -67,11 +67,6 @@ class VaultTransit(Unpicklable):
             lambda: self._call("decrypt_data", purpose, ciphertext=text, context=bound),
         )
         return b64decode(opened["plaintext"])
-
-    def unwrap_many(
-        self, purpose: KeyPurpose, wrapped: Sequence[tuple[Wrapped, bytes]]
-    ) -> list[bytes]:
-        return [self.unwrap(purpose, each, context) for each, context in wrapped]
 
     def rewrap(self, purpose: KeyPurpose, wrapped: Wrapped, context: bytes) -> Wrapped:
         text, bound = self._ciphertext(purpose, wrapped), _bound(context)
@@ -123,9 +118,6 @@ class VaultTransit(Unpicklable):
         self._call("update_key_configuration", purpose, min_encryption_version=max(left))
         self._call("update_key_configuration", purpose, min_decryption_version=version + 1)
         self._call("trim_key", purpose, min_version=version + 1)
-
-    def health(self) -> None:
-        self._reach(self._client.auth.token.lookup_self)
 
     def _ciphertext(self, purpose: KeyPurpose, wrapped: Wrapped) -> str:
         """Return transit's own text of a wrapped key, which must be of the version that its row says."""

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from core.canonical import NotCanonical, canonical
+from core.canonical import EXACT, NotCanonical, canonical
 from core.errors import Invalid
 
 Value: TypeAlias = (
@@ -25,7 +25,6 @@ PADDED: Final = 0x80
 _PADDING_MARK: Final = b"\x80"
 _SMALL_BUCKETS: Final = (16, 32, 64, 128)
 _LARGE_BUCKET: Final = 256
-_EXACT: Final = 2**53
 
 
 def encode(value: Value, *, padded: bool = False) -> tuple[int, bytes]:
@@ -115,7 +114,7 @@ def _json(raw: bytes) -> Any:
 def _number(digits: str) -> int | float:
     """RFC 8785 writes a whole float past 2^53 like an integer, and no integer is that large."""
     number = int(digits)
-    return number if abs(number) < _EXACT else float(digits)
+    return number if abs(number) < EXACT else float(digits)
 
 
 _JSON: Final = 6

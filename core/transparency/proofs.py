@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from core.transparency.merkle import HASH_BYTES, leaf_hash, verify_inclusion
-from core.transparency.notes import BadNote, Checkpoint, Key, Note
+from core.transparency.notes import BadNote, Checkpoint, Key, Note, decoded, whole_number
 
 HEADER: Final = "c2sp.org/tlog-proof@v1"
 
@@ -27,19 +27,12 @@ class Proof:
         if lines and lines[0].startswith("extra "):
             lines.pop(0)
         word, _, number = lines.pop(0).partition(" ") if lines else ("", "", "")
-        if (
-            header != HEADER
-            or not gap
-            or word != "index"
-            or not (number.isascii() and number.isdigit())
-        ):
+        if header != HEADER or not gap or word != "index":
             raise BadNote("this is no proof")
-        if str(int(number)) != number:
-            raise BadNote("this is no proof")
-        hashes = [base64.b64decode(line, validate=True) for line in lines]
+        hashes = [decoded(line) for line in lines]
         if any(len(h) != HASH_BYTES for h in hashes):
             raise BadNote("this is no proof")
-        return cls(int(number), hashes, checkpoint)
+        return cls(whole_number(number), hashes, checkpoint)
 
     def __str__(self) -> str:
         lines = [

@@ -11,12 +11,13 @@ from sqlalchemy import ColumnElement, Select, and_, select
 
 from core.database import Database
 from core.errors import NotFound
+from core.ids import first_id
 from records.audit.models import AuditEvent
 from records.base import table_of
 
 _event = table_of(AuditEvent).c
 _SLACK: Final = timedelta(hours=1)
-"""An event is given its id and its time within moments of each other."""
+"""An event is given its id and its time within moments of each other; the index and the partitions know its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +76,10 @@ def _equal(name: str) -> Any:
     return lambda value: _event[name] == value
 
 
-def _lowest(at: datetime) -> UUID:
-    """Return the lowest id of that moment: ids are UUIDv7, and what the index and the partitions know."""
-    return UUID(int=max(0, int(at.timestamp() * 1000)) << 80)
-
-
 _TERMS: Final[Mapping[str, Any]] = {
     "resource_id": lambda value: _event.resource_ids.contains([value]),
-    "since": lambda value: and_(_event.occurred_at >= value, _event.id >= _lowest(value - _SLACK)),
-    "until": lambda value: and_(_event.occurred_at < value, _event.id < _lowest(value + _SLACK)),
+    "since": lambda value: and_(_event.occurred_at >= value, _event.id >= first_id(value - _SLACK)),
+    "until": lambda value: and_(_event.occurred_at < value, _event.id < first_id(value + _SLACK)),
 }
 
 

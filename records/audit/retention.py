@@ -1,7 +1,7 @@
 """Pruning: after six years the bodies of a month's events may go. Their hashes stay, so every remaining proof holds.
 
 The act is an event first, sealed before anything is removed: a verifier takes for pruned only what such an event covers, and
-only if six years had passed by then. A legal hold on a patient who has events in a month keeps that month.
+only if six years had passed by then. A legal hold on a person who has events in a month, under whichever id, keeps that month.
 """
 
 import asyncio
@@ -24,8 +24,9 @@ SELECT relname AS name FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
 WHERE inhparent = 'audit.event'::regclass AND relname ~ '^event_[0-9]{4}_[0-9]{2}$' ORDER BY relname
 """
 _HELD: Final = """
-SELECT EXISTS (SELECT FROM audit.event JOIN legal_hold AS h ON h.patient_id = event.patient
-WHERE event.id < audit.lowest_id($1) AND h.lifted_at IS NULL)
+WITH held AS (SELECT patient_id AS id FROM legal_hold WHERE lifted_at IS NULL
+  UNION SELECT s.other_id FROM legal_hold AS h JOIN same_person AS s USING (patient_id) WHERE h.lifted_at IS NULL)
+SELECT EXISTS (SELECT FROM audit.event JOIN held ON held.id = event.patient WHERE event.id < audit.lowest_id($1))
 """
 _SEALED: Final = "SELECT EXISTS (SELECT FROM audit.leaf WHERE event_id = $1)"
 _UNSEALED: Final = """

@@ -1,12 +1,13 @@
 """Who saw a record: for the patient it is about, and for those who check."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import Text, bindparam, column, func, select, table
+from sqlalchemy import ColumnElement, Text, bindparam, column, func, select, table
 
 from core.database import Query
 from core.errors import NotFound
@@ -14,6 +15,8 @@ from policies.facts import Resource
 from policies.vocabulary import Action, Outcome, ResourceType
 from records.access.gate import HIDDEN
 from records.access.me import Me
+from records.access.models import SamePerson
+from records.access.relations import person_of
 from records.audit import tree
 from records.audit.models import AuditEvent, Leaf
 from records.base import table_of
@@ -23,10 +26,12 @@ from records.identity.models import Account
 _event, _leaf, _account = (table_of(kind) for kind in (AuditEvent, Leaf, Account))
 # Of what stands beside this package, a report needs a name and an id.
 _doctor = table("doctor", column("id", PGUUID()), column("given", Text()), column("family", Text()))
-_patient = table("patient", column("id", PGUUID()))
+_same = table_of(SamePerson).c
 
 _ID: Final = bindparam("patient_id", type_=PGUUID())
-_THERE: Final = Query(select(_patient.c.id).where(_patient.c.id == _ID))
+_IDS: Final = Query(
+    select(_same.other_id, person_of(_ID).label("person_id")).where(_same.patient_id == _ID)
+)
 _WHO: Final = func.coalesce(func.concat_ws(" ", _doctor.c.given, _doctor.c.family), "")
 _NAME: Final = func.coalesce(func.nullif(_WHO, ""), _account.c.label).label("actor_name")
 _PEOPLE: Final = _event.outerjoin(_account, _account.c.id == _event.c.actor).outerjoin(
@@ -35,12 +40,20 @@ _PEOPLE: Final = _event.outerjoin(_account, _account.c.id == _event.c.actor).out
 _SHOWN: Final = ("action", "outcome", "purpose", "resource_type", "resource_ids", "break_glass")
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A patient: the id they resolve to, and every id they have (`SamePerson`)."""
+
+    id: UUID
+    ids: Sequence[UUID]
+
+
 async def access_report(
     clinic: Clinic, me: Me, patient_id: UUID, *, refused: bool, limit: int, after: UUID | None
 ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]], UUID | None]:
     """Return a page of acts on the patient's data, newest first; who acted how often; and where the next page starts."""
-    await may_see_log_of(clinic, me, patient_id)
-    about = [_event.c.patient == patient_id]
+    whose = await _log_of(clinic, me, patient_id)
+    about: list[ColumnElement[bool]] = [_event.c.patient.in_(whose.ids)]
     if not refused:
         about.append(_event.c.outcome != Outcome.DENY)
     acts = (
@@ -71,26 +84,29 @@ async def access_report(
 
 async def access_proof(clinic: Clinic, me: Me, patient_id: UUID, event_id: UUID) -> str:
     """Return the proof that an act of the patient's report is in the sealed log."""
-    await may_see_log_of(clinic, me, patient_id)
-    found = select(_event.c.id).where(_event.c.id == event_id, _event.c.patient == patient_id)
+    whose = await _log_of(clinic, me, patient_id)
+    found = select(_event.c.id).where(_event.c.id == event_id, _event.c.patient.in_(whose.ids))
     if not await clinic.database.select(found):
         raise NotFound(HIDDEN)
     return str(await tree.proof_of(clinic.database, event_id))
 
 
-async def may_see_log_of(clinic: Clinic, me: Me, patient_id: UUID) -> None:
-    """Return if the caller may see what was done to this patient's data; raise NotFound alike if there is no such patient."""
-    await exists(clinic, me, patient_id, Action.SEARCH, ResourceType.AUDIT_EVENT)
-    about = Resource(ResourceType.AUDIT_EVENT, patient_id=patient_id)
+async def _log_of(clinic: Clinic, me: Me, patient_id: UUID) -> Person:
+    """Return whose log it is, if the caller may see what was done to their data."""
+    whose = await person(clinic, me, patient_id, Action.SEARCH, ResourceType.AUDIT_EVENT)
+    about = Resource(ResourceType.AUDIT_EVENT, patient_id=whose.id)
     await clinic.gate.read(me, Action.SEARCH, about)
+    return whose
 
 
-async def exists(
+async def person(
     clinic: Clinic, me: Me, patient_id: UUID, action: Action, kind: ResourceType
-) -> None:
-    """Return if there is such a patient; else refuse as the gate refuses what one may not see."""
-    if await clinic.database.one(_THERE, patient_id=patient_id) is None:
+) -> Person:
+    """Return who has this id; where nobody has, refuse as the gate refuses what one may not see."""
+    rows = await clinic.database.all(_IDS, patient_id=patient_id)
+    if not rows:
         await clinic.gate.absent(me, action, kind, patient_id)
+    return Person(rows[0]["person_id"], [row["other_id"] for row in rows])
 
 
 def _act(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.base import add, table_of
 from records.clinic import Clinic
-from records.compliance.access_report import exists
+from records.compliance.access_report import person
 from records.compliance.models import EXCLUDED, Disclosure, DisclosurePurpose
 from records.compliance.proving import evidence
 from records.vault.models import KeyState, PatientKey
@@ -66,17 +66,17 @@ async def disclose(
     session: AsyncSession, clinic: Clinic, me: Me, patient_id: UUID, given: Given
 ) -> Mapping[str, Any]:
     """Write a disclosure down, once it has happened."""
-    await exists(clinic, me, patient_id, Action.CREATE, ResourceType.DISCLOSURE)
+    whose = await person(clinic, me, patient_id, Action.CREATE, ResourceType.DISCLOSURE)
     if given.disclosed_at > now():
         fault = FieldError(
             "/disclosed_at", "future", "a disclosure is written down after it happened"
         )
         raise Invalid(errors=[fault])
     made = new_id()
-    about = Resource(ResourceType.DISCLOSURE, id=made, patient_id=patient_id)
-    chart = Resource(ResourceType.DISCLOSURE, patient_id=patient_id, status=Standing.TOLD)
+    about = Resource(ResourceType.DISCLOSURE, id=made, patient_id=whose.id)
+    chart = Resource(ResourceType.DISCLOSURE, patient_id=whose.id, status=Standing.TOLD)
     permit = await clinic.gate.write(session, me, Action.CREATE, about, within=chart)
-    sealed = await clinic.database.one(_KEY, patient_id=patient_id)
+    sealed = await clinic.database.one(_KEY, patient_id=whose.id)
     if sealed is None:
         raise Conflict("the patient's data was destroyed", code="conflict")
     key = await clinic.key(sealed)
@@ -87,7 +87,7 @@ async def disclose(
     cells = clinic.vault.seal(permit, Disclosure, key, made, **words)
     row = Disclosure(
         id=made,
-        patient_id=patient_id,
+        patient_id=whose.id,
         key_id=key.key_id,
         purpose=given.purpose,
         disclosed_at=given.disclosed_at,
@@ -113,18 +113,19 @@ async def accounting(
 
     Of six years, or of the time asked for; `excluded` has those for care, payment and the like as well.
     """
-    await exists(clinic, me, patient_id, Action.SEARCH, ResourceType.DISCLOSURE)
-    asked = Resource(ResourceType.DISCLOSURE, patient_id=patient_id, status=Standing.TOLD)
+    whose = await person(clinic, me, patient_id, Action.SEARCH, ResourceType.DISCLOSURE)
+    asked = Resource(ResourceType.DISCLOSURE, patient_id=whose.id, status=Standing.TOLD)
     await clinic.gate.require(me, Action.SEARCH, asked)
     start = max(since or now() - YEARS, now() - YEARS)
     within = and_(_row.disclosed_at >= start, _row.disclosed_at < (until or func.now()))
     columns = [_row[name] for name in _PLAIN]
     asked_for = true() if excluded else _row.purpose.not_in(EXCLUDED)
     found = sealed_rows(Disclosure, *columns).where(
-        _row.patient_id == patient_id, within, asked_for
+        _row.patient_id.in_(whose.ids), within, asked_for
     )
     rows = await clinic.database.select(found.order_by(_row.disclosed_at.desc(), _row.id.desc()))
-    permits = await clinic.gate.disclose(me, ResourceType.DISCLOSURE, map(_resource, rows))
+    found_of = (_resource(whose.id, row) for row in rows)
+    permits = await clinic.gate.disclose(me, ResourceType.DISCLOSURE, found_of)
     shown = [row for row in rows if row["row_id"] in permits]
     note, proved = await evidence(clinic.database, [row["event_id"] for row in shown])
     return [
@@ -154,9 +155,12 @@ def summary(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _resource(row: Mapping[str, Any]) -> Resource:
+def _resource(person_id: UUID, row: Mapping[str, Any]) -> Resource:
     ends = row["suspended_until"]
-    standing = Standing.SUSPENDED if ends and ends > now() else Standing.TOLD
     return Resource(
-        ResourceType.DISCLOSURE, id=row["row_id"], patient_id=row["patient_id"], status=standing
+        ResourceType.DISCLOSURE,
+        id=row["row_id"],
+        patient_id=person_id,
+        chart_id=row["patient_id"],
+        status=Standing.SUSPENDED if ends and ends > now() else Standing.TOLD,
     )

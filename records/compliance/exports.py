@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
+import structlog
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -31,6 +32,8 @@ _LOCK: Final = 6_963
 
 _event, _leaf = table_of(AuditEvent).c, table_of(Leaf).c
 _export, _part = table_of(Export).c, table_of(ExportPart).c
+
+log = structlog.get_logger()
 
 
 async def ask(session: AsyncSession, clinic: Clinic, me: Me, filters: Filters) -> Export:
@@ -89,13 +92,23 @@ async def gather(database: Database) -> None:
             unfinished = (ExportState.QUEUED, ExportState.RUNNING)
             waiting = select(_export.id, _export.filters).where(_export.state.in_(unfinished))
             for row in await database.select(waiting.order_by(_export.id)):
-                await _gather_one(database, connection, row["id"], Filters.of(row["filters"]))
+                await _try(database, connection, row["id"], Filters.of(row["filters"]))
         finally:
             await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
 
 
 def _past() -> Any:
     return select(_export.id).where(_export.expires_at < func.now())
+
+
+async def _try(database: Database, connection: Any, export_id: UUID, filters: Filters) -> None:
+    """Gather one export. What cannot be proved has failed, and keeps nobody else waiting."""
+    try:
+        await _gather_one(database, connection, export_id, filters)
+    except tree.Incomplete:
+        log.error("export failed: the tree lacks hashes", look="confide audit verify")
+        async with database.transaction() as session:
+            await _set(session, export_id, state=ExportState.FAILED)
 
 
 async def _gather_one(

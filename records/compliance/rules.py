@@ -20,6 +20,8 @@ FROM (SELECT *, convert_from(body, 'UTF8')::jsonb AS j FROM audit.event
 _KNOWN: Final = (
     "WITH known AS (SELECT $1::text[] AS staff, $2::text[] AS clinicians, $3::text[] AS keepers)"
 )
+_IDS: Final = "(SELECT other_id FROM same_person WHERE same_person.patient_id = recent.patient)"
+"""Every id of the person whom an event is about: what is known of one of them is known of all."""
 _TOLD: Final = "(array_agg(id ORDER BY id))[1:50] AS events, count(*)::int AS count"
 
 _STRANGER: Final = f"""
@@ -28,13 +30,13 @@ FROM recent, known WHERE {_READS} AND NOT break_glass AND roles && clinicians
 AND resource_type IN ('patient', 'record', 'appointment', 'coverage')
 AND NOT EXISTS (
   SELECT FROM care_team AS t LEFT JOIN account AS a ON a.id = recent.actor
-  WHERE t.patient_id = recent.patient AND (t.account_id = a.id OR t.doctor_id = a.doctor_id)
+  WHERE t.patient_id IN {_IDS} AND (t.account_id = a.id OR t.doctor_id = a.doctor_id)
   AND occurred_at BETWEEN t.valid_from - interval '90 days' AND coalesce(t.valid_until, now()) + interval '90 days')
 AND NOT EXISTS (
   SELECT FROM appointment AS v JOIN account AS a ON a.id = recent.actor AND a.doctor_id = v.doctor_id
-  WHERE v.patient_id = recent.patient AND v.status NOT IN ('proposed', 'waitlist', 'cancelled', 'entered-in-error')
+  WHERE v.patient_id IN {_IDS} AND v.status NOT IN ('proposed', 'waitlist', 'cancelled', 'entered-in-error')
   AND v.starts_at BETWEEN occurred_at - interval '90 days' AND occurred_at + interval '90 days')
-AND NOT EXISTS (SELECT FROM record WHERE patient_id = recent.patient AND author_id = recent.actor)
+AND NOT EXISTS (SELECT FROM record WHERE record.patient_id IN {_IDS} AND author_id = recent.actor)
 GROUP BY actor, patient, occurred_at::date
 """
 # A blurred token (of a name) is shared by many who have nothing to do with each other; these two are not blurred.
@@ -64,11 +66,10 @@ FROM recent WHERE {_READS} AND action = 'read' GROUP BY actor, date_trunc('hour'
 HAVING count(DISTINCT patient) > 60
 """
 _WATCHED: Final = f"""
-SELECT concat_ws('/', actor, recent.patient, occurred_at::date) AS key, actor, recent.patient,
-  (array_agg(recent.id ORDER BY recent.id))[1:50] AS events, count(*)::int AS count
-FROM known, recent JOIN audit.watched AS w ON w.patient_id = recent.patient
-WHERE {_READS} AND roles && staff AND occurred_at >= w.since
-GROUP BY actor, recent.patient, occurred_at::date
+SELECT concat_ws('/', actor, patient, occurred_at::date) AS key, actor, patient, {_TOLD}
+FROM recent, known WHERE {_READS} AND roles && staff
+AND EXISTS (SELECT FROM audit.watched AS w WHERE w.patient_id IN {_IDS} AND occurred_at >= w.since)
+GROUP BY actor, patient, occurred_at::date
 """
 # Median and median deviation are not moved by the one who is looked for.
 _FAR_ABOVE: Final = f"""

@@ -13,7 +13,7 @@ from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.base import table_of
 from records.clinic import Clinic
-from records.compliance.access_report import exists
+from records.compliance.access_report import person
 from records.compliance.models import Watched, WatchReason
 
 _watched: Final = table_of(Watched).c
@@ -23,9 +23,9 @@ async def watch(
     session: AsyncSession, clinic: Clinic, me: Me, patient_id: UUID, reason: WatchReason
 ) -> Mapping[str, Any]:
     """Watch a patient from now on. One who is watched already stays watched since then, for the reason given now."""
-    await exists(clinic, me, patient_id, Action.UPDATE, ResourceType.ALERT)
-    await clinic.gate.write(session, me, Action.UPDATE, _about(patient_id))
-    row = Watched(patient_id=patient_id, reason=reason, set_by=me.subject.id).model_dump()
+    whose = await person(clinic, me, patient_id, Action.UPDATE, ResourceType.ALERT)
+    await clinic.gate.write(session, me, Action.UPDATE, _about(whose.id))
+    row = Watched(patient_id=whose.id, reason=reason, set_by=me.subject.id).model_dump()
     made = insert(Watched).values(row)
     kept = made.on_conflict_do_update(
         index_elements=[_watched.patient_id], set_={"reason": made.excluded.reason}
@@ -35,9 +35,9 @@ async def watch(
 
 async def release(session: AsyncSession, clinic: Clinic, me: Me, patient_id: UUID) -> None:
     """End the watch on a patient, if there is one."""
-    await exists(clinic, me, patient_id, Action.UPDATE, ResourceType.ALERT)
-    await clinic.gate.write(session, me, Action.UPDATE, _about(patient_id))
-    await session.execute(delete(Watched).where(_watched.patient_id == patient_id))
+    whose = await person(clinic, me, patient_id, Action.UPDATE, ResourceType.ALERT)
+    await clinic.gate.write(session, me, Action.UPDATE, _about(whose.id))
+    await session.execute(delete(Watched).where(_watched.patient_id.in_(whose.ids)))
 
 
 async def list_watched(clinic: Clinic, me: Me) -> Sequence[Mapping[str, Any]]:

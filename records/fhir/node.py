@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-EXACT: Final = 2**53
-"""RFC 8785 keeps integers below this one; larger ones become floats."""
+from core.canonical import EXACT
 
 _ELEMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9]{0,63}")
 _CODE: Final = re.compile(r"[!-~]{1,64}")
