@@ -7,8 +7,9 @@ import pytest
 
 from core.ids import new_id
 from records.access.me import Me
+from records.access.models import CareTeam, Consent, Decision
 from tests.apis import Api, serve
-from tests.clinics import outbox
+from tests.clinics import outbox, slip_in
 from tests.policy_apis import TIGHT, Desk
 
 
@@ -32,11 +33,19 @@ async def test_others_ask_about_themselves_alone(api: Api, database_url: str):
     assert (await api.post(people.nurse, "/v1/policies/who-can", about)).status_code in (403, 422)
 
 
-async def test_who_may_not_see_a_thing_hears_of_it_what_an_absent_one_tells(api: Api):
+@pytest.mark.parametrize("action", ["read", "cosign"])
+async def test_who_may_not_see_a_thing_hears_of_it_what_an_absent_one_tells(api: Api, action: str):
     people = api.people
+    treating = CareTeam(patient_id=people.patient_id, doctor_id=people.baker.subject.doctor_id)
+    denial = Consent(
+        patient_id=people.patient_id,
+        decision=Decision.DENY,
+        created_by=people.patient.subject.id,
+    )
+    await slip_in(api.clinic, treating, denial)
     answers = []
     for row_id in (people.record.id, new_id()):
-        asked = question(people.baker, "record", row_id)
+        asked = question(people.baker, "record", row_id, action)
         answers.append((await api.post(people.baker, "/v1/policies/check", asked)).json())
     assert answers[0] == answers[1]
     assert answers[0]["decision"] == "deny"

@@ -11,7 +11,7 @@ import pytest
 import rfc8785
 
 from core.ids import new_id
-from records.access.models import CareTeam
+from records.access.models import CareTeam, Consent, Decision
 from tests.apis import Api, serve
 from tests.clinics import outbox, slip_in
 
@@ -151,6 +151,20 @@ async def test_to_whom_a_record_is_hidden_no_act_tells_it_from_nothing(api: Api,
     absent = await api.post(api.people.baker, f"/v1/records/{new_id()}/{what}", ACTS[what])
     assert hidden.status_code == absent.status_code == 404
     assert hidden.json()["detail"] == absent.json()["detail"]
+
+
+async def test_who_treats_the_patient_does_nothing_to_a_record_that_is_hidden_from_them(api: Api):
+    await treats(api, "baker")
+    await act(api, "sign")
+    denial = Consent(
+        patient_id=api.people.patient_id,
+        decision=Decision.DENY,
+        created_by=api.people.patient.subject.id,
+    )
+    await slip_in(api.clinic, denial)
+    for what in ACTS:
+        assert (await act(api, what, "baker")).status_code == 404, what
+    assert (await read(api)).json()["version"] == 2
 
 
 async def test_an_amendment_says_why_and_keeps_what_was_signed(api: Api):

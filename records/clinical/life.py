@@ -127,14 +127,17 @@ async def take_up(
     expected: int | None,
     patch: Mapping[str, Any] = MappingProxyType({}),
 ) -> Held:
-    """Fetch a record for an act and have the gate let it through, as it stands and as it will be."""
+    """Fetch a record for an act and have the gate let it through, as it stands and as it will be.
+
+    Whoever may not read it does nothing to it, whatever a rule about the act says: the answer would show it to them.
+    """
     found = await session.execute(CURRENT, {"record_id": record_id, **asking(me)})
     row: Mapping[str, Any] | None = found.mappings().first()
     if row is None:
         await clinic.gate.absent(me, _ACTIONS[act], ResourceType.RECORD, record_id)
     before = resource_of(row)
+    await clinic.gate.require(me, Action.READ, before)
     if refused := refusal(row, act, expected):
-        await clinic.gate.require(me, Action.READ, before)
         raise refused
     head = {name: patch.get(name, row[name]) for name in _HEAD}
     after = resource_of({**row, **head})

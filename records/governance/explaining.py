@@ -52,6 +52,9 @@ async def check(
     asker = await _caller(clinic, me, question)
     snapshot = _snapshot(clinic, draft if whole else None)
     resource = await _resource(clinic, asker, question)
+    who = asker.subject, Action.READ
+    if not (whole or snapshot.decide(*who, resource, asker.environment).allowed):
+        resource = Resource(question.kind, id=question.row_id)
     found = explain(snapshot, asker.subject, question.action, resource, asker.environment)
     if whole:
         return Answer(found, found.candidates, found.nearest)
