@@ -48,11 +48,14 @@ async def _required(
 
 
 def _version(if_match: str | None) -> int | None:
-    """Return the version a caller has seen; None for nothing said, or for `*`."""
+    """Return the version a caller has seen; None for nothing said, or for `*`.
+
+    Of a list it is the newest: versions only rise, so none before it can be the present one.
+    """
     if if_match is None or if_match.strip() == "*":
         return None
-    tag = _TAG.fullmatch(if_match.strip())
-    return int(tag.group(1)) if tag else _NONE_OF_OURS
+    tags = (_TAG.fullmatch(tag.strip()) for tag in if_match.split(","))
+    return max((int(tag[1]) for tag in tags if tag), default=_NONE_OF_OURS)
 
 
 def unchanged(scope: Scope, answer: Message) -> bool:

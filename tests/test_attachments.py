@@ -4,13 +4,16 @@ from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
 
 from core.blobs import Blobs
+from core.errors import Locked
 from core.ids import new_id
+from records.clinical.attachments import attach
 from records.clinical.housekeeping import sweep
 from tests.apis import Api, serve
 from tests.clinics import outbox
@@ -41,33 +44,29 @@ def blobs(home: Path) -> list[Path]:
     return [p for p in (home / "attachments").glob("*/*") if p.is_file()]
 
 
-@pytest.mark.parametrize(
-    ("data", "kind"),
-    [
+async def test_what_is_sent_is_what_is_read_and_its_type_is_told_from_its_bytes(api: Api):
+    sent = []
+    for data, kind in (
         (PDF, "application/pdf"),
         (PNG, "image/png"),
         (b"", "application/octet-stream"),
         (b"plain words, \xc3\xa9t\xc3\xa9", "text/plain"),
         (b"\xff\xfe\x00\x01" * 9000, None),
         (PNG * 60, "image/png"),
-    ],
-)
-async def test_what_is_sent_is_what_is_read_and_its_type_is_told_from_its_bytes(
-    api: Api, data: bytes, kind: str | None
-):
-    made = await send(api, data)
-    assert made.status_code == 201
-    body = made.json()
-    assert (body["name"], body["size"]) == ("letter.pdf", len(data))
-    assert body["sha256"] == sha256(data).hexdigest()
-    assert kind is None or body["media_type"] == kind
-    read = await api.get(api.people.adams, made.headers["location"])
-    assert read.status_code == 200
-    assert read.content == data
-    assert read.headers["content-type"].startswith(body["media_type"])
-    assert read.headers["content-disposition"].startswith("attachment")
+    ):
+        made = await send(api, data)
+        assert made.status_code == 201, kind
+        body = made.json()
+        assert (body["name"], body["size"]) == ("letter.pdf", len(data))
+        assert body["sha256"] == sha256(data).hexdigest()
+        assert kind is None or body["media_type"] == kind
+        read = await api.get(api.people.adams, made.headers["location"])
+        assert (read.status_code, read.content) == (200, data), kind
+        assert read.headers["content-type"].startswith(body["media_type"])
+        assert read.headers["content-disposition"].startswith("attachment")
+        sent.append(body)
     listed = await api.get(api.people.adams, path(api))
-    assert listed.json()["items"] == [body]
+    assert listed.json()["items"] == sent
 
 
 async def test_nothing_of_it_lies_in_clear_on_the_disk_or_in_the_database(
@@ -94,6 +93,21 @@ async def test_a_signed_record_takes_none_and_keeps_what_it_has(api: Api, tmp_pa
     assert (await api.get(api.people.adams, made.headers["location"])).content == PDF
 
 
+async def test_a_record_that_is_locked_while_a_file_arrives_does_not_take_it(
+    api: Api, tmp_path: Path
+):
+    people, home = api.people, Blobs(tmp_path / "attachments")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield PNG
+        await api.post(people.adams, f"/v1/records/{people.record.id}/sign", {"lock": True})
+        yield PNG
+
+    with pytest.raises(Locked):
+        await attach(api.clinic, people.adams, home, people.record.id, "scan.png", pieces())
+    assert blobs(tmp_path) == []
+
+
 async def test_a_locked_record_takes_none(api: Api):
     sign = f"/v1/records/{api.people.record.id}/sign"
     await api.post(api.people.adams, sign, {"lock": True})
@@ -101,18 +115,16 @@ async def test_a_locked_record_takes_none(api: Api):
     assert (refused.status_code, refused.json()["code"]) == (423, "record-locked")
 
 
-@pytest.mark.parametrize("who", ["baker", "nurse", "reception", "compliance", "admin", "patient"])
-async def test_to_whom_the_record_is_hidden_so_is_what_is_attached(
-    api: Api, tmp_path: Path, who: str
-):
+async def test_to_whom_the_record_is_hidden_so_is_what_is_attached(api: Api, tmp_path: Path):
     made = await send(api)
-    me = getattr(api.people, who)
-    for address in (path(api), made.headers["location"]):
-        hidden = await api.get(me, address)
-        absent = await api.get(me, address.replace(str(api.people.record.id), str(new_id())))
-        assert hidden.status_code == absent.status_code == 404
-        assert hidden.json()["detail"] == absent.json()["detail"]
-    assert (await send(api, who=who)).status_code == 404
+    for who in ("baker", "nurse", "reception", "compliance", "admin", "patient"):
+        me = getattr(api.people, who)
+        for address in (path(api), made.headers["location"]):
+            hidden = await api.get(me, address)
+            absent = await api.get(me, address.replace(str(api.people.record.id), str(new_id())))
+            assert hidden.status_code == absent.status_code == 404, who
+            assert hidden.json()["detail"] == absent.json()["detail"], who
+        assert (await send(api, who=who)).status_code == 404, who
     assert len(blobs(tmp_path)) == 1
 
 
@@ -175,9 +187,7 @@ async def test_a_damaged_blob_gives_no_byte_that_is_not_authentic(
     assert event["outcome"] == "error"
 
 
-def _id(made: httpx.Response) -> Any:
-    from uuid import UUID
-
+def _id(made: httpx.Response) -> UUID:
     return UUID(made.json()["id"])
 
 
@@ -192,33 +202,24 @@ async def test_a_name_moved_to_another_attachment_does_not_open(api: Api, databa
     assert (answer.status_code, answer.json()["code"]) == (500, "integrity")
 
 
-@pytest.mark.parametrize(
-    ("content", "kind", "status"),
-    [
+FORM = "multipart/form-data; boundary=b"
+PART = b'--b\r\nContent-Disposition: form-data; name="a"'
+
+
+async def test_a_body_that_is_no_file_is_a_problem_and_leaves_nothing(api: Api, tmp_path: Path):
+    for content, kind, status in (
         (b"{}", "application/json", 415),
         (b"x", "multipart/form-data", 415),
-        (b"nonsense", "multipart/form-data; boundary=b", 400),
-        (b"--b\r\nnonsense", "multipart/form-data; boundary=b", 422),
-        (
-            b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--b--\r\n',
-            "multipart/form-data; boundary=b",
-            422,
-        ),
-        (
-            b'--b\r\nContent-Disposition: form-data; name="a"; filename="f"\r\n\r\ncut',
-            "multipart/form-data; boundary=b",
-            400,
-        ),
-    ],
-)
-async def test_a_body_that_is_no_file_is_a_problem_and_leaves_nothing(
-    api: Api, tmp_path: Path, content: bytes, kind: str, status: int
-):
-    headers = await api.bearer(api.people.adams) | {"Content-Type": kind}
-    answer = await api.http.post(path(api), headers=headers, content=content)
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert blobs(tmp_path) == []
+        (b"nonsense", FORM, 400),
+        (b"--b\r\nnonsense", FORM, 422),
+        (PART + b"\r\n\r\n1\r\n--b--\r\n", FORM, 422),
+        (PART + b'; filename="f"\r\n\r\ncut', FORM, 400),
+    ):
+        headers = await api.bearer(api.people.adams) | {"Content-Type": kind}
+        answer = await api.http.post(path(api), headers=headers, content=content)
+        assert answer.status_code == status, content
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert blobs(tmp_path) == []
 
 
 async def test_a_file_past_the_limit_is_refused_and_leaves_nothing(api: Api, tmp_path: Path):

@@ -229,6 +229,17 @@ async def test_a_client_proves_itself_by_an_assertion_that_is_good_once(api: Api
     assert (again.status_code, again.json()["error"]) == (401, "invalid_client")
 
 
+async def test_the_keys_of_a_client_can_be_put_in_the_place_of_others(api: Api):
+    keyed = {"token_endpoint_auth_method": "private_key_jwt", "jwks": public(EC)}
+    made = await register(api, SERVICE, **keyed)
+    headers = await api.bearer(api.people.admin) | {"If-Match": 'W/"1"'}
+    path = f"/v1/clients/{made['client_id']}"
+    done = await api.http.patch(path, json={"jwks": public(RSA)}, headers=headers)
+    assert done.status_code == 200, done.text
+    assert (await prove(api, made, assertion(api, made, EC))).status_code == 401
+    assert (await prove(api, made, assertion(api, made, RSA))).status_code == 200
+
+
 async def test_an_assertion_proves_nothing_unless_all_of_it_is_right(api: Api):
     made = await register(
         api, SERVICE, token_endpoint_auth_method="private_key_jwt", jwks=public(EC)

@@ -22,8 +22,8 @@ from records.clinical.reading import list_records
 from records.demo import clinic as demo
 from records.demo.accounts import PASSWORD
 from records.demo.people import DOCTORS
-from records.fhir.people import is_npi
 from records.identity import accounts
+from records.people.checking import is_npi
 from records.people.coverages import read_coverages
 from records.people.reading import list_patients, read_patient
 from records.scheduling.reading import Wanted, list_appointments

@@ -122,6 +122,18 @@ def test_what_is_written_of_one_patient_at_a_visit_of_another_is_refused():
     assert refused(bundle) == [("/entry/6/resource/encounter", "another-patient")]
 
 
+def test_who_takes_part_and_is_no_practitioner_is_left_out():
+    bundle = small_bundle()
+    others = [{"reference": "urn:uuid:r1"}, {"reference": "http://h.example/RelatedPerson/7"}, {}]
+    resource(bundle, "e1")["participant"] += [{"individual": other} for other in others]
+    team = {"resourceType": "CareTeam", "id": "t1", "subject": {"reference": "urn:uuid:p1"}}
+    team |= {"participant": [{"member": other} for other in others]}
+    bundle["entry"].append({"fullUrl": "urn:uuid:t1", "resource": team})
+    (patient,) = understand(json.dumps(bundle).encode()).patients.values()
+    assert len(patient.visits) == 1
+    assert patient.team == {patient.visits[0].doctor}
+
+
 async def test_a_bundle_whose_number_is_another_persons_changes_nothing(
     clinic: Clinic, operator: Me, database_url: str
 ):

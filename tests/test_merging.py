@@ -355,6 +355,19 @@ async def test_the_glass_is_broken_by_either_id(api: Api, twin: str):
     assert (chart.status_code, chart.json()["id"]) == (200, str(api.people.patient_id))
 
 
+async def test_whoever_says_that_an_emergency_is_over_has_no_other_grant_left(api: Api, twin: str):
+    mine, baker = str(api.people.patient_id), api.people.baker
+    body = {"reason_code": "emergency", "explanation": "Found unconscious"}
+    for patient in (twin, mine):
+        grant = await api.post(baker, "/v1/break-glass", body | {"patient_id": patient})
+        assert grant.status_code == 201
+    await joined(api, twin, mine)
+    ended = await api.post(baker, f"/v1/break-glass/{grant.json()['id']}/end", None)
+    assert ended.status_code == 204
+    for patient in (twin, mine):
+        assert (await api.get(baker, f"/v1/patients/{patient}")).status_code == 404
+
+
 async def test_records_of_both_files_are_found_by_either_id(api: Api, twin: str):
     mine = str(api.people.patient_id)
     there = await visit(api, twin, api.people.adams, 3)
@@ -455,16 +468,17 @@ async def test_the_account_of_a_replaced_patient_sees_the_survivor(api: Api, twi
 async def test_whoever_has_two_files_is_erased_in_both(api: Api, twin: str):
     mine, people = str(api.people.patient_id), api.people
     await joined(api, twin, mine)
-    for who in (people.admin, people.compliance):
+    for who, patient, status in ((people.admin, twin, 202), (people.compliance, mine, 200)):
         body = {"reason": "patient-request"}
-        assert (await api.post(who, f"/v1/patients/{mine}/erasure", body)).is_success
+        done = await api.post(who, f"/v1/patients/{patient}/erasure", body)
+        assert done.status_code == status
     for patient in (mine, twin):
         assert (await api.get(people.reception, f"/v1/patients/{patient}")).status_code == 410
     found = await api.post(people.reception, "/v1/patients/search", {"identifier": "TWIN-1"})
     assert found.json()["items"] == []
 
 
-async def test_a_legal_hold_on_one_file_keeps_both(api: Api, twin: str):
+async def test_a_legal_hold_on_one_file_keeps_both_and_is_lifted_by_either_id(api: Api, twin: str):
     mine, people = str(api.people.patient_id), api.people
     await joined(api, twin, mine)
     hold = await api.post(
@@ -473,3 +487,7 @@ async def test_a_legal_hold_on_one_file_keeps_both(api: Api, twin: str):
     assert hold.is_success, hold.text
     body = {"reason": "patient-request"}
     assert (await api.post(people.admin, f"/v1/patients/{mine}/erasure", body)).status_code == 423
+    headers = await api.bearer(people.compliance)
+    lifted = await api.http.delete(f"/v1/patients/{mine}/legal-hold", headers=headers)
+    assert lifted.status_code == 204
+    assert (await api.post(people.admin, f"/v1/patients/{twin}/erasure", body)).status_code == 202

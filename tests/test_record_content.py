@@ -54,6 +54,7 @@ GOOD = {
 BAD = [
     ("note", "", "/content"),
     ("note", {}, "/content"),
+    ("note", {"text": None, "plan": None}, "/content"),
     ("note", {"soap": "x"}, "/content/soap"),
     ("note", {"text": 7}, "/content/text"),
     ("diagnosis", "migraine", "/content"),
@@ -89,6 +90,7 @@ BAD = [
         "/content/reference_range",
     ),
     ("referral", {}, "/content"),
+    ("referral", {"reason": None}, "/content"),
 ]
 
 

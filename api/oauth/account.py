@@ -18,9 +18,9 @@ from core.clock import now
 from core.errors import Conflict, DomainError, Invalid, NotFound
 from records.access.me import Me
 from records.identity import consents, factors, passkeys
-from records.identity.accounts import logged_in
 from records.identity.callers import account_as_caller
 from records.identity.challenges import challenge
+from records.identity.events import logged_in
 from records.identity.models import Account, OAuthClient
 from records.identity.passkeys import Site
 

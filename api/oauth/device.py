@@ -14,8 +14,8 @@ from api.oauth.server import NO_STORE, Server
 from api.oauth.steps import TYPED, Asking, Visit, show, step
 from core.errors import Throttled
 from records.identity import attempts, devices
-from records.identity.accounts import logged_in
 from records.identity.clients import find
+from records.identity.events import logged_in
 from records.identity.models import Account, OAuthDevice
 
 router = APIRouter()

@@ -17,7 +17,7 @@ from api.oauth.request import WebRequest, parameters, setting
 from api.oauth.server import Server
 from api.oauth.steps import TYPED, Asking, Visit, show, step
 from records.identity import consents, pushed
-from records.identity.accounts import logged_in
+from records.identity.events import logged_in
 from records.identity.models import Account
 
 router = APIRouter()

@@ -8,8 +8,9 @@ from api.oauth.progress import digest
 from api.oauth.request import Setting
 from core.errors import Throttled
 from records.identity import attempts, passkeys
-from records.identity.accounts import refused, welcome
+from records.identity.accounts import welcome
 from records.identity.challenges import challenge, spent
+from records.identity.events import refused
 from records.identity.passkeys import Proof, Site
 from records.identity.sessions import hashed
 

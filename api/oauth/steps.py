@@ -18,7 +18,8 @@ from api.oauth.request import Setting, WebRequest
 from core.clock import now
 from core.errors import Throttled
 from records.identity import attempts, consents, factors
-from records.identity.accounts import authenticate, refused, welcome
+from records.identity.accounts import authenticate, welcome
+from records.identity.events import refused
 from records.identity.models import Account
 from records.identity.tokens import MULTIPLE
 

@@ -13,7 +13,6 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticCustomError
-from stdnum import luhn
 
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
@@ -23,6 +22,7 @@ from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
 from api.texts import Line
 from core.ids import new_id
+from records.people.checking import is_npi
 from records.people.doctors import Search, add_doctor, list_doctors, read_doctor
 from records.people.models import Doctor, DoctorSpecialty
 from records.scheduling.practice import Change, change_doctor, practise
@@ -47,7 +47,7 @@ def _coded(given: Any) -> Any:
 
 
 def _checked(npi: str) -> str:
-    if not luhn.is_valid(f"80840{npi}"):
+    if not is_npi(npi):
         raise PydanticCustomError("check_digit", "the check digit is wrong")
     return npi
 

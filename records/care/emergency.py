@@ -22,6 +22,7 @@ from policies.vocabulary import Action, ResourceType
 from records.access.listing import BEFORE, Listing, page
 from records.access.me import Me
 from records.access.models import BreakGlass
+from records.access.relations import ids_of
 from records.base import Executor, add, rewrite, table_of
 from records.care.standing import whom
 from records.clinic import Clinic
@@ -140,10 +141,11 @@ async def read_grant(clinic: Clinic, me: Me, grant_id: UUID) -> Mapping[str, Any
 
 
 async def end_grant(session: Executor, clinic: Clinic, me: Me, grant_id: UUID) -> None:
-    """End a grant before its time."""
+    """End a grant before its time, and whatever else its holder has for the patient: the emergency is over."""
     row = await _found(session, clinic, me, Action.UPDATE, grant_id)
     await clinic.gate.write(session, me, Action.UPDATE, _resource(row))
-    ending = update(_table).where(_grant.id == grant_id, _grant.expires_at > func.now())
+    theirs = _grant.account_id == row["author_id"], _grant.patient_id.in_(ids_of(row["patient_id"]))
+    ending = update(_table).where(*theirs, _grant.expires_at > func.now())
     await rewrite(session, ending.values(expires_at=func.now()))
 
 

@@ -1,8 +1,7 @@
-"""Pictures of insurance cards: sealed and streamed as attachments are, for whoever may see or keep the insurance."""
+"""Pictures of insurance cards (`files.py`), for whoever may see or keep the insurance."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from sqlalchemy import UUID as PGUUID
 from sqlalchemy import bindparam
 
 from core.blobs import Blobs
+from core.crypto.envelope import DataKey
 from core.database import Query
 from core.errors import FieldError, Invalid
 from policies.facts import Resource
@@ -17,7 +17,7 @@ from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.base import add, table_of
 from records.clinic import Clinic
-from records.clinical.attachments import HEAD, as_head, bytes_of, received, sealed_row
+from records.clinical.files import HEAD, OpenFile, bytes_of, opened, received, sealed_row, stated
 from records.clinical.intake import Intake
 from records.clinical.models import CardImage
 from records.people.coverages import coverage_in_sight
@@ -35,17 +35,10 @@ _ALL: Final = Query(
 
 
 @dataclass(frozen=True, slots=True)
-class OpenCard:
-    """A picture of a card as its reader sees it. `sha256` (hex) and `size` are of the bytes that were sent."""
+class OpenCard(OpenFile):
+    """A picture of a card as its reader sees it."""
 
-    id: UUID
     coverage_id: UUID
-    name: str
-    media_type: str
-    size: int
-    sha256: str
-    created_by: UUID
-    created_at: datetime
 
 
 async def add_card(
@@ -60,8 +53,8 @@ async def add_card(
     """Keep a picture, or a PDF, of an insurance's card; Invalid for any other kind of file."""
     resource, row = await coverage_in_sight(clinic, me, patient_id, coverage_id)
     await clinic.gate.require(me, Action.UPDATE, resource)
-    intake = Intake(blobs, await clinic.key(row), row["patient_id"], name)
-    return await received(intake, pieces, lambda: _keep(clinic, me, resource, intake))
+    key, intake = await clinic.key(row), Intake(blobs, row["patient_id"], name)
+    return await received(intake, pieces, lambda: _keep(clinic, me, resource, key, intake))
 
 
 async def list_cards(
@@ -88,27 +81,19 @@ async def open_card(
     return _shown(row, phi), await bytes_of(clinic, me, permit, blobs, row, phi)
 
 
-async def _keep(clinic: Clinic, me: Me, resource: Resource, intake: Intake) -> OpenCard:
+async def _keep(
+    clinic: Clinic, me: Me, resource: Resource, key: DataKey, intake: Intake
+) -> OpenCard:
     if not intake.media_type.startswith("image/") and intake.media_type != "application/pdf":
         fault = FieldError("/file", "media-type", "a card is a picture or a PDF")
         raise Invalid(errors=[fault])
     assert resource.id is not None
     async with clinic.database.transaction() as session:
         permit = await clinic.gate.write(session, me, Action.UPDATE, resource)
-        kept = sealed_row(clinic, me, permit, CardImage, intake, coverage_id=resource.id)
+        kept = sealed_row(clinic, permit, CardImage, key, intake, coverage_id=resource.id)
         await add(session, kept)
-    fetched = {**as_head(kept), "row_id": kept.id, "resource_id": kept.coverage_id}
-    return _shown(fetched, intake.words)
+    return OpenCard(coverage_id=resource.id, **stated(kept, intake))
 
 
 def _shown(row: Mapping[str, Any], phi: Mapping[str, Any]) -> OpenCard:
-    return OpenCard(
-        id=row["row_id"],
-        coverage_id=row["resource_id"],
-        name=phi["name"],
-        media_type=phi["media_type"],
-        size=row["size"],
-        sha256=phi["digest"].hex(),
-        created_by=row["created_by"],
-        created_at=row["created_at"],
-    )
+    return OpenCard(coverage_id=row["resource_id"], **opened(row, phi))

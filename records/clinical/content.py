@@ -35,6 +35,25 @@ class Content(BaseModel):
     text: Text | None = None
 
 
+def _something(content: Content) -> Content:
+    """Refuse a content that says nothing."""
+    if all(value is None for _, value in content):
+        raise ValueError("this says nothing")
+    return content
+
+
+def _in_order(first: str, last: str) -> Any:
+    """Refuse a model of whose two members the last is before the first."""
+
+    def checked(model: Any) -> Any:
+        ends = getattr(model, first), getattr(model, last)
+        if None not in ends and ends[1] < ends[0]:
+            raise ValueError(f"{last} is before {first}")
+        return model
+
+    return model_validator(mode="after")(checked)
+
+
 class Coding(BaseModel):
     """A code of a code system, with its words."""
 
@@ -63,11 +82,7 @@ class NoteContent(Content):
     assessment: Text | None = None
     plan: Text | None = None
 
-    @model_validator(mode="after")
-    def _something(self) -> "NoteContent":
-        if not self.model_fields_set:
-            raise ValueError("a note says something")
-        return self
+    _not_empty = model_validator(mode="after")(_something)
 
 
 class DiagnosisContent(Content):
@@ -85,11 +100,7 @@ class DiagnosisContent(Content):
     onset: date | None = None
     abatement: date | None = None
 
-    @model_validator(mode="after")
-    def _in_order(self) -> "DiagnosisContent":
-        if self.onset and self.abatement and self.abatement < self.onset:
-            raise ValueError("it abates after it began")
-        return self
+    _order = _in_order("onset", "abatement")
 
 
 class Period(BaseModel):
@@ -100,11 +111,7 @@ class Period(BaseModel):
     start: date | None = None
     end: date | None = None
 
-    @model_validator(mode="after")
-    def _in_order(self) -> "Period":
-        if self.start and self.end and self.end < self.start:
-            raise ValueError("a period ends after it starts")
-        return self
+    _order = _in_order("start", "end")
 
 
 class Quantity(BaseModel):
@@ -148,11 +155,7 @@ class Range(BaseModel):
     low: Number | None = None
     high: Number | None = None
 
-    @model_validator(mode="after")
-    def _in_order(self) -> "Range":
-        if self.low is not None and self.high is not None and self.high < self.low:
-            raise ValueError("low is below high")
-        return self
+    _order = _in_order("low", "high")
 
 
 class ObservationContent(Content):
@@ -175,11 +178,7 @@ class ReferralContent(Content):
     reason: Text | None = None
     urgency: Literal["routine", "urgent", "asap", "stat"] | None = None
 
-    @model_validator(mode="after")
-    def _something(self) -> "ReferralContent":
-        if not self.model_fields_set:
-            raise ValueError("a referral says something")
-        return self
+    _not_empty = model_validator(mode="after")(_something)
 
 
 MODELS: Final[Mapping[RecordKind, type[Content]]] = {
@@ -218,7 +217,10 @@ def codes_of(content: Any) -> frozenset[str]:
 def _fault(error: Any) -> FieldError:
     path = "".join(f"/{part}" for part in error["loc"] if not _branch(part))
     kind = error["type"].replace("_", "-")
-    message = "the value breaks a rule" if error["type"] == "value_error" else error["msg"]
+    ours = error.get("ctx", {}).get(
+        "error"
+    )  # what a check of this package raised: it names no value
+    message = str(ours) if isinstance(ours, ValueError) else error["msg"]
     return FieldError(f"/content{path}", kind, message)
 
 

@@ -11,7 +11,7 @@ import puremagic
 
 from core.blobs import Blobs
 from core.crypto.cobblestone import encryptor
-from core.crypto.envelope import DataKey, Value
+from core.crypto.envelope import Value
 from core.crypto.primitives import KEY_BYTES, lp
 from core.ids import new_id
 
@@ -24,9 +24,8 @@ UNKNOWN: Final = "application/octet-stream"
 class Intake:
     """One file for one patient. `take` and `finish` block, so they run in a thread."""
 
-    def __init__(self, blobs: Blobs, key: DataKey, patient_id: UUID, name: str) -> None:
+    def __init__(self, blobs: Blobs, patient_id: UUID, name: str) -> None:
         self.id = new_id()
-        self.key = key
         self.secret = token_bytes(KEY_BYTES)
         self.patient_id = patient_id
         self.name = name

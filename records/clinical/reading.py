@@ -129,9 +129,7 @@ _OF_PATIENT: Final = Listing(
 
 async def read_record(clinic: Clinic, me: Me, record_id: UUID) -> OpenRecord:
     """Return one record, or raise NotFound alike for what is hidden and what is not there."""
-    row = await clinic.database.one(_ONE, record_id=record_id, **asking(me))
-    if row is None:
-        await clinic.gate.absent(me, Action.READ, ResourceType.RECORD, record_id)
+    row = await fetched(clinic, me, Action.READ, record_id)
     permit = await clinic.gate.read(me, Action.READ, resource_of(row))
     return await opened(clinic, me, permit, row)
 
@@ -158,10 +156,17 @@ async def disclosed(
 
 async def record_in_sight(clinic: Clinic, me: Me, record_id: UUID) -> None:
     """Raise NotFound unless the caller may read the record."""
-    row = await clinic.database.one(_ONE, record_id=record_id, **asking(me))
-    if row is None:
-        await clinic.gate.absent(me, Action.READ, ResourceType.RECORD, record_id)
+    row = await fetched(clinic, me, Action.READ, record_id)
     await clinic.gate.require(me, Action.READ, resource_of(row))
+
+
+async def fetched(clinic: Clinic, me: Me, action: Action, record_id: UUID) -> Mapping[str, Any]:
+    """Return a record's row with facts and key, still to be decided about; NotFound when there is none."""
+    found = await clinic.database.one(_ONE, record_id=record_id, **asking(me))
+    row: Mapping[str, Any] | None = found
+    if row is None:
+        await clinic.gate.absent(me, action, ResourceType.RECORD, record_id)
+    return row
 
 
 def resource_of(row: Mapping[str, Any]) -> Resource:

@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from core.clock import now
 from core.errors import Conflict, Locked, NotFound
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.relations import ids_of
+from records.access.relations import ids_of, person_of
 from records.base import Executor, add, rewrite, table_of
 from records.clinic import Clinic
 from records.custody.models import Erasure, ErasureReason, LegalHold
@@ -59,10 +59,9 @@ async def erase(
 async def withdraw(session: Executor, clinic: Clinic, me: Me, patient_id: UUID) -> None:
     """Take back a request that nobody has agreed to yet; NotFound when there is none."""
     await _patient_for(session, clinic, me, patient_id, Action.ERASE)
-    open_one = delete(_erasure).where(
-        _erasure.c.patient_id == patient_id, _erasure.c.erased_at.is_(None)
-    )
-    if not (await session.execute(open_one.returning(_erasure.c.id))).first():
+    theirs = _erasure.c.patient_id.in_(ids_of(patient_id))
+    waiting = delete(_erasure).where(theirs, _erasure.c.erased_at.is_(None))
+    if not (await session.execute(waiting.returning(_erasure.c.id))).first():
         raise NotFound("no erasure of this patient waits")
 
 
@@ -92,8 +91,8 @@ async def place_hold(
 async def lift_hold(session: Executor, clinic: Clinic, me: Me, patient_id: UUID) -> None:
     """Lift the hold; NotFound when none stands."""
     await _patient_for(session, clinic, me, patient_id, Action.HOLD)
-    lifted = update(_hold).where(_hold.c.patient_id == patient_id, _hold.c.lifted_at.is_(None))
-    changed = lifted.values(lifted_at=now(), lifted_by=me.subject.id).returning(_hold.c.id)
+    standing = update(_hold).where(*_standing_holds(patient_id))
+    changed = standing.values(lifted_at=now(), lifted_by=me.subject.id).returning(_hold.c.id)
     if not (await session.execute(changed)).first():
         raise NotFound("no legal hold stands")
 
@@ -101,8 +100,9 @@ async def lift_hold(session: Executor, clinic: Clinic, me: Me, patient_id: UUID)
 async def _patient_for(
     session: Executor, clinic: Clinic, me: Me, patient_id: UUID, action: Action
 ) -> None:
-    """Lock a patient for an act on all of them; whoever may not do it learns nothing."""
-    locked = select(_patient.c.id).where(_patient.c.id == patient_id).with_for_update()
+    """Lock a person, under all their ids, for an act on all of them; whoever may not do it learns nothing."""
+    theirs = select(_patient.c.id).where(_patient.c.person_id == person_of(patient_id))
+    locked = theirs.order_by(_patient.c.id).with_for_update()
     if (await session.execute(locked)).first() is None:
         await clinic.gate.absent(me, action, ResourceType.PATIENT, patient_id)
     resource = Resource(ResourceType.PATIENT, id=patient_id, patient_id=patient_id)
@@ -126,13 +126,18 @@ async def _destroy(session: Executor, me: Me, standing: Mapping[str, Any]) -> No
 
 
 async def _held(session: Executor, patient_id: UUID) -> bool:
-    whose = _hold.c.patient_id.in_(ids_of(patient_id))
-    held = select(_hold.c.id).where(whose, _hold.c.lifted_at.is_(None))
+    held = select(_hold.c.id).where(*_standing_holds(patient_id))
     return (await session.execute(held)).first() is not None
 
 
+def _standing_holds(patient_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    return _hold.c.patient_id.in_(ids_of(patient_id)), _hold.c.lifted_at.is_(None)
+
+
 async def _standing(session: Executor, patient_id: UUID) -> Mapping[str, Any] | None:
-    found = await session.execute(select(_erasure).where(_erasure.c.patient_id == patient_id))
+    """Return a person's erasure, or the request for one."""
+    theirs = select(_erasure).where(_erasure.c.patient_id.in_(ids_of(patient_id)))
+    found = await session.execute(theirs.order_by(_erasure.c.erased_at, _erasure.c.id))
     row: Mapping[str, Any] | None = found.mappings().first()
     return row
 

@@ -33,8 +33,13 @@ async def list_versions(session: Executor, clinic: Clinic, me: Me) -> Sequence[M
 async def destroy(
     session: Executor, clinic: Clinic, me: Me, purpose: KeyPurpose, version: int
 ) -> None:
-    """Destroy a version for good; Conflict(`key-in-use`) while it wraps anything, or is the current one."""
-    await clinic.gate.write(session, me, Action.DELETE, Resource(ResourceType.KEY))
+    """Destroy a version for good; Conflict(`key-in-use`) while it wraps anything, or is the current one.
+
+    No rollback brings it back, so that its event is on disk before, and in no transaction.
+    """
+    key = Resource(ResourceType.KEY)
+    await clinic.gate.require(me, Action.DELETE, key)
     if await in_use(session, purpose, version):
         raise Conflict("it still wraps keys: rotate first", code="key-in-use")
+    await clinic.gate.read(me, Action.DELETE, key)
     await to_thread(clinic.vault.provider.destroy_version, purpose, version)

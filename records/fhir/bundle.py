@@ -48,9 +48,11 @@ class Bundle:
         """Yield the entries of some resource types, in order."""
         return (entry for entry in self.entries if entry.kind in kinds)
 
-    def named(self, reference: str) -> Entry | None:
-        """Return the entry that goes by a name, if any."""
-        return self._known.get(reference)
+    def kind_of(self, holder: Node) -> str:
+        """Return the type of what a Reference leads to, here or by a query elsewhere; else what it says."""
+        reference = holder.optional("reference") or ""
+        entry = self._known.get(reference)
+        return entry.kind if entry else reference.partition("?")[0]
 
     def find(self, holder: Node, kind: str) -> Entry:
         """Return the entry that a Reference leads to; Broken when it is none of that type."""

@@ -16,16 +16,10 @@ _UNFINISHED: Final = frozenset(
 )
 _REQUESTS: Final = frozenset(
     {
-        "active",
-        "on-hold",
-        "cancelled",
-        "completed",
-        "entered-in-error",
-        "stopped",
-        "draft",
+        "active", "on-hold", "cancelled", "completed", "entered-in-error", "stopped", "draft",
         "unknown",
     }
-)
+)  # fmt: skip
 _OBSERVATIONS: Final = frozenset(
     {
         "registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error",
@@ -70,7 +64,7 @@ def _condition(_bundle: Bundle, resource: Node) -> tuple[Mapping[str, Any], Cont
     content: Content = {}
     for element in ("clinicalStatus", "verificationStatus", "severity"):
         if concept := resource.get(element):
-            content[element] = coding(concept).get("code", coding(concept)["display"])
+            content[element] = _word(concept)
     _refuse_unfinished(content.get("verificationStatus"))
     moments = {
         "onset": "onsetDateTime",
@@ -136,9 +130,8 @@ def _observation(_bundle: Bundle, resource: Node) -> tuple[Mapping[str, Any], Co
     content: Content = {"status": status, **_moments(resource, {"effective": "effectiveDateTime"})}
     if during := resource.get("effectivePeriod"):
         content["effective"] = period(during)
-    categories = [coding(c).get("code", coding(c)["display"]) for c in resource.each("category")]
-    if categories:
-        content["category"] = categories
+    if kinds := [_word(concept) for concept in resource.each("category")]:
+        content["category"] = kinds
     content |= _value(resource)
     parts = [{"code": coding(p.need("code")), **_value(p)} for p in resource.each("component")]
     return code, content | ({"component": parts} if parts else {})
@@ -171,7 +164,7 @@ def _allergy(_bundle: Bundle, resource: Node) -> tuple[Mapping[str, Any], Conten
     content: Content = {}
     for element in ("clinicalStatus", "verificationStatus"):
         if concept := resource.get(element):
-            content[element] = coding(concept).get("code", coding(concept)["display"])
+            content[element] = _word(concept)
     _refuse_unfinished(content.get("verificationStatus"))
     for element in ("type", "criticality"):
         if word := resource.get(element):
@@ -179,6 +172,12 @@ def _allergy(_bundle: Bundle, resource: Node) -> tuple[Mapping[str, Any], Conten
     content |= _moments(resource, {"onset": "onsetDateTime", "recorded": "recordedDate"})
     reactions = [coding(m) for r in resource.each("reaction") for m in r.each("manifestation")]
     return code, content | ({"reaction": reactions} if reactions else {})
+
+
+def _word(concept: Node) -> str:
+    """Return the code of a CodeableConcept, or else its text."""
+    found = coding(concept)
+    return str(found.get("code", found["display"]))
 
 
 def _moments(resource: Node, elements: Mapping[str, str]) -> Content:

@@ -16,19 +16,11 @@ _LEVELS: Final = {
     "V": Sensitivity.VERY_RESTRICTED,
 }
 _USES: Final = frozenset(
-    (
-        "usual",
-        "official",
-        "home",
-        "work",
-        "mobile",
-        "temp",
-        "nickname",
-        "maiden",
-        "secondary",
+    {
+        "usual", "official", "home", "work", "mobile", "temp", "nickname", "maiden", "secondary",
         "old",
-    )
-)
+    }
+)  # fmt: skip
 _RISING: Final = tuple(Sensitivity)
 
 

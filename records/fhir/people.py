@@ -11,6 +11,7 @@ from records.fhir.bundle import Bundle, Entry
 from records.fhir.elements import address, coding, human_name, telecom, telecoms, use
 from records.fhir.found import Found, FoundCoverage, FoundDoctor, FoundPatient, FoundSpecialty
 from records.fhir.node import Broken, Node
+from records.people.checking import is_npi
 from records.people.details import CoverageDetails, IdentifierDetails, PatientDetails
 
 NPI: Final = "http://hl7.org/fhir/sid/us-npi"
@@ -113,14 +114,6 @@ def coverages(bundle: Bundle, found: Found) -> None:
             if payor.get("display") and not payor.get("reference"):
                 whose = found.patients[bundle.find(entry.resource.need("patient"), "Patient").index]
                 _cover(found, whose, _coverage(payor, None), billed)
-
-
-def is_npi(number: str) -> bool:
-    """Tell whether a number is an NPI: ten digits, right by Luhn with 80840 before them (45 CFR 162.406)."""
-    if not re.fullmatch(r"[0-9]{10}", number):
-        return False
-    doubled = [int(d) * 2 if i % 2 else int(d) for i, d in enumerate(reversed(f"80840{number}"))]
-    return sum(d - 9 if d > 9 else d for d in doubled) % 10 == 0  # noqa: PLR2004 - a digit's largest
 
 
 def _cover(found: Found, whose: FoundPatient, details: CoverageDetails, billed: date) -> None:

@@ -1,9 +1,9 @@
 """Encounters in a bundle: finished ambulatory ones become visits, each with a note of why it was."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
-from policies.vocabulary import Sensitivity
 from records.clinical.models import RecordKind
 from records.fhir.bundle import Bundle, Entry
 from records.fhir.elements import categories, coding, period, sensitivity
@@ -30,7 +30,8 @@ def visit(bundle: Bundle, entry: Entry, found: Found) -> FoundVisit | None:
     status = resource.need("status").one_of(_STATUSES)
     kind = resource.need("class").need("code").code()
     whose = found.patients[bundle.find(resource.need("subject"), "Patient").index]
-    doctors = [doctor_of(bundle, p.need("individual"), found) for p in _participants(resource)]
+    people = [p.get("individual") for p in resource.each("participant")]
+    doctors = [doctor_of(bundle, holder, found) for holder in _practitioners(bundle, people)]
     if reason := _reason_to_leave(kind, status, doctors):
         found.left["Encounter", reason] += 1
         return None
@@ -63,10 +64,9 @@ def care_team(bundle: Bundle, entry: Entry, found: Found) -> None:
         found.left["CareTeam", "not active"] += 1
         return
     whose = found.patients[bundle.find(subject, "Patient").index]
-    for participant in resource.each("participant"):
-        member = participant.get("member")
-        if member and "Practitioner" in _target(bundle, member):
-            whose.team.add(doctor_of(bundle, member, found).identity)
+    members = [p.get("member") for p in resource.each("participant")]
+    for holder in _practitioners(bundle, members):
+        whose.team.add(doctor_of(bundle, holder, found).identity)
 
 
 def doctor_of(bundle: Bundle, holder: Node, found: Found) -> FoundDoctor:
@@ -78,15 +78,9 @@ def doctor_of(bundle: Bundle, holder: Node, found: Found) -> FoundDoctor:
     return found.by_entry[target.index]
 
 
-def _participants(resource: Node) -> list[Node]:
-    people = [p for p in resource.each("participant") if p.get("individual")]
-    return [p for p in people if "PractitionerRole" not in str(p.need("individual").value)]
-
-
-def _target(bundle: Bundle, holder: Node) -> str:
-    reference = holder.get("reference")
-    entry = bundle.named(reference.text()) if reference else None
-    return entry.kind if entry else str(reference.value if reference else "").partition("?")[0]
+def _practitioners(bundle: Bundle, holders: Iterable[Node | None]) -> list[Node]:
+    """Return those References that lead to a Practitioner; FHIR allows roles, relatives and others in their place."""
+    return [holder for holder in holders if holder and bundle.kind_of(holder) == "Practitioner"]
 
 
 def _reason_to_leave(kind: str, status: str, doctors: list[FoundDoctor]) -> str | None:
@@ -105,10 +99,13 @@ def _note(entry: Entry) -> FoundRecord:
     content: dict[str, Any] = {"type": types, "period": period(resource.need("period"))}
     if reasons:
         content["reason"] = reasons
-    named = [*reasons, *types, {"display": "Visit"}][0]
-    title = str((types or [named])[0]["display"])
-    label: Sensitivity = sensitivity(resource)
-    name = f"{entry.reference}#note"
+    title = str([*types, *reasons, {"display": "Visit"}][0]["display"])
     return FoundRecord(
-        resource.pointer, name, RecordKind.NOTE, title, content, label, categories(resource)
+        resource.pointer,
+        f"{entry.reference}#note",
+        RecordKind.NOTE,
+        title,
+        content,
+        sensitivity(resource),
+        categories(resource),
     )

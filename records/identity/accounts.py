@@ -1,17 +1,18 @@
 """Accounts: who may log in, and whether it was them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
 
 from core.database import Database, Query
 from core.errors import Throttled
-from policies.vocabulary import Outcome, Purpose, ResourceType, Role
-from records.audit.event import Act, Event, Origin
+from policies.vocabulary import Role
+from records.audit.event import Origin
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
 from records.identity import attempts
+from records.identity.events import refused
 from records.identity.models import Account
 from records.identity.passwords import LONGEST, passwords
 from records.vault.indexes import Indexes
@@ -72,7 +73,7 @@ async def authenticate(
         return None
     await attempts.forget(clinic.database, login, origin.network)
     if renewed:
-        await _keep(clinic, account.id, renewed)
+        await _keep(clinic, account, renewed)
     return account
 
 
@@ -82,39 +83,11 @@ async def welcome(clinic: Clinic, account_id: UUID) -> Account | None:
     return Account(**row) if row and row["active"] else None
 
 
-def logged_in(account: Account, origin: Origin, amr: Sequence[str] = ()) -> Event:
-    """Return the event of a login that was right, and how it was made."""
-    return Event(
-        actor=account.id,
-        roles=tuple(account.roles),
-        action=Act.LOGIN,
-        outcome=Outcome.ALLOW,
-        reason=" ".join(amr) or None,
-        purpose=Purpose.OPERATIONS,
-        resource_type=ResourceType.ACCOUNT,
-        resource_ids=(account.id,),
-        origin=origin,
-    )
-
-
-def refused(account: Account | None, origin: Origin, reason: str) -> Event:
-    """Nobody is the actor of a failed login: all that is known is which account it was aimed at."""
-    return Event(
-        actor=None,
-        action=Act.LOGIN,
-        outcome=Outcome.DENY,
-        reason=reason,
-        purpose=Purpose.OPERATIONS,
-        resource_type=ResourceType.ACCOUNT,
-        resource_ids=(account.id,) if account else (),
-        origin=origin,
-    )
-
-
-async def _keep(clinic: Clinic, account_id: UUID, renewed: str) -> None:
-    statement = update(_account).where(_account.c.id == account_id).values(password_hash=renewed)
+async def _keep(clinic: Clinic, account: Account, renewed: str) -> None:
+    """Store a hash at today's cost in place of the one that was checked, unless a new password came first."""
+    mine = _account.c.id == account.id, _account.c.password_hash == account.password_hash
     async with clinic.database.transaction() as session:
-        await session.execute(statement)
+        await session.execute(update(_account).where(*mine).values(password_hash=renewed))
 
 
 async def profile(database: Database, account_id: UUID) -> dict[str, str]:

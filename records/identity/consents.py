@@ -11,12 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.clock import now
 from core.database import Query
 from core.errors import NotFound
-from policies.vocabulary import Outcome, Purpose, ResourceType
 from records.access.me import Me
-from records.audit.event import Act, Event
+from records.audit.event import Act
 from records.base import table_of
 from records.clinic import Clinic
-from records.identity import sessions
+from records.identity import events, sessions
 from records.identity.models import OAuthClient, OAuthConsent
 
 _table = table_of(OAuthConsent)
@@ -59,16 +58,4 @@ async def withdraw(session: AsyncSession, clinic: Clinic, me: Me, client_id: str
     if (await session.execute(gone)).first() is None:
         raise NotFound("there is no such application")
     await sessions.end_at(session, me.subject.id, client_id)
-    event = Event(
-        actor=me.subject.id,
-        roles=tuple(me.subject.roles),
-        session=me.session,
-        action=Act.LOGOUT,
-        outcome=Outcome.ALLOW,
-        reason=WITHDRAWN,
-        purpose=Purpose.OPERATIONS,
-        resource_type=ResourceType.ACCOUNT,
-        resource_ids=(me.subject.id,),
-        origin=me.origin,
-    )
-    await clinic.trail.note_within(session, event)
+    await clinic.trail.note_within(session, events.done(me, Act.LOGOUT, WITHDRAWN))

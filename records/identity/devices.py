@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import now
@@ -50,12 +50,8 @@ async def begin(session: AsyncSession, client_id: str, scope: str) -> Codes:
 
 async def waiting(session: AsyncSession, user_code: str) -> OAuthDevice | None:
     """Return the device that shows a code and waits for a decision."""
-    at = (
-        _device.user_hash == _typed(user_code),
-        _device.allowed.is_(None),
-        _device.expires_at > now(),
-    )
-    found: OAuthDevice | None = (await session.execute(select(OAuthDevice).where(*at))).scalar()
+    shown = select(OAuthDevice).where(*_undecided(user_code))
+    found: OAuthDevice | None = (await session.execute(shown)).scalar()
     return found
 
 
@@ -69,18 +65,12 @@ async def decide(
     amr: Sequence[str],
 ) -> bool:
     """Let the device in, or not; tell whether it was still waiting."""
-    at = (
-        _device.user_hash == _typed(user_code),
-        _device.allowed.is_(None),
-        _device.expires_at > now(),
+    deciding = (
+        update(OAuthDevice)
+        .where(*_undecided(user_code))
+        .values(account_id=account_id, allowed=allowed, auth_time=auth_time, amr=list(amr))
     )
-    values = {
-        "account_id": account_id,
-        "allowed": allowed,
-        "auth_time": auth_time,
-        "amr": list(amr),
-    }
-    return bool(await affected(session, update(OAuthDevice).where(*at).values(**values)))
+    return bool(await affected(session, deciding))
 
 
 async def asking(session: AsyncSession, device_code: str) -> OAuthDevice | None:
@@ -93,6 +83,11 @@ def too_soon(device: OAuthDevice) -> bool:
     """Tell whether a device asks more often than it was told; note that it asked."""
     last, device.polled_at = device.polled_at, now()
     return last is not None and (device.polled_at - last).total_seconds() < INTERVAL - 1
+
+
+def _undecided(user_code: str) -> tuple[ColumnElement[bool], ...]:
+    its = _device.user_hash == _typed(user_code)
+    return its, _device.allowed.is_(None), _device.expires_at > now()
 
 
 def _typed(user_code: str) -> bytes:

@@ -20,11 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.clock import now
 from core.database import Query
 from core.errors import Conflict, FieldError, Invalid
-from policies.vocabulary import Outcome, Purpose, ResourceType
 from records.access.me import Me
-from records.audit.event import Act, Event
+from records.audit.event import Act
 from records.base import add, table_of
 from records.clinic import Clinic
+from records.identity import events
 from records.identity.callers import forget, has_factor
 from records.identity.models import Account, AccountPasskey, AccountRecoveryCode, AccountTotp
 from records.identity.sessions import affected, hashed
@@ -183,18 +183,7 @@ async def note(
     session: AsyncSession, clinic: Clinic, me: Me, account_id: UUID, reason: str
 ) -> None:
     """Keep what became of an account's factors, and who did it."""
-    event = Event(
-        actor=me.subject.id,
-        roles=tuple(me.subject.roles),
-        session=me.session,
-        action=Act.FACTOR,
-        outcome=Outcome.ALLOW,
-        reason=reason,
-        purpose=Purpose.OPERATIONS,
-        resource_type=ResourceType.ACCOUNT,
-        resource_ids=(account_id,),
-        origin=me.origin,
-    )
+    event = events.done(me, Act.FACTOR, reason, to=account_id)
     await clinic.trail.note_within(session, event)
 
 

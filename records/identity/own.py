@@ -8,11 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import FieldError, Forbidden, Invalid
 from policies.scopes import Reach
-from policies.vocabulary import Action, Outcome, Purpose, ResourceType
+from policies.vocabulary import Action, Outcome, ResourceType
 from records.access.me import Me
-from records.audit.event import Act, Event
+from records.audit.event import Act
 from records.clinic import Clinic
 from records.identity import attempts, sessions
+from records.identity.events import done
 from records.identity.models import Account
 from records.identity.passwords import passwords
 from records.identity.strength import require_strong
@@ -30,7 +31,7 @@ async def end_own_sessions(
     """Log the caller out: of one session, or of all but the one that asks."""
     require_whole(me)
     await sessions.end_all(session, me.subject.id, only=only, keep=None if only else me.session)
-    await clinic.trail.note_within(session, _event(me, Act.LOGOUT, Outcome.ALLOW))
+    await clinic.trail.note_within(session, done(me, Act.LOGOUT))
 
 
 async def change_password(
@@ -42,7 +43,7 @@ async def change_password(
     await attempts.count(clinic.database, account.login, me.origin.network)
     right, _ = await passwords().verify(current, account.password_hash)
     if not right:
-        await clinic.trail.note(_event(me, Act.PASSWORD, Outcome.DENY))
+        await clinic.trail.note(done(me, Act.PASSWORD, outcome=Outcome.DENY))
         raise Invalid(errors=[FieldError("/current_password", "wrong", "this is not the password")])
     require_strong(new, "/new_password")
     await attempts.forget(clinic.database, account.login, me.origin.network)
@@ -54,17 +55,3 @@ def require_whole(me: Me) -> None:
     """An application that was lent some of somebody's rights does not keep their account."""
     if me.scope and me.scope.reach(Action.UPDATE, ResourceType.ACCOUNT) is not Reach.ALL:
         raise Forbidden("the token is not for this", code="insufficient-scope")
-
-
-def _event(me: Me, act: Act, outcome: Outcome) -> Event:
-    return Event(
-        actor=me.subject.id,
-        roles=tuple(me.subject.roles),
-        session=me.session,
-        action=act,
-        outcome=outcome,
-        purpose=Purpose.OPERATIONS,
-        resource_type=ResourceType.ACCOUNT,
-        resource_ids=(me.subject.id,),
-        origin=me.origin,
-    )

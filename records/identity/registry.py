@@ -181,7 +181,7 @@ def _check(client: NewClient) -> None:
             raise _fault(
                 "/scope", "scope", "each word is one we know, or a SMART v2 resource scope"
             )
-    keyed = client.auth_method is ClientAuth.PRIVATE_KEY_JWT
+    keyed = client.auth_method == ClientAuth.PRIVATE_KEY_JWT
     if keyed != ((client.jwks is None) is not (client.jwks_uri is None)):
         raise _fault(
             "/jwks", "jwks", "private_key_jwt, and it alone, has a key set or the address of one"
@@ -197,7 +197,7 @@ def _check(client: NewClient) -> None:
 
 def _check_grants(client: NewClient) -> None:
     itself = ITSELF in client.grant_types
-    if itself and client.auth_method is ClientAuth.NONE:
+    if itself and client.auth_method == ClientAuth.NONE:
         raise _fault(
             "/grant_types", "public", "a client without a secret or key cannot ask for itself"
         )

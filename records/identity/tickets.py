@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -12,11 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import now
 from core.errors import NotFound
-from policies.vocabulary import Outcome, Purpose, ResourceType
-from records.audit.event import Act, Event, Origin
+from records.audit.event import Act, Origin
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
-from records.identity import sessions
+from records.identity import events, sessions
 from records.identity.models import Account, AccountTicket, TicketKind
 from records.identity.passwords import passwords
 from records.identity.strength import require_strong
@@ -53,8 +52,7 @@ async def make(session: Executor, account_id: UUID, kind: TicketKind) -> Ticket:
 
 async def ask(session: Executor, clinic: Clinic, origin: Origin, account: Account) -> Ticket:
     """Make a link for whoever says to have forgotten the password; that it was asked for is kept."""
-    asked = _event(account, origin, "reset-asked")
-    await clinic.trail.note_within(session, replace(asked, actor=None, roles=()))
+    await clinic.trail.note_within(session, events.reset_asked(account, origin))
     return await make(session, account.id, TicketKind.RESET)
 
 
@@ -87,21 +85,8 @@ async def set_password(
     fresh = await passwords().hash(password)
     statement = update(Account).where(_account.id == account.id).values(password_hash=fresh)
     await session.execute(statement)
-    await clinic.trail.note_within(session, _event(account, origin, reason))
-
-
-def _event(account: Account, origin: Origin, reason: str) -> Event:
-    return Event(
-        actor=account.id,
-        roles=tuple(account.roles),
-        action=Act.PASSWORD,
-        outcome=Outcome.ALLOW,
-        reason=reason,
-        purpose=Purpose.OPERATIONS,
-        resource_type=ResourceType.ACCOUNT,
-        resource_ids=(account.id,),
-        origin=origin,
-    )
+    event = events.by_owner(account, Act.PASSWORD, origin, reason)
+    await clinic.trail.note_within(session, event)
 
 
 def _good(ticket: AccountTicket) -> bool:

@@ -17,7 +17,8 @@ from core.settings import Settings, settings
 from records.audit.event import Origin
 from records.clinic import Clinic
 from records.identity import sessions
-from records.identity.accounts import logged_in, named
+from records.identity.accounts import named
+from records.identity.events import logged_in
 from records.identity.models import OAuthSession
 from records.identity.ours import CLI
 

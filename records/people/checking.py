@@ -1,5 +1,6 @@
 """Rules that a patient's numbers and addresses must keep. Imports are spared: what another system wrote stays as it was."""
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -43,6 +44,12 @@ LUHN: Final = "#luhn"
 """A clinic's own system that ends so has Luhn's check digit (ISO/IEC 7812-1)."""
 
 Faults = Iterator[FieldError]
+_NPI: Final = re.compile(r"[0-9]{10}")
+
+
+def is_npi(number: str) -> bool:
+    """Tell whether a number is an NPI: ten digits, right by Luhn with 80840 before them (45 CFR 162.406)."""
+    return bool(_NPI.fullmatch(number)) and luhn.is_valid(f"80840{number}")
 
 
 def check(

@@ -126,14 +126,7 @@ class Vault:
         """Return the sealed cells of a row's PHI columns by name, None staying None."""
         if permit.patient_id is None:
             raise PermissionError(_NOT_ITSELF)
-        table, sealed = table_of(kind).name, dict[str, Any]()
-        for column in phi_columns(kind):
-            value = values.pop(column.name, None)
-            place = Place(table, column.name, row_id, permit.patient_id)
-            padded = column.info["padded"]
-            sealed[column.name] = None if value is None else key.seal(place, value, padded=padded)
-        assert not values, f"not PHI columns of {table}: {sorted(values)}"
-        return sealed
+        return _sealed(kind, key, row_id, permit.patient_id, values)
 
     def open(
         self,
@@ -145,16 +138,9 @@ class Vault:
         unread: bool = False,
     ) -> dict[str, Value | None]:
         """Open the PHI columns (or `only` some) of a row that `sealed_columns` fetched; JSON may stay `unread`."""
-        patient_id, row_id = row["patient_id"], row["row_id"]
-        if not permit.covers(row["resource_id"], patient_id):
+        if not permit.covers(row["resource_id"], row["patient_id"]):
             raise PermissionError(_NOT_ITSELF)
-        key, table = self.key(row), table_of(kind).name
-        opened: dict[str, Value | None] = {}
-        for name in only or phi_names(kind):
-            cell = row[name]
-            place = Place(table, name, row_id, patient_id)
-            opened[name] = None if cell is None else key.open(place, cell, unread=unread)
-        return opened
+        return self._opened(kind, row, only or phi_names(kind), unread=unread)
 
     def reseal(
         self, kind: type[Protected], row: Mapping[str, Any], fresh: DataKey
@@ -163,14 +149,8 @@ class Vault:
 
         No Permit is asked for: the plain text is never outside this function.
         """
-        old, table, sealed = self.key(row), table_of(kind).name, dict[str, Any]()
-        for column in phi_columns(kind):
-            cell = sealed[column.name] = row[column.name]
-            if cell is not None:
-                place = Place(table, column.name, row["row_id"], row["patient_id"])
-                value, padded = old.open(place, cell), column.info["padded"]
-                sealed[column.name] = fresh.seal(place, value, padded=padded)
-        return sealed
+        values = self._opened(kind, row, phi_names(kind))
+        return _sealed(kind, fresh, row["row_id"], row["patient_id"], values)
 
     def worked_out(
         self,
@@ -179,18 +159,46 @@ class Vault:
         of: Callable[[Mapping[str, Any]], Result],
     ) -> Result:
         """Return what a function makes of a fetched row's plain text: search tokens, when their key turns. No Permit either."""
-        key, table, opened = self.key(row), table_of(kind).name, dict[str, Any]()
-        for column in phi_columns(kind):
-            cell = row[column.name]
-            place = Place(table, column.name, row["row_id"], row["patient_id"])
-            opened[column.name] = None if cell is None else key.open(place, cell)
-        return of(opened)
+        return of(self._opened(kind, row, phi_names(kind)))
+
+    def _opened(
+        self,
+        kind: type[Protected],
+        row: Mapping[str, Any],
+        names: Iterable[str],
+        *,
+        unread: bool = False,
+    ) -> dict[str, Value | None]:
+        key, table, opened = self.key(row), table_of(kind).name, dict[str, Value | None]()
+        row_id, patient_id = row["row_id"], row["patient_id"]
+        for name in names:
+            cell = row[name]
+            place = Place(table, name, row_id, patient_id)
+            opened[name] = None if cell is None else key.open(place, cell, unread=unread)
+        return opened
 
     def _unwrap(self, row: Mapping[str, Any]) -> DataKey:
         key_id, version = row["key_id"], row["key_version"]
         wrapped = Wrapped(row["kek_version"], row["wrapped"])
         context = dek_context(row["patient_id"], key_id, version)
         return DataKey(key_id, version, self.provider.unwrap(KeyPurpose.RECORD, wrapped, context))
+
+
+def _sealed(
+    kind: type[Protected],
+    key: DataKey,
+    row_id: UUID,
+    patient_id: UUID,
+    values: Mapping[str, Value | None],
+) -> dict[str, Any]:
+    assert values.keys() <= {*phi_names(kind)}, "these are no PHI columns"
+    table, sealed = table_of(kind).name, dict[str, Any]()
+    for column in phi_columns(kind):
+        value = values.get(column.name)
+        place = Place(table, column.name, row_id, patient_id)
+        padded = column.info["padded"]
+        sealed[column.name] = None if value is None else key.seal(place, value, padded=padded)
+    return sealed
 
 
 def dek_context(patient_id: UUID, key_id: int, version: int) -> bytes:
