@@ -93,12 +93,11 @@ RESPONSES: Final = told(OF_ALL)
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the app as a problem."""
+    """Answer every refusal of the app as a problem. What nobody foresaw is the envelope's to answer (`unforeseen`)."""
     app.add_exception_handler(DomainError, _domain)
     app.add_exception_handler(SlotTaken, _taken)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _bug)
 
 
 async def _domain(request: Request, error: Exception) -> Response:
@@ -143,7 +142,7 @@ async def _http(request: Request, error: Exception) -> Response:
     return _answer(request, error.status_code, str(error.detail), name, headers=error.headers)
 
 
-async def _bug(request: Request, error: Exception) -> Response:
+def unforeseen(request: Request, error: Exception) -> Response:
     """Say that it is our fault. The log gets the error's kind and place, not its text."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     log.error("unhandled", error=type(error).__name__, at=f"{frame.name}:{frame.lineno}")

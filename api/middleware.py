@@ -7,17 +7,21 @@ from typing import Final
 
 from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import limits
 from api.depth import DEEPEST, Depth
+from api.errors import unforeseen
 from api.etags import not_modified, unchanged
+from core.errors import BadRequest
 from core.ids import new_id
 from core.logging import AT_WORK
 
 Pair = tuple[bytes, bytes]
 
 MISSING: Final = 404
+OURS: Final = 500
 BODY_LIMIT: Final = 1 << 20
 """Bytes of a request body at most. An upload is bounded by its own route, which streams it."""
 _UPLOAD: Final = re.compile(r"/v1/(records/[^/]+/attachments|patients/[^/]+/coverages/[^/]+/cards)")
@@ -48,7 +52,7 @@ class Envelope:
             return await self._app(scope, receive, send)
         scope["request_id"] = request_id = str(new_id())
         AT_WORK.set({"request_id": request_id})
-        began, status = perf_counter(), 500
+        began, status = perf_counter(), 0
         silent = scope["method"] == "HEAD"
         if silent:  # a GET whose body is not sent
             scope = {**scope, "method": "GET"}
@@ -69,8 +73,13 @@ class Envelope:
 
         try:
             await self._app(scope, _bounded(scope, receive), sending)
+        except Exception as error:
+            answer = unforeseen(Request(scope), error)
+            if status:  # too late: the answer that was under way is cut off
+                raise
+            await answer(scope, receive, sending)
         finally:
-            _count(scope, status, perf_counter() - began)
+            _count(scope, status or OURS, perf_counter() - began)
 
 
 def _headers(scope: Scope, status: int, given: list[Pair]) -> list[Pair]:
@@ -97,7 +106,7 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         if size > BODY_LIMIT:
             raise HTTPException(413, "The body is too large")
         if depth and depth.too_deep(piece):
-            raise HTTPException(400, f"The body nests deeper than {DEEPEST} levels")
+            raise BadRequest(f"the body nests deeper than {DEEPEST} levels")
         return message
 
     return receiving

@@ -1,9 +1,9 @@
-"""Text of one line, as a caller may write it: a control character changes what a screen, a calendar or a log shows of it."""
+"""Text of one line, as a caller may write it, without blanks around: a control character changes what a screen or a log shows of it."""
 
 import re
 from typing import Annotated, Final
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -15,4 +15,4 @@ def _one_line(text: str) -> str:
     return text
 
 
-Line = Annotated[str, AfterValidator(_one_line)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_one_line)]

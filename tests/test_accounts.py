@@ -126,6 +126,13 @@ async def test_a_user_name_is_taken_once_and_shown_never(api: Api):
         assert "argon2" not in answer.text
 
 
+async def test_a_password_is_taken_to_the_letter_and_a_name_without_the_blanks_around_it(api: Api):
+    made = await create(api, username=" eve@clinic.example ", password=f" {STRONG} ", label=" Eve ")
+    assert made["label"] == "Eve"
+    assert await knows(api, "eve@clinic.example", f" {STRONG} ")
+    assert not await knows(api, "eve@clinic.example", STRONG)
+
+
 async def test_accounts_are_listed_page_by_page(api: Api):
     seen, cursor = [], None
     while True:

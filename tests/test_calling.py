@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 
 from api import errors
 from api.calling import planned
+from api.middleware import Envelope
 from api.switchboard import Switchboard
 from api.times import Instant
 from core.errors import Conflict
@@ -79,6 +80,11 @@ async def post_form(name: Annotated[str, Form()]) -> Response:
 @router.get("/plain")
 async def get_plain() -> dict[str, int]:
     return {"a": 1}
+
+
+@router.get("/broken")
+async def get_broken(who: Who) -> Response:
+    raise RuntimeError(f"{who} has a diagnosis")
 
 
 def application(*, by_plan: bool) -> FastAPI:
@@ -166,3 +172,15 @@ async def test_bytes_that_are_no_text_are_no_json():
     sent = {"content": b"\xff", "headers": JSON}
     status, said = await answered(application(by_plan=True), "POST", "/things", sent)
     assert (status, said[0]["code"]) == (400, "malformed-json")
+
+
+async def test_a_fault_of_ours_is_told_without_its_words_and_in_the_envelope_of_every_answer():
+    app = application(by_plan=True)
+    app.add_middleware(Envelope)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.get("/broken")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert answer.headers["x-request-id"] == answer.json()["request_id"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "diagnosis" not in answer.text

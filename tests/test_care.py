@@ -135,6 +135,12 @@ async def test_a_directive_that_means_nothing_is_refused(api: Api, body: dict):
     assert (await about(api, "patient", "/consents", body)).status_code == 422
 
 
+async def test_who_names_too_many_is_told_so_in_words(api: Api):
+    body = {"decision": "deny", "role": "doctor", "doctor_id": str(new_id())}
+    (fault,) = (await about(api, "patient", "/consents", body)).json()["errors"]
+    assert (fault["code"], fault["message"]) == ("actor", "name one actor at most")
+
+
 async def test_a_clinician_does_not_speak_for_the_patient(api: Api):
     for who in ("adams", "baker", "nurse", "admin", "compliance"):
         permit = {"decision": "permit"} | doctor(api, "baker")

@@ -221,7 +221,8 @@ async def test_a_body_that_nests_too_deep_is_refused_and_a_file_is_not_looked_at
     for _ in range(200):
         deep = [deep]
     note = {"kind": "note", "title": "Deep", "content": {"text": deep}}
-    assert (await api.http.post(path, json=note, headers=adams)).status_code == 400
+    refused = await api.http.post(path, json=note, headers=adams)
+    assert (refused.status_code, refused.json()["code"]) == (400, "bad-request")
     wild = b'{"kind":' + b"[" * 100_000
     kind = {"Content-Type": "application/json"}
     assert (await api.http.post(path, content=wild, headers=adams | kind)).status_code == 400

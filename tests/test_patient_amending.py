@@ -83,6 +83,10 @@ BROKEN = [
         "/identifiers/0/value",
     ),
     (
+        {"identifiers": [{"system": "urn:card", "value": "7", "valid_from": 0}]},
+        "/identifiers/0/valid_from",
+    ),
+    (
         {"identifiers": [{"system": "urn:clinic:card#luhn", "value": "79927398710"}]},
         "/identifiers/0/value",
     ),

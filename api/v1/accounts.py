@@ -38,7 +38,7 @@ Clearances = Annotated[
 class Strict(BaseModel):
     """A request body: what it does not name is refused."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 class AccountIn(Strict):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from api.deps import Clinic, Me, Transaction, origin
 from api.errors import RESPONSES
@@ -27,7 +28,6 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     **RESPONSES,
     200: {"content": {ICALENDAR: {"schema": {"type": "string"}}}, "description": "iCalendar"},
 }
-_FIRST: Final = 'W/"1"'
 
 
 class NewFeed(BaseModel):
@@ -41,7 +41,7 @@ class NewFeed(BaseModel):
     @model_validator(mode="after")
     def _one(self) -> "NewFeed":
         if self.doctor_id and self.patient_id:
-            raise ValueError("a feed is of one calendar")
+            raise PydanticCustomError("one_calendar", "a feed is of one calendar")
         return self
 
 
@@ -85,7 +85,7 @@ async def post_feed(
     whose = new.model_dump() if new else {}
     feed, secret = await open_feed(session, clinic, me, **whose)
     url = f"{request.app.state.settings.issuer}/calendars/{secret}.ics"
-    headers = {"Location": f"/v1{FEEDS}/{feed.id}", "ETag": _FIRST}
+    headers = {"Location": f"/v1{FEEDS}/{feed.id}", "ETag": etag(1)}
     return Json({**_feed(feed.model_dump()), "url": url}, 201, headers)
 
 
@@ -113,12 +113,9 @@ async def delete_feed(
 async def get_calendar(feed: str, request: Request, clinic: Clinic) -> Response:
     """Read a calendar by its address. It says when, never who or why; cancelled visits stay, as cancelled."""
     feed_id, visits = await read_feed(clinic, feed.removesuffix(".ics"), origin(request))
-    tag = _tag(visits)
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers={"ETag": tag})
     head = {"x-wr-calname": "Appointments", "uid": str(feed_id)}
     text = calendar_of(visits, "PUBLISH", **head).to_ical()
-    return Response(text, 200, {"ETag": tag}, ICALENDAR)
+    return Response(text, 200, {"ETag": _tag(visits)}, ICALENDAR)
 
 
 @router.get(

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
@@ -37,7 +38,7 @@ class NewMember(Strict):
     @model_validator(mode="after")
     def _one(self) -> "NewMember":
         if (self.doctor_id is None) == (self.account_id is None):
-            raise ValueError("name a doctor or an account")
+            raise PydanticCustomError("actor", "name a doctor or an account")
         return self
 
 
@@ -69,9 +70,9 @@ class NewConsent(Strict):
     def _actor(self) -> "NewConsent":
         named = [a for a in (self.doctor_id, self.account_id, self.role) if a]
         if len(named) > 1:
-            raise ValueError("name one actor at most")
+            raise PydanticCustomError("actor", "name one actor at most")
         if self.decision is Decision.PERMIT and (self.role or not named):
-            raise ValueError("a permit names a doctor or an account")
+            raise PydanticCustomError("actor", "a permit names a doctor or an account")
         return self
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from api.changes import Patch, patch_of, revised
 from api.deps import Clinic, Me, Transaction
@@ -55,7 +56,7 @@ class NewCoverage(Strict):
     @model_validator(mode="after")
     def _ordered(self) -> "NewCoverage":
         if self.valid_from and self.valid_until and self.valid_until < self.valid_from:
-            raise ValueError("an insurance ends after it begins")
+            raise PydanticCustomError("period", "an insurance ends after it begins")
         return self
 
     def details(self) -> CoverageDetails:

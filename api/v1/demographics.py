@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from api.texts import Line
 from api.times import Day
@@ -82,8 +83,8 @@ class IdentifierIn(Strict):
     value: Word
     type: str = Field("MR", pattern=r"^[A-Z]{1,8}$", description="HL7 v2-0203 code")
     use: Use | None = None
-    valid_from: date | None = None
-    valid_until: date | None = None
+    valid_from: Day | None = None
+    valid_until: Day | None = None
 
     def details(self) -> IdentifierDetails:
         """Return the identifier as the domain takes it."""
@@ -100,7 +101,7 @@ class EmergencyContact(Strict):
 
 def _born(day: date) -> date:
     if not date(1850, 1, 1) <= day <= now().date():
-        raise ValueError("a birth date lies between 1850 and today")
+        raise PydanticCustomError("birth_date", "a birth date lies between 1850 and today")
     return day
 
 

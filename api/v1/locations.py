@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
@@ -36,7 +37,7 @@ class NewLocation(BaseModel):
     @model_validator(mode="after")
     def _only_rooms(self) -> "NewLocation":
         if self.kind is LocationKind.SITE and (self.room_kind or self.site_id):
-            raise ValueError("a site is no room")
+            raise PydanticCustomError("site", "a site is no room")
         return self
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import Clinic, Me, Transaction
 from api.etags import etag
@@ -45,7 +45,7 @@ Categories = Annotated[
     list[Category],
     Field(max_length=5, description="what it is about that a reader must be cleared for, each"),
 ]
-Title = Annotated[Line, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Title = Annotated[Line, Field(min_length=1, max_length=200)]
 
 
 class SignatureView(BaseModel):

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
@@ -24,7 +25,7 @@ router = APIRouter(prefix="/doctors/{doctor_id}", tags=["schedules"])
 
 def _known(zone: str) -> str:
     if zone not in available_timezones():
-        raise ValueError("this is no IANA time zone")
+        raise PydanticCustomError("time_zone", "this is no IANA time zone")
     return zone
 
 

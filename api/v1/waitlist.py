@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, Seen, etag
@@ -63,7 +64,7 @@ class NewEntry(WishView):
     @model_validator(mode="after")
     def _in_order(self) -> "NewEntry":
         if self.latest <= self.earliest:
-            raise ValueError("`latest` is after `earliest`")
+            raise PydanticCustomError("order", "`latest` is after `earliest`")
         return self
 
 
