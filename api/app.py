@@ -166,7 +166,6 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
         routes.include(app, router)
     for module in MODULES:
         routes.include(app, module.router, prefix=V1, responses=errors.RESPONSES)
-    docs.describe_access(app, V1)
     openapi.complete(app)
     return app
 

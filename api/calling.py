@@ -10,7 +10,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from functools import lru_cache
+from http import HTTPStatus
 from inspect import isasyncgenfunction, iscoroutinefunction
+from types import NoneType
 from typing import Any, Final, get_type_hints
 
 from fastapi.dependencies.models import Dependant
@@ -83,9 +85,10 @@ def planned(route: Any) -> ASGIApp | None:
 
 
 def _reads_body(route: Any) -> bool:
-    """Tell whether a route has a body; the answer must be a Response, which nothing has to make one of."""
+    """Tell whether a route has a body; the answer must be a Response, which nothing has to make one of, or nothing at all."""
     returned = get_type_hints(route.endpoint).get("return")
-    if not (isinstance(returned, type) and issubclass(returned, Response)):
+    silent = returned is NoneType and route.status_code == HTTPStatus.NO_CONTENT
+    if not (silent or (isinstance(returned, type) and issubclass(returned, Response))):
         raise Unplanned
     how = route.body_field and route.body_field.field_info
     if isinstance(how, Form) or (isinstance(how, Body) and route._embed_body_fields):  # noqa: SLF001
@@ -137,8 +140,7 @@ async def _call(
         results.append(await _result(step, arguments, stack) if whole else _NOTHING)
     if faults:
         raise RequestValidationError(faults, body=_as_sent(body))
-    response: Response = results[-1]
-    return response
+    return results[-1] or Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 async def _result(step: Step, arguments: dict[str, Any], stack: AsyncExitStack | None) -> Any:

@@ -19,7 +19,6 @@ from api.scopes import needs
 from core.database import Session
 from core.errors import BadRequest, FieldError, StepUp, Unauthenticated
 from core.settings import Settings, StepUpRule
-from policies.vocabulary import Purpose
 from records.access import me as access
 from records.audit.event import Origin
 from records.clinic import Clinic as OneClinic
@@ -29,14 +28,6 @@ from records.identity.clients import scope_of
 from records.identity.tokens import STRONG, AccessToken, Tokens
 
 PURPOSE: Final = "X-Purpose-Of-Use"
-PURPOSE_PARAMETER: Final = {
-    "name": PURPOSE,
-    "in": "header",
-    "required": False,
-    "description": "Why you ask (HL7 PurposeOfUse). What is usual for your role, if absent.",
-    "schema": {"type": "string", "enum": [purpose.value for purpose in Purpose]},
-}
-"""For the `parameters` of every /v1 route in the OpenAPI document."""
 
 
 def clinic(request: Request) -> OneClinic:

@@ -2,13 +2,10 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from fastapi import APIRouter, FastAPI, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import FileResponse, RedirectResponse
-
-from api.deps import PURPOSE_PARAMETER
-from api.scopes import needs, security_schemes
 
 router = APIRouter(include_in_schema=False)
 
@@ -57,30 +54,3 @@ async def asset(name: str) -> Response:
     if name not in _FILES:
         raise HTTPException(404, "Not found")
     return FileResponse(_FILES[name] / name, headers={"Cache-Control": "public, max-age=3600"})
-
-
-def describe_access(app: FastAPI, prefix: str) -> None:
-    """Say in the app's OpenAPI document what every path below the prefix needs: a token, perhaps a purpose.
-
-    Declared here and not by FastAPI's security classes, which would be resolved anew in each request.
-    """
-    plain = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema:
-            return app.openapi_schema
-        document = plain()
-        components = document.setdefault("components", {})
-        components["securitySchemes"] = security_schemes()
-        components["parameters"] = {"purpose": PURPOSE_PARAMETER}
-        for path, operations in document["paths"].items():
-            if path.startswith(prefix):
-                for operation in operations.values():
-                    words = [str(need) for need in needs()[operation["operationId"]]]
-                    operation["security"] = [{"oauth2": words}, {"openIdConnect": words}]
-                    operation.setdefault("parameters", []).append(
-                        {"$ref": "#/components/parameters/purpose"}
-                    )
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

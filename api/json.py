@@ -1,5 +1,6 @@
 """Answers as JSON, straight from the domain's values: no second validation on the way out."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -25,8 +26,10 @@ def dumps(content: Any) -> bytes:
     return orjson.dumps(content, default=_plain)
 
 
-def _plain(value: object) -> str:
-    """Write what orjson does not know: the driver's own UUID type, above all."""
+def _plain(value: object) -> object:
+    """Write what orjson does not know: the driver's own UUID type, above all, and rows of its."""
     if isinstance(value, _TEXTS):
         return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     raise TypeError(f"{type(value).__name__} has no place in an answer")

@@ -45,6 +45,11 @@ class Span:
         return Json(body, headers=links(self.request, onward))
 
 
+def unpaged(items: Sequence[Any]) -> Json:
+    """Answer with a list of which there are no pages."""
+    return Json({"items": items, "next_cursor": None})
+
+
 def links(request: Request, onward: str | None) -> dict[str, str]:
     """Return the header of a list; none for a search, whose terms stand in a body that no link has."""
     if request.method != "GET":

@@ -9,13 +9,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
 
 from policies.scopes import Need
 from policies.vocabulary import Action, ResourceType
-
-_LETTERS: Final = {"c": "create", "r": "read", "u": "update", "d": "delete", "s": "search"}
-_PLAIN: Final = {"openid": "Who you are", "profile": "Your name"}
 
 
 @cache
@@ -29,36 +25,3 @@ def needs() -> Mapping[str, tuple[Need, ...]]:
                 (Need(actions, ResourceType(row["resource"])),) if actions else ()
             )
     return dict(found)
-
-
-def security_schemes() -> dict[str, Any]:
-    """Return, for the OpenAPI document, how one gets a token and which scopes there are."""
-    asked = {need for each in needs().values() for need in each}
-    words = {word: _meaning(word) for word in map(str, asked)}
-    flow = {
-        "authorizationUrl": "/oauth/authorize",
-        "tokenUrl": "/oauth/token",
-        "refreshUrl": "/oauth/token",
-        "scopes": _PLAIN | dict(sorted(words.items())),
-    }
-    return {
-        "oauth2": {
-            "type": "oauth2",
-            "description": (
-                "Authorization code with PKCE (S256). Access tokens are JWTs, checked as RFC8725 asks. An operation names"
-                " the SMART v2 scopes that are enough for it on behalf of a user; `patient/` is the same for one's own file,"
-                " `system/` for a client by itself."
-            ),
-            "flows": {"authorizationCode": flow},
-        },
-        "openIdConnect": {
-            "type": "openIdConnect",
-            "openIdConnectUrl": "/.well-known/openid-configuration",
-        },
-    }
-
-
-def _meaning(word: str) -> str:
-    """Return what a word lets one do: `user/Record.rs` is to read and to search what is of Record."""
-    kind, _, letters = word.partition("/")[2].partition(".")
-    return f"{', '.join(_LETTERS[letter] for letter in letters).capitalize()}: {kind}"

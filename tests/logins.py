@@ -159,7 +159,6 @@ def application(chosen: Settings, clinic: Clinic) -> FastAPI:
     app.include_router(routes.router)
     app.include_router(docs.router)
     app.include_router(me.router, prefix="/v1")
-    docs.describe_access(app, "/v1")
     return app
 
 

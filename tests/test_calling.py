@@ -82,6 +82,11 @@ async def get_plain() -> dict[str, int]:
     return {"a": 1}
 
 
+@router.delete("/things", status_code=204)
+async def delete_things(work: Work) -> None:
+    closed.append(work)
+
+
 @router.get("/broken")
 async def get_broken(who: Who) -> Response:
     raise RuntimeError(f"{who} has a diagnosis")
@@ -113,6 +118,7 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/things", {"content": b"{", "headers": JSON}),
     ("POST", "/forms", {"data": {"name": "a"}}),
     ("GET", "/plain", {}),
+    ("DELETE", "/things", {}),
 ]
 
 
@@ -121,7 +127,7 @@ async def answered(app: FastAPI, method: str, path: str, sent: dict[str, Any]) -
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         closed.clear()
         answer = await client.request(method, path, **sent)
-        body = answer.json()
+        body = answer.json() if answer.content else None
         return answer.status_code, [body, list(closed)]
 
 

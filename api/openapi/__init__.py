@@ -1,13 +1,14 @@
 """The OpenAPI document: what FastAPI says of the routes, and what it cannot know."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 
 from api.errors import Problem
-from api.openapi import headers, links, refusals, shapes, words
+from api.openapi import access, headers, links, refusals, shapes, words
+from api.openapi.walking import operations
 from records.clinical.content import MODELS
 
 TAGS: Final[Mapping[str, str]] = {
@@ -29,7 +30,6 @@ TAGS: Final[Mapping[str, str]] = {
     "keys": "Versions and rotations of keys, and the erasure of a patient. Never a key itself.",
     "operations": "Health and metrics, without a login.",
 }
-_METHODS: Final = frozenset({"get", "put", "post", "patch", "delete"})
 _REF: Final = "#/components/schemas/{model}"
 _SERVERS: Final = [
     {"url": "/", "description": "Production or local: what shows this", "x-internal": False}
@@ -47,28 +47,19 @@ def complete(app: FastAPI) -> None:
         _define(document["components"]["schemas"], Problem, *MODELS.values())
         document["tags"] = [{"name": n, "description": d} for n, d in TAGS.items()]
         document["servers"] = _SERVERS
+        access.tell(document)
         for operation in operations(document):
             operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
             operation.setdefault("security", [])
         headers.tell(document)
         links.lead(document)
         shapes.settle(document)
-        words.explain(document, operations(document))
-        refusals.share(document, operations)
+        words.explain(document)
+        refusals.share(document)
         shapes.prune(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
-
-
-def operations(
-    document: Mapping[str, Any], *methods: str, under: str = "/"
-) -> Iterator[dict[str, Any]]:
-    """Yield the operations of a document: of the methods given, or of all; of paths that begin so."""
-    for path, item in document["paths"].items():
-        for method, operation in item.items():
-            if path.startswith(under) and method in (methods or _METHODS):
-                yield operation
 
 
 def _define(schemas: dict[str, Any], *models: type[BaseModel]) -> None:

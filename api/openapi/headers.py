@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from api.etags import REQUIRED
+from api.openapi.walking import fields, patches
 from api.terms import JSON, LONGEST_TAGS, MERGE_PATCH
 
 _TEXT: Final = {"type": "string", "maxLength": 2083}
@@ -33,7 +34,7 @@ def tell(document: dict[str, Any]) -> None:
     for item in document["paths"].values():
         for method, operation in item.items():
             _tell(method, operation, schemas)
-    for content in _patches(document):
+    for content in patches(document):
         if JSON in content and MERGE_PATCH not in content:
             content |= {MERGE_PATCH: content[JSON], JSON: content.pop(JSON)}
 
@@ -57,15 +58,5 @@ def _tell(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> No
 
 def _versioned(response: dict[str, Any], schemas: dict[str, Any]) -> bool:
     """Tell whether what is shown has a version of its own, and is no page of such things."""
-    shown = response.get("content", {}).get(JSON, {}).get("schema", {}).get("$ref", "")
-    fields = schemas.get(shown.rpartition("/")[2], {}).get("properties", {})
-    return "version" in fields and "items" not in fields
-
-
-def _patches(document: dict[str, Any]) -> list[dict[str, Any]]:
-    bodies = [
-        item["patch"].get("requestBody", {})
-        for item in document["paths"].values()
-        if "patch" in item
-    ]
-    return [body.get("content", {}) for body in bodies]
+    shown = fields(response, schemas)
+    return "version" in shown and "items" not in shown

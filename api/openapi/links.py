@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from api.terms import JSON
+from api.openapi.walking import fields
 
 _MADE: Final = ("201", "202")
 _METHODS: Final = frozenset({"get", "post", "patch", "delete"})
@@ -15,10 +15,10 @@ def lead(document: dict[str, Any]) -> None:
     for path, item in document["paths"].items():
         for status in _MADE:
             made = item.get("post", {}).get("responses", {}).get(status, {})
-            fields = _fields(made, document["components"]["schemas"])
+            there = fields(made, document["components"]["schemas"])
             for name, operation in _onward(document, path):
-                shown = name if name in fields else "id"
-                if shown in fields:
+                shown = name if name in there else "id"
+                if shown in there:
                     made.setdefault("links", {})[operation["operationId"]] = _link(
                         path, name, shown, operation
                     )
@@ -30,12 +30,6 @@ def _onward(document: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str
         found = re.fullmatch(re.escape(path) + r"/{(\w+)}(/[\w-]+)?", other)
         if found:
             yield from ((found[1], told) for method, told in item.items() if method in _METHODS)
-
-
-def _fields(answer: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    shown = answer.get("content", {}).get(JSON, {}).get("schema", {}).get("$ref", "")
-    fields: dict[str, Any] = schemas.get(shown.rpartition("/")[2], {}).get("properties", {})
-    return fields
 
 
 def _link(path: str, name: str, shown: str, operation: dict[str, Any]) -> dict[str, Any]:

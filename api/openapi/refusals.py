@@ -1,10 +1,10 @@
 """What every operation may answer instead: written once a status, with an example of each code that has it."""
 
-from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any, Final
 
 from api.errors import PROBLEM_JSON
+from api.openapi.walking import operations
 from api.problems import Explained, catalogue
 
 TITLES: Final = {
@@ -45,10 +45,8 @@ _RETRY: Final[dict[str, Any]] = {
 _COUNTED: Final = {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}
 _WAIT: Final = {429, 503}
 
-Operations = Callable[..., Iterator[dict[str, Any]]]
 
-
-def share(document: dict[str, Any], operations: Operations) -> None:
+def share(document: dict[str, Any]) -> None:
     """Give operations the refusals they may meet, as references to one description each."""
     for operation in operations(document, *_WRITES, under="/v1/"):
         _may_be(operation, "409", *(["423"] if _names_one(operation) else []))

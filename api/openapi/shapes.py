@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, Final
 
 from api.middleware import BODY_LIMIT
+from api.openapi.walking import operations, patches
 from api.paging import LONGEST
 
 EXACT: Final = 2**53 - 1
@@ -31,11 +32,11 @@ def settle(document: dict[str, Any]) -> None:
     for name, schema in schemas.items():
         if name.startswith("Listing") or "_Listing_" in name:
             schema["properties"]["items"]["maxItems"] = LONGEST
-    for item in document["paths"].values():
-        for operation in item.values():
-            for parameter in operation.get("parameters", ()):
-                _never_null(parameter.get("schema", {}))
-        for media in item.get("patch", {}).get("requestBody", {}).get("content", {}).values():
+    for operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            _never_null(parameter.get("schema", {}))
+    for content in patches(document):
+        for media in content.values():
             name = media["schema"].get("$ref", "").rpartition("/")[2]
             _leave_alone(schemas.get(name, media["schema"]))
 
@@ -50,8 +51,8 @@ def prune(document: dict[str, Any]) -> None:
 
 def _name_patches(document: dict[str, Any]) -> None:
     """Put a patch that is described at its route among the others: whoever makes a client of them needs a name for each."""
-    for item in document["paths"].values():
-        for media in item.get("patch", {}).get("requestBody", {}).get("content", {}).values():
+    for content in patches(document):
+        for media in content.values():
             if name := media["schema"].get("title"):
                 document["components"]["schemas"][name] = media["schema"]
                 media["schema"] = {"$ref": f"#/components/schemas/{name}"}
@@ -70,10 +71,9 @@ def every(document: dict[str, Any]) -> Iterator[Schema]:
     """Yield every schema of a document, those within others after them."""
     for schema in document["components"]["schemas"].values():
         yield from within(schema)
-    for item in document["paths"].values():
-        for operation in item.values():
-            for holder in _holders(operation):
-                yield from within(holder["schema"])
+    for operation in operations(document):
+        for holder in _holders(operation):
+            yield from within(holder["schema"])
 
 
 def _holders(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:

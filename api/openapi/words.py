@@ -5,12 +5,13 @@ A field that says something of itself is left alone. `Model.field` in the table 
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from api.openapi.shapes import Schema
+from api.openapi.walking import operations
 
 _FORMATS: Final[Mapping[str, Any]] = {
     "uuid": "01975e3a-7c1e-7d2b-9a4f-3c5d6e7f8091",
@@ -45,12 +46,12 @@ def vocabulary() -> Mapping[str, Word]:
         return {row["field"]: Word(row["says"], row["example"]) for row in csv.DictReader(file)}
 
 
-def explain(document: dict[str, Any], operations: Iterable[dict[str, Any]]) -> None:
+def explain(document: dict[str, Any]) -> None:
     """Describe every property and parameter, and show every JSON body once."""
     schemas: dict[str, Schema] = document["components"]["schemas"]
     for name, schema in schemas.items():
         _describe(schema, name)
-    for operation in operations:
+    for operation in operations(document):
         for parameter in operation.get("parameters", ()):
             _introduce(parameter)
         for body in _bodies(operation):

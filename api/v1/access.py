@@ -68,8 +68,7 @@ async def get_access_report(
     items, summary, last = await access_report(
         clinic, me, patient_id, refused=refused, limit=page.limit, after=page.after
     )
-    whole = [dict(s) for s in summary]
-    return page.listed(items, last, patient_id=patient_id, summary=whole)
+    return page.listed(items, last, patient_id=patient_id, summary=summary)
 
 
 @router.get("/{event_id}/proof", operation_id="read_access_proof", response_class=PlainTextResponse)

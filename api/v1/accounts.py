@@ -5,13 +5,15 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
+from api.bodies import Strict, shown
 from api.deps import STEP_UP, Clinic, Me, Transaction, tokens
 from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import once
-from api.paging import Listing, Page
+from api.paging import Listing, Page, unpaged
+from api.patches import LEFT_OUT, Patch
 from api.texts import Line
 from api.v1.me import SessionView, sessions_of
 from policies.vocabulary import Category, Role, Sensitivity
@@ -35,12 +37,6 @@ Clearances = Annotated[
 ]
 
 
-class Strict(BaseModel):
-    """A request body: what it does not name is refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
 class AccountIn(Strict):
     """An account to make."""
 
@@ -54,11 +50,11 @@ class AccountIn(Strict):
     patient_id: UUID | None = Field(None, description="the patient this account is")
 
 
-class AccountChange(Strict):
+class AccountChange(Patch):
     """What to change (RFC 7396): a member that is absent stays as it is, null clears it."""
 
-    roles: Roles = Field(default_factory=list)
-    active: bool = Field(True, description="false logs the owner out everywhere, at once")
+    roles: Roles = LEFT_OUT
+    active: bool = Field(LEFT_OUT, description="false logs the owner out everywhere, at once")
     department: Department | None = None
     clearances: Clearances | None = None
     label: Label | None = None
@@ -115,21 +111,21 @@ async def get_accounts(
     found, last = await administration.list_accounts(
         clinic, me, limit=page.limit, after=page.after, role=role, active=active
     )
-    return page.listed([_view(a) for a in found], last)
+    return page.listed([shown(AccountView, a) for a in found], last)
 
 
 @router.post("/search", operation_id="search_accounts", response_model=Listing[AccountView])
 async def search_accounts(query: AccountQuery, clinic: Clinic, me: Me) -> Response:
     """Find the account of a user name."""
     found, _ = await administration.list_accounts(clinic, me, limit=1, username=query.username)
-    return Json({"items": [_view(a) for a in found], "next_cursor": None})
+    return unpaged([shown(AccountView, a) for a in found])
 
 
 @router.get("/{account_id}", operation_id="read_account", response_model=AccountView)
 async def get_account(account_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one account: any for administrators, one's own for everybody."""
     account = await administration.read_account(clinic, me, account_id)
-    return Json(_view(account), headers={"ETag": etag(account["version"])})
+    return Json(shown(AccountView, account), headers={"ETag": etag(account["version"])})
 
 
 @router.post("", operation_id="create_account", status_code=201, response_model=NewAccountView)
@@ -140,7 +136,7 @@ async def post_account(
     """Make an account. Without a password the answer holds a link for its owner to choose one."""
     given = new.model_dump() | {"password": new.password and new.password.get_secret_value()}
     account, link = await administration.create_account(session, clinic, me, NewAccount(**given))
-    body = _view(account) | {"invitation": _link(request, link) if link else None}
+    body = shown(AccountView, account) | {"invitation": _link(request, link) if link else None}
     location = {"Location": f"/v1/accounts/{account['id']}", "ETag": etag(account["version"])}
     return Json(body, 201, location)
 
@@ -156,9 +152,9 @@ async def patch_account(
 ) -> Response:
     """Change an account that is not one's own. It acts on the owner's next request."""
     account = await administration.change_account(
-        session, clinic, me, account_id, seen, change.model_dump(exclude_unset=True)
+        session, clinic, me, account_id, seen, change.changes()
     )
-    return Json(_view(account), headers={"ETag": etag(account["version"])})
+    return Json(shown(AccountView, account), headers={"ETag": etag(account["version"])})
 
 
 @router.post(
@@ -181,10 +177,9 @@ async def post_invitation(
     status_code=204,
     dependencies=[STEP_UP],
 )
-async def delete_mfa(account_id: UUID, session: Transaction, clinic: Clinic, me: Me) -> Response:
+async def delete_mfa(account_id: UUID, session: Transaction, clinic: Clinic, me: Me) -> None:
     """Take the second factors of an account away, whose owner has lost them. Its sessions end."""
     await administration.reset_factors(session, clinic, me, account_id)
-    return Response(status_code=204)
 
 
 @router.get(
@@ -198,12 +193,9 @@ async def get_sessions(account_id: UUID, clinic: Clinic, me: Me) -> Response:
 
 
 @router.delete("/{account_id}/sessions", operation_id="end_account_sessions", status_code=204)
-async def delete_sessions(
-    account_id: UUID, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
+async def delete_sessions(account_id: UUID, session: Transaction, clinic: Clinic, me: Me) -> None:
     """Log an account out everywhere."""
     await administration.end_sessions(session, clinic, me, account_id)
-    return Response(status_code=204)
 
 
 @router.delete(
@@ -211,14 +203,9 @@ async def delete_sessions(
 )
 async def delete_session(
     account_id: UUID, session_id: UUID, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
+) -> None:
     """End one session of an account."""
     await administration.end_sessions(session, clinic, me, account_id, only=session_id)
-    return Response(status_code=204)
-
-
-def _view(account: Any) -> dict[str, Any]:
-    return {name: account[name] for name in AccountView.model_fields}
 
 
 def _link(request: Request, link: Ticket) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Alerts about the trail, and their review. For compliance."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.bodies import Strict, Trimmed, shown
 from api.deps import Clinic, Me, Transaction
 from api.etags import etag
 from api.json import Json
@@ -36,18 +37,14 @@ class AlertView(BaseModel):
     resolved_at: datetime | None
 
 
-class Assignment(BaseModel):
+class Assignment(Strict):
     """Who is to look into an alert."""
-
-    model_config = ConfigDict(extra="forbid")
 
     assignee: UUID | None = Field(None, description="an account; the caller unless given")
 
 
-class Review(BaseModel):
+class Review(Trimmed):
     """What a review came to."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     resolution: Resolution
     reason: str = Field(min_length=3, max_length=500, description="why; nothing about the patient")
@@ -66,14 +63,14 @@ async def get_alerts(
     """List alerts, newest first."""
     wanted = {"state": state, "rule": rule, "actor": actor, "patient": patient}
     found, last = await alerts.list_alerts(clinic, me, wanted, limit=page.limit, after=page.after)
-    return page.listed([_view(a) for a in found], last)
+    return page.listed([shown(AlertView, a) for a in found], last)
 
 
 @router.get("/{alert_id}", operation_id="read_alert", response_model=AlertView)
 async def get_alert(alert_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one alert."""
     alert = await alerts.read_alert(clinic, me, alert_id)
-    return Json(_view(alert), headers={"ETag": etag(alert["version"])})
+    return Json(shown(AlertView, alert), headers={"ETag": etag(alert["version"])})
 
 
 @router.post("/{alert_id}/assign", operation_id="assign_alert", response_model=AlertView)
@@ -82,7 +79,7 @@ async def post_assign(
 ) -> Response:
     """Give an alert to somebody who looks into it."""
     to = given.assignee or me.subject.id
-    return Json(_view(await alerts.assign(session, clinic, me, alert_id, to)))
+    return Json(shown(AlertView, await alerts.assign(session, clinic, me, alert_id, to)))
 
 
 @router.post("/{alert_id}/resolve", operation_id="resolve_alert", response_model=AlertView)
@@ -91,8 +88,4 @@ async def post_resolve(
 ) -> Response:
     """Say what the review came to, and why. It is final."""
     made = await alerts.resolve(session, clinic, me, alert_id, review.resolution, review.reason)
-    return Json(_view(made))
-
-
-def _view(alert: Any) -> dict[str, Any]:
-    return {name: alert[name] for name in AlertView.model_fields}
+    return Json(shown(AlertView, made))

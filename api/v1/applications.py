@@ -6,8 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from api.deps import Clinic, Me, Transaction
-from api.json import Json
-from api.paging import Listing
+from api.paging import Listing, unpaged
 from records.identity import consents
 from records.identity.own import require_whole
 
@@ -26,15 +25,11 @@ class ApplicationView(BaseModel):
 @router.get("", operation_id="list_own_applications", response_model=Listing[ApplicationView])
 async def get_applications(clinic: Clinic, me: Me) -> Response:
     """List the applications that one has let in."""
-    items = await consents.own_applications(clinic, me.subject.id)
-    return Json({"items": [dict(item) for item in items], "next_cursor": None})
+    return unpaged(await consents.own_applications(clinic, me.subject.id))
 
 
 @router.delete("/{client_id}", operation_id="withdraw_consent", status_code=204)
-async def delete_application(
-    client_id: str, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
+async def delete_application(client_id: str, session: Transaction, clinic: Clinic, me: Me) -> None:
     """Take one's consent back: the application's sessions end, and it has to ask again."""
     require_whole(me)
     await consents.withdraw(session, clinic, me, client_id)
-    return Response(status_code=204)

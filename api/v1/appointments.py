@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
+from api.bodies import Trimmed
 from api.deps import Clinic, Me
 from api.etags import etag
 from api.json import Json
@@ -52,10 +53,8 @@ class AppointmentView(BaseModel):
     created_at: AwareDatetime
 
 
-class NewAppointment(BaseModel):
+class NewAppointment(Trimmed):
     """A visit to book."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     patient_id: UUID
     doctor_id: UUID

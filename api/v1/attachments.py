@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from api.deps import Clinic, Me
 from api.json import Json
 from api.multipart import incoming
-from api.paging import Listing
+from api.paging import Listing, unpaged
 from core.blobs import Blobs
 from core.settings import Settings
 from records.clinical.attachments import attach, list_attachments, open_attachment
@@ -73,8 +73,7 @@ async def post_attachment(record_id: UUID, request: Request, clinic: Clinic, me:
 @router.get("", operation_id="list_attachments", response_model=Listing[AttachmentView])
 async def get_attachments(record_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List what is attached to a record, oldest first."""
-    items = await list_attachments(clinic, me, record_id)
-    return Json({"items": items, "next_cursor": None})
+    return unpaged(await list_attachments(clinic, me, record_id))
 
 
 @router.get(

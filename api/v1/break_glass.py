@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.bodies import Strict
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
 from api.once import once
@@ -16,12 +17,6 @@ from records.care import emergency
 router = APIRouter(prefix="/break-glass", tags=["break-glass"])
 
 Verdict = Literal["justified", "unjustified"]
-
-
-class Strict(BaseModel):
-    """A request body: what it does not name is refused."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class NewGrant(Strict):
@@ -101,10 +96,9 @@ async def post_grant(new: NewGrant, session: Transaction, clinic: Clinic, me: Me
 
 
 @router.post("/{grant_id}/end", operation_id="end_break_glass", status_code=204)
-async def post_end(grant_id: UUID, session: Transaction, clinic: Clinic, me: Me) -> Response:
+async def post_end(grant_id: UUID, session: Transaction, clinic: Clinic, me: Me) -> None:
     """End one's grant before its time."""
     await emergency.end_grant(session, clinic, me, grant_id)
-    return Response(status_code=204)
 
 
 @router.post("/{grant_id}/review", operation_id="review_break_glass", response_model=GrantView)

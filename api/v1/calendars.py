@@ -6,15 +6,16 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from api.bodies import Strict
 from api.deps import Clinic, Me, Transaction, origin
 from api.errors import RESPONSES
 from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import once
-from api.paging import Listing
+from api.paging import Listing, unpaged
 from core.errors import PreconditionFailed
 from records.scheduling.feeds import list_feeds, open_feed, read_feed, read_visit, revoke_feed
 from records.scheduling.ical import Busy, calendar_of
@@ -30,10 +31,8 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-class NewFeed(BaseModel):
+class NewFeed(Strict):
     """Whose calendar; the caller's own if both are left out."""
-
-    model_config = ConfigDict(extra="forbid")
 
     doctor_id: UUID | None = Field(None, description="a doctor's, for whom may read all of it")
     patient_id: UUID | None = Field(None, description="a patient's, for whom may read their visits")
@@ -68,8 +67,7 @@ class NewFeedView(FeedView):
 async def get_feeds(clinic: Clinic, me: Me) -> Response:
     """List the feeds that the caller made, or others of the caller's calendar; addresses are not told again."""
     found = await list_feeds(clinic, me)
-    items = [_feed(dict(row)) for row in found]
-    return Json({"items": items, "next_cursor": None})
+    return unpaged([_feed(row) for row in found])
 
 
 @router.post(FEEDS, operation_id="open_calendar_feed", status_code=201, response_model=NewFeedView)
@@ -96,12 +94,11 @@ def _feed(row: Mapping[str, Any]) -> dict[str, Any]:
 @router.delete(f"{FEEDS}/{{feed_id}}", operation_id="revoke_calendar_feed", status_code=204)
 async def delete_feed(
     feed_id: UUID, session: Transaction, clinic: Clinic, me: Me, seen: MustHaveSeen
-) -> Response:
+) -> None:
     """Make an address worthless at once."""
     if seen not in (None, 1):
         raise PreconditionFailed("a feed has one version, the first")
     await revoke_feed(session, clinic, me, feed_id)
-    return Response(status_code=204)
 
 
 @public.get(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from api.deps import Clinic, Me
 from api.json import Json
 from api.multipart import incoming
-from api.paging import Listing
+from api.paging import Listing, unpaged
 from api.v1.attachments import BYTES, FORM, streamed
 from core.blobs import Blobs
 from records.clinical.cards import LIMIT, add_card, list_cards, open_card
@@ -49,8 +49,7 @@ async def post_card(
 @router.get("", operation_id="list_cards", response_model=Listing[CardView])
 async def get_cards(patient_id: UUID, coverage_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List the pictures of an insurance's card, oldest first."""
-    items = await list_cards(clinic, me, patient_id, coverage_id)
-    return Json({"items": items, "next_cursor": None})
+    return unpaged(await list_cards(clinic, me, patient_id, coverage_id))
 
 
 @router.get(

@@ -1,17 +1,18 @@
 """Around a patient: the care team, consents, proxies. Each is a fact that rules ask for, in force at once."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from api.bodies import Strict, shown
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
 from api.once import once
-from api.paging import Listing
+from api.paging import Listing, unpaged
 from api.times import Instant
 from policies.vocabulary import Category, Purpose, Role
 from records.access.models import Consent, Decision, Proxy
@@ -20,12 +21,6 @@ from records.care import consents, proxies, team
 router = APIRouter(prefix="/patients/{patient_id}", tags=["care"])
 
 Until = Annotated[Instant | None, Field(description="null: until it is ended")]
-
-
-class Strict(BaseModel):
-    """A request body: what it does not name is refused."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class NewMember(Strict):
@@ -118,7 +113,8 @@ class ProxyView(BaseModel):
 @router.get("/care-team", operation_id="list_care_team", response_model=Listing[MemberView])
 async def get_team(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List who treats the patient."""
-    return _list(MemberView, await team.list_team(clinic, me, patient_id))
+    found = await team.list_team(clinic, me, patient_id)
+    return unpaged([shown(MemberView, row) for row in found])
 
 
 @router.post(
@@ -130,25 +126,23 @@ async def post_member(
 ) -> Response:
     """Bring somebody into the care team: they see the patient from their next request on."""
     who = {"doctor_id": new.doctor_id, "account_id": new.account_id}
-    until = new.valid_until
-    return Json(
-        _view(MemberView, await team.join(session, clinic, me, patient_id, **who, until=until)), 201
-    )
+    made = await team.join(session, clinic, me, patient_id, **who, until=new.valid_until)
+    return Json(shown(MemberView, made.model_dump()), 201)
 
 
 @router.delete("/care-team/{member_id}", operation_id="leave_care_team", status_code=204)
 async def delete_member(
     patient_id: UUID, member_id: UUID, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
+) -> None:
     """End a membership."""
     await team.leave(session, clinic, me, patient_id, member_id)
-    return Response(status_code=204)
 
 
 @router.get("/consents", operation_id="list_consents", response_model=Listing[ConsentView])
 async def get_consents(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List the patient's directives, newest first, those revoked as well."""
-    return _list(ConsentView, await consents.list_consents(clinic, me, patient_id))
+    found = await consents.list_consents(clinic, me, patient_id)
+    return unpaged([shown(ConsentView, row) for row in found])
 
 
 @router.post(
@@ -160,7 +154,8 @@ async def post_consent(
 ) -> Response:
     """Write down what the patient allows or forbids. It acts on the next request."""
     row = Consent(patient_id=patient_id, created_by=me.subject.id, **new.model_dump())
-    return Json(_view(ConsentView, await consents.declare(session, clinic, me, row)), 201)
+    made = await consents.declare(session, clinic, me, row)
+    return Json(shown(ConsentView, made.model_dump()), 201)
 
 
 @router.post(
@@ -170,15 +165,15 @@ async def post_revocation(
     patient_id: UUID, consent_id: UUID, session: Transaction, clinic: Clinic, me: Me
 ) -> Response:
     """Take a directive back. It stays on record."""
-    return Json(
-        _view(ConsentView, await consents.revoke(session, clinic, me, patient_id, consent_id))
-    )
+    revoked = await consents.revoke(session, clinic, me, patient_id, consent_id)
+    return Json(shown(ConsentView, revoked))
 
 
 @router.get("/proxies", operation_id="list_proxies", response_model=Listing[ProxyView])
 async def get_proxies(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List who stands in for the patient."""
-    return _list(ProxyView, await proxies.list_proxies(clinic, me, patient_id))
+    found = await proxies.list_proxies(clinic, me, patient_id)
+    return unpaged([shown(ProxyView, row) for row in found])
 
 
 @router.post("/proxies", operation_id="appoint_proxy", status_code=201, response_model=ProxyView)
@@ -188,22 +183,13 @@ async def post_proxy(
 ) -> Response:
     """Let an account stand in for the patient."""
     row = Proxy(patient_id=patient_id, created_by=me.subject.id, **new.model_dump())
-    return Json(_view(ProxyView, await proxies.appoint(session, clinic, me, row)), 201)
+    made = await proxies.appoint(session, clinic, me, row)
+    return Json(shown(ProxyView, made.model_dump()), 201)
 
 
 @router.delete("/proxies/{proxy_id}", operation_id="dismiss_proxy", status_code=204)
 async def delete_proxy(
     patient_id: UUID, proxy_id: UUID, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
+) -> None:
     """End a proxy."""
     await proxies.dismiss(session, clinic, me, patient_id, proxy_id)
-    return Response(status_code=204)
-
-
-def _view(view: type[BaseModel], row: Any) -> dict[str, Any]:
-    given = row if isinstance(row, dict) else dict(row)
-    return {name: given[name] for name in view.model_fields}
-
-
-def _list(view: type[BaseModel], rows: Any) -> Response:
-    return Json({"items": [_view(view, row) for row in rows], "next_cursor": None})

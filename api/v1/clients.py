@@ -6,13 +6,15 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.bodies import Trimmed
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import once
 from api.paging import Listing, Page
+from api.patches import LEFT_OUT, Patch
 from api.texts import Line
 from policies.vocabulary import Role
 from records.identity import registry
@@ -43,13 +45,7 @@ class GrantType(StrEnum):
     DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
-class Strict(BaseModel):
-    """A request body: what it does not name is refused."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-
-class ClientIn(Strict):
+class ClientIn(Trimmed):
     """A client to register (names as in RFC 7591)."""
 
     client_name: Name
@@ -72,17 +68,17 @@ class ClientIn(Strict):
     )
 
 
-class ClientChange(Strict):
+class ClientChange(Patch):
     """What to change (RFC 7396): a member that is absent stays as it is."""
 
-    client_name: Name = ""
-    redirect_uris: list[Uri] = Field(default_factory=list, max_length=10)
-    post_logout_redirect_uris: list[Uri] = Field(default_factory=list, max_length=10)
-    scope: Scope = ""
+    client_name: Name = LEFT_OUT
+    redirect_uris: list[Uri] = Field(LEFT_OUT, max_length=10)
+    post_logout_redirect_uris: list[Uri] = Field(LEFT_OUT, max_length=10)
+    scope: Scope = LEFT_OUT
     jwks: dict[str, Any] | None = Field(None, description="null to publish them instead")
     jwks_uri: Uri | None = Field(None, description="null to register keys instead")
-    first_party: bool = False
-    active: bool = Field(True, description="false ends every session at the client")
+    first_party: bool = LEFT_OUT
+    active: bool = Field(LEFT_OUT, description="false ends every session at the client")
 
 
 class ClientView(BaseModel):
@@ -151,7 +147,7 @@ async def patch_client(
     me: Me,
 ) -> Response:
     """Change a client."""
-    changes = _inner(change.model_dump(exclude_unset=True))
+    changes = _inner(change.changes())
     client = await registry.change_client(session, clinic, me, client_id, seen, changes)
     return Json(_view(client), headers={"ETag": etag(client["version"])})
 

@@ -9,15 +9,16 @@ from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.changes import Patch, patch_of, revised
+from api.bodies import Trimmed, shown
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import once
-from api.paging import Listing
+from api.paging import Listing, unpaged
+from api.patches import Change, patch_of, revised
 from api.texts import Line
 from api.times import Day
-from api.v1.demographics import Strict, Word
+from api.v1.demographics import Word
 from records.people.coverages import amend_coverage, create_coverage, read_coverages
 from records.people.details import CoverageDetails
 from records.people.models import CoverageStatus, Eligibility
@@ -37,7 +38,7 @@ class Relationship(StrEnum):
     OTHER = "other"
 
 
-class NewCoverage(Strict):
+class NewCoverage(Trimmed):
     """An insurance of a patient."""
 
     payor: Word = Field(description="who pays", examples=["Harbor Mutual"])
@@ -91,7 +92,7 @@ class CoverageView(BaseModel):
 async def get_coverages(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List a patient's insurances, primary first."""
     found = await read_coverages(clinic, me, patient_id)
-    return Json({"items": [_view(c) for c in found], "next_cursor": None})
+    return unpaged([shown(CoverageView, c) for c in found])
 
 
 @router.get(
@@ -102,7 +103,7 @@ async def get_coverages(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
 async def get_coverage(patient_id: UUID, coverage_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one insurance of a patient."""
     found = await read_coverages(clinic, me, patient_id, coverage_id)
-    return Json(_view(found[0]), headers={"ETag": etag(found[0]["version"])})
+    return Json(shown(CoverageView, found[0]), headers={"ETag": etag(found[0]["version"])})
 
 
 @router.post(
@@ -118,7 +119,7 @@ async def post_coverage(
     """Add an insurance. When another one has its position on one of its days, the answer is 409 `coverage-order`."""
     made = await create_coverage(session, clinic, me, patient_id, new.details())
     place = f"/v1/patients/{made['patient_id']}/coverages/{made['id']}"
-    return Json(_view(made), 201, {"Location": place, "ETag": etag(1)})
+    return Json(shown(CoverageView, made), 201, {"Location": place, "ETag": etag(1)})
 
 
 @router.patch(
@@ -131,7 +132,7 @@ async def patch_coverage(
     patient_id: UUID,
     coverage_id: UUID,
     seen: MustHaveSeen,
-    change: Patch,
+    change: Change,
     session: Transaction,
     clinic: Clinic,
     me: Me,
@@ -142,8 +143,4 @@ async def patch_coverage(
         return revised(NewCoverage, stored, change).details()
 
     now = await amend_coverage(session, clinic, me, patient_id, coverage_id, seen, revise)
-    return Json(_view(now), headers={"ETag": etag(now["version"])})
-
-
-def _view(coverage: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: coverage[name] for name in CoverageView.model_fields}
+    return Json(shown(CoverageView, now), headers={"ETag": etag(now["version"])})

@@ -6,9 +6,10 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
+from api.bodies import Trimmed
 from api.texts import Line
 from api.times import Day
 from core.clock import now
@@ -42,13 +43,7 @@ class Use(StrEnum):
     OLD = "old"
 
 
-class Strict(BaseModel):
-    """A request body: what it does not name is refused."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-
-class HumanName(Strict):
+class HumanName(Trimmed):
     """A name. `given` is one name, or several in order."""
 
     family: Word
@@ -58,7 +53,7 @@ class HumanName(Strict):
     use: Use | None = None
 
 
-class Address(Strict):
+class Address(Trimmed):
     """A postal address."""
 
     line: list[Word] = Field(default_factory=list, max_length=5)
@@ -69,14 +64,14 @@ class Address(Strict):
     use: Use | None = None
 
 
-class ContactPoint(Strict):
+class ContactPoint(Trimmed):
     """A further telephone number or e-mail address."""
 
     value: Annotated[str, Field(min_length=1, max_length=254)]
     use: Use | None = None
 
 
-class IdentifierIn(Strict):
+class IdentifierIn(Trimmed):
     """A number that names the patient in a system. Check digits are checked where the system has them."""
 
     system: Word = Field(examples=["http://hospital.example.org/mrn"])
@@ -91,7 +86,7 @@ class IdentifierIn(Strict):
         return IdentifierDetails(**self.model_dump())
 
 
-class EmergencyContact(Strict):
+class EmergencyContact(Trimmed):
     """Whom to call."""
 
     name: Word
@@ -105,7 +100,7 @@ def _born(day: date) -> date:
     return day
 
 
-class NewPatient(Strict):
+class NewPatient(Trimmed):
     """A patient to register."""
 
     name: HumanName

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from defusedcsv import csv
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.bodies import Trimmed
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
 from api.once import once
@@ -45,19 +46,15 @@ class DisclosureForm(StrEnum):
     BUNDLE = "bundle"
 
 
-class Recipient(BaseModel):
+class Recipient(Trimmed):
     """Who received the data."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     name: Word
     address: Annotated[str, Field(max_length=500)] | None = None
 
 
-class NewDisclosure(BaseModel):
+class NewDisclosure(Trimmed):
     """A disclosure to write down."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     purpose: DisclosurePurpose
     disclosed_at: Instant

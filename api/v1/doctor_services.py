@@ -1,24 +1,22 @@
 """How a doctor does a service: field by field their own word, or what the service says."""
 
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from api.bodies import Strict
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
-from api.paging import Listing
+from api.paging import Listing, unpaged
 from records.scheduling.practice import change_terms, list_terms
 
 router = APIRouter(prefix="/doctors/{doctor_id}/services", tags=["services"])
 
 
-class OwnTerms(BaseModel):
+class OwnTerms(Strict):
     """What a doctor does otherwise; null is: as the service has it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     offered: bool = Field(True, description="whether the doctor offers the service at all")
     duration_minutes: int | None = Field(None, ge=5, le=720)
@@ -40,8 +38,7 @@ class OwnTermsView(OwnTerms):
 @router.get("", operation_id="list_doctor_services", response_model=Listing[OwnTermsView])
 async def get_terms(doctor_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List what a doctor does otherwise than the services say."""
-    found = await list_terms(clinic, me, doctor_id)
-    return Json({"items": [dict(terms) for terms in found], "next_cursor": None})
+    return unpaged(await list_terms(clinic, me, doctor_id))
 
 
 @router.patch("/{service_id}", operation_id="change_doctor_service", response_model=OwnTermsView)
@@ -56,5 +53,5 @@ async def patch_terms(
 ) -> Response:
     """Say what a doctor does otherwise. `If-Match: *` the first time, when there is no version yet."""
     values = patch.model_dump(exclude_unset=True)
-    terms: Any = await change_terms(session, clinic, me, doctor_id, service_id, seen, values)
-    return Json(dict(terms), headers={"ETag": etag(terms["version"])})
+    terms = await change_terms(session, clinic, me, doctor_id, service_id, seen, values)
+    return Json(terms, headers={"ETag": etag(terms["version"])})

@@ -8,12 +8,12 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from api.bodies import Strict, Trimmed
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
@@ -32,10 +32,8 @@ router = APIRouter(tags=["doctors"])
 NUCC = "http://nucc.org/provider-taxonomy"
 
 
-class Specialty(BaseModel):
+class Specialty(Strict):
     """A specialty: a NUCC taxonomy code, or a code of another system."""
-
-    model_config = ConfigDict(extra="forbid")
 
     code: str = Field(min_length=1, max_length=40, examples=["207Q00000X"])
     system: str = Field(NUCC, max_length=200)
@@ -82,20 +80,16 @@ Specialties = Annotated[
 ]
 
 
-class DoctorName(BaseModel):
+class DoctorName(Trimmed):
     """A doctor's name in one piece."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     family: Line = Field(LEFT_OUT, min_length=1, max_length=100)
     given: Line = Field(LEFT_OUT, min_length=1, max_length=100)
     prefix: Line | None = Field(None, max_length=20)
 
 
-class NewDoctor(BaseModel):
+class NewDoctor(Trimmed):
     """A doctor to add: with a name in one piece, as patients have it, or in its parts. A specialty may be a bare code."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     name: DoctorName | None = None
     family: Line = Field(LEFT_OUT, min_length=1, max_length=100)

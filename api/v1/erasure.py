@@ -1,13 +1,12 @@
 """Erasing a patient for good, and the legal hold that forbids it."""
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
+from api.bodies import Strict, Trimmed, shown
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
 from records.custody import erasure
@@ -23,10 +22,8 @@ class ErasureState(StrEnum):
     ERASED = "erased"
 
 
-class NewErasure(BaseModel):
+class NewErasure(Strict):
     """Why a patient is to be erased."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: ErasureReason
 
@@ -48,10 +45,8 @@ class ErasureView(BaseModel):
     )
 
 
-class NewLegalHold(BaseModel):
+class NewLegalHold(Trimmed):
     """A legal hold to place."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     reference: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9 ./-]{0,99}$",
@@ -79,13 +74,13 @@ async def post_erasure(
 ) -> Response:
     """Ask for an erasure (202), or do the one another person asked for (200). It cannot be undone."""
     standing = await erasure.erase(session, clinic, me, patient_id, new.reason)
-    return Json(_view(standing), 200 if standing["erased_at"] else 202)
+    return Json(shown(ErasureView, standing), 200 if standing["erased_at"] else 202)
 
 
 @router.get("/erasure", operation_id="read_erasure", response_model=ErasureView)
 async def get_erasure(patient_id: UUID, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Read how an erasure stands."""
-    return Json(_view(await erasure.read_erasure(session, clinic, me, patient_id)))
+    return Json(shown(ErasureView, await erasure.read_erasure(session, clinic, me, patient_id)))
 
 
 @router.delete("/erasure", operation_id="withdraw_erasure", status_code=204)
@@ -109,7 +104,3 @@ async def post_hold(
 async def delete_hold(patient_id: UUID, session: Transaction, clinic: Clinic, me: Me) -> None:
     """Lift the hold."""
     await erasure.lift_hold(session, clinic, me, patient_id)
-
-
-def _view(standing: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: standing[name] for name in ErasureView.model_fields}

@@ -12,9 +12,10 @@ import orjson
 from defusedcsv import csv
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api import errors
+from api.bodies import Strict
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
 from api.once import once
@@ -58,10 +59,8 @@ _FILE: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-class NewExport(BaseModel):
+class NewExport(Strict):
     """Which events to export: as the filters of the list."""
-
-    model_config = ConfigDict(extra="forbid")
 
     actor: UUID | None = None
     patient: UUID | None = None

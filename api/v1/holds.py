@@ -5,8 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
+from api.bodies import Trimmed
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
@@ -21,10 +22,8 @@ from records.scheduling.reading import OpenAppointment, Wanted, list_appointment
 router = APIRouter(prefix="/holds", tags=["appointments"])
 
 
-class NewHold(BaseModel):
+class NewHold(Trimmed):
     """A slot to hold."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     patient_id: UUID | None = Field(None, description="for whom; a patient holds for themselves")
     doctor_id: UUID
@@ -80,10 +79,9 @@ async def post_hold(new: NewHold, store: OneStatement, clinic: Clinic, me: Me) -
 @router.delete("/{hold_id}", operation_id="release_hold", status_code=204)
 async def delete_hold(
     hold_id: UUID, session: Transaction, clinic: Clinic, me: Me, seen: MustHaveSeen
-) -> Response:
+) -> None:
     """Release a hold before its time."""
     await release(session, clinic, me, hold_id, Why(version=seen))
-    return Response(status_code=204)
 
 
 def _view(held: OpenAppointment) -> dict[str, Any]:

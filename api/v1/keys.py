@@ -1,16 +1,16 @@
 """Keys: their versions, their rotation, and a patient's erasure. Never a key itself."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
+from api.bodies import Strict, shown
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
 from api.once import once
-from api.paging import Listing, Page
+from api.paging import Listing, Page, unpaged
 from records.custody.models import KeyPurpose, RotationKind, RotationState
 from records.custody.rotation import list_rotations, read_rotation, request_rotation
 from records.custody.versions import list_versions
@@ -27,10 +27,8 @@ class KeyVersionView(BaseModel):
     wraps: int = Field(description="keys it wraps now; at 0 it may be destroyed")
 
 
-class NewRotation(BaseModel):
+class NewRotation(Strict):
     """A rotation to start."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: RotationKind = Field(
         RotationKind.KEK,
@@ -62,15 +60,14 @@ class RotationView(BaseModel):
 @router.get("", operation_id="list_key_versions", response_model=Listing[KeyVersionView])
 async def get_keys(session: Transaction, clinic: Clinic, me: Me) -> Response:
     """List the versions of every key-encryption key, and what each still wraps."""
-    items = await list_versions(session, clinic, me)
-    return Json({"items": items, "next_cursor": None})
+    return unpaged(await list_versions(session, clinic, me))
 
 
 @router.get("/rotations", operation_id="list_key_rotations", response_model=Listing[RotationView])
 async def get_rotations(clinic: Clinic, me: Me, page: Page) -> Response:
     """List the rotations, the latest first."""
     items, last = await list_rotations(clinic, me, limit=page.limit, after=page.after)
-    return page.listed([_view(row) for row in items], last)
+    return page.listed([shown(RotationView, row) for row in items], last)
 
 
 @router.get(
@@ -78,7 +75,7 @@ async def get_rotations(clinic: Clinic, me: Me, page: Page) -> Response:
 )
 async def get_rotation(rotation_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one rotation and its progress."""
-    return Json(_view(await read_rotation(clinic, me, rotation_id)))
+    return Json(shown(RotationView, await read_rotation(clinic, me, rotation_id)))
 
 
 @router.post(
@@ -92,8 +89,6 @@ async def get_rotation(rotation_id: UUID, clinic: Clinic, me: Me) -> Response:
 async def post_rotation(new: NewRotation, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Start a rotation. It goes on in the background, while everything stays readable and writable."""
     row = await request_rotation(session, clinic, me, new.kind, new.purpose, new.patient_id)
-    return Json(_view(row.model_dump()), 202, {"Location": f"/v1/keys/rotations/{row.id}"})
-
-
-def _view(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in RotationView.model_fields}
+    return Json(
+        shown(RotationView, row.model_dump()), 202, {"Location": f"/v1/keys/rotations/{row.id}"}
+    )

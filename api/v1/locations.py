@@ -1,12 +1,14 @@
 """Locations: sites, and the rooms in them. A room is never taken twice."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from api.bodies import Trimmed
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
@@ -20,10 +22,8 @@ from records.scheduling.supply import Location, LocationKind
 router = APIRouter(tags=["locations"])
 
 
-class NewLocation(BaseModel):
+class NewLocation(Trimmed):
     """A place of the clinic."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     name: Line = Field(min_length=1, max_length=100, examples=["Room 2"])
     kind: LocationKind = Field(
@@ -63,7 +63,7 @@ class LocationPatch(Patch):
 async def get_locations(clinic: Clinic, me: Me, page: Page) -> Response:
     """List the sites and rooms in use."""
     found, last = await list_offers(clinic, me, Location, limit=page.limit, after=page.after)
-    return page.listed([dict(place) for place in found], last)
+    return page.listed(found, last)
 
 
 @router.get("/locations/{location_id}", operation_id="read_location", response_model=LocationView)
@@ -100,5 +100,5 @@ async def patch_location(
     return _shown(changed)
 
 
-def _shown(location: Any) -> Response:
-    return Json(dict(location), headers={"ETag": etag(location["version"])})
+def _shown(location: Mapping[str, Any]) -> Response:
+    return Json(location, headers={"ETag": etag(location["version"])})

@@ -6,11 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
+from api.bodies import Strict
 from api.deps import Clinic, Me, Transaction
-from api.json import Json
-from api.paging import Listing
+from api.paging import Listing, unpaged
 from records.access.me import Me as Caller
 from records.identity import own
 
@@ -39,10 +39,8 @@ class SessionView(BaseModel):
     current: bool = Field(description="this request's own")
 
 
-class PasswordChange(BaseModel):
+class PasswordChange(Strict):
     """The present password, and another one."""
-
-    model_config = ConfigDict(extra="forbid")
 
     current_password: SecretStr = Field(max_length=1024)
     new_password: SecretStr = Field(max_length=1024, description="12 characters or more")
@@ -65,13 +63,12 @@ async def read_me(me: Me) -> MeView:
 @router.post("/me/password", operation_id="change_own_password", status_code=204)
 async def change_password(
     change: PasswordChange, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
+) -> None:
     """Set another password. Every other session ends."""
     current, new = change.current_password, change.new_password
     await own.change_password(
         session, clinic, me, current.get_secret_value(), new.get_secret_value()
     )
-    return Response(status_code=204)
 
 
 @router.get("/me/sessions", operation_id="list_own_sessions", response_model=Listing[SessionView])
@@ -81,22 +78,19 @@ async def get_own_sessions(clinic: Clinic, me: Me) -> Response:
 
 
 @router.delete("/me/sessions", operation_id="end_other_sessions", status_code=204)
-async def delete_own_sessions(session: Transaction, clinic: Clinic, me: Me) -> Response:
+async def delete_own_sessions(session: Transaction, clinic: Clinic, me: Me) -> None:
     """Log out everywhere else."""
     await own.end_own_sessions(session, clinic, me)
-    return Response(status_code=204)
 
 
 @router.delete("/me/sessions/{session_id}", operation_id="end_own_session", status_code=204)
 async def delete_own_session(
     session_id: UUID, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
+) -> None:
     """End one session of one's own."""
     await own.end_own_sessions(session, clinic, me, session_id)
-    return Response(status_code=204)
 
 
 def sessions_of(me: Caller, rows: Sequence[Mapping[str, Any]]) -> Response:
     """Answer with a list of sessions."""
-    items = [{**row, "current": row["id"] == me.session} for row in rows]
-    return Json({"items": items, "next_cursor": None})
+    return unpaged([{**row, "current": row["id"] == me.session} for row in rows])

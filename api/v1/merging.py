@@ -1,16 +1,16 @@
 """One person registered twice: who may be the same, who certainly is not, joining two files and parting them again."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
+from api.bodies import Strict, shown
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
-from api.paging import Listing
-from api.v1.demographics import PatientView, Strict, view
+from api.paging import Listing, unpaged
+from api.v1.demographics import PatientView, view
 from records.people.duplicates import Likeness, find_duplicates, set_distinct
 from records.people.merging import list_merges, merge, unmerge
 
@@ -63,7 +63,7 @@ async def get_duplicates(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     items = [
         {"likeness": d.likeness, "evidence": d.evidence, "patient": view(d.patient)} for d in found
     ]
-    return Json({"items": items, "next_cursor": None})
+    return unpaged(items)
 
 
 @router.post(
@@ -82,7 +82,8 @@ async def post_merge(
     patient_id: UUID, wanted: Merge, session: Transaction, clinic: Clinic, me: Me
 ) -> Response:
     """Join a patient to another one, who survives. Both ids lead to the survivor, and both charts are read as one."""
-    return Json(_view(await merge(session, clinic, me, patient_id, wanted.into)))
+    done = await merge(session, clinic, me, patient_id, wanted.into)
+    return Json(shown(MergeView, done.model_dump()))
 
 
 @router.post(
@@ -90,7 +91,8 @@ async def post_merge(
 )
 async def post_unmerge(patient_id: UUID, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Part a patient from the one they were joined to: each has their own chart again."""
-    return Json(_view(await unmerge(session, clinic, me, patient_id)))
+    undone = await unmerge(session, clinic, me, patient_id)
+    return Json(shown(MergeView, undone.model_dump()))
 
 
 @router.get(
@@ -99,9 +101,4 @@ async def post_unmerge(patient_id: UUID, session: Transaction, clinic: Clinic, m
 async def get_merges(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List how a patient was joined to others, and parted."""
     found = await list_merges(clinic, me, patient_id)
-    items = [{name: row[name] for name in MergeView.model_fields} for row in found]
-    return Json({"items": items, "next_cursor": None})
-
-
-def _view(done: Any) -> dict[str, Any]:
-    return {name: getattr(done, name) for name in MergeView.model_fields}
+    return unpaged([shown(MergeView, row) for row in found])

@@ -2,8 +2,9 @@
 
 import segno
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.bodies import Strict
 from api.deps import STEP_UP, Clinic, Me, Transaction, bearer, recent
 from api.json import Json
 from records.identity import factors
@@ -29,10 +30,8 @@ class SeedView(BaseModel):
     qr_svg: str = Field(description="the QR code, as an SVG document")
 
 
-class Shown(BaseModel):
+class Shown(Strict):
     """A code of the app."""
-
-    model_config = ConfigDict(extra="forbid")
 
     code: str = Field(pattern=r"^[0-9]{6}$", examples=["123456"])
 
@@ -85,8 +84,7 @@ async def post_codes(session: Transaction, clinic: Clinic, me: Me) -> Response:
 
 
 @router.delete("", operation_id="remove_own_factors", status_code=204, dependencies=[STEP_UP])
-async def delete_factors(session: Transaction, clinic: Clinic, me: Me) -> Response:
+async def delete_factors(session: Transaction, clinic: Clinic, me: Me) -> None:
     """Do without a second factor from now on."""
     require_whole(me)
     await factors.remove(session, clinic, me, me.subject.id)
-    return Response(status_code=204)

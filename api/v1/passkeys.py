@@ -7,12 +7,13 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.bodies import Trimmed
 from api.deps import STEP_UP, Clinic, Me, Transaction, recent, tokens
 from api.etags import MustHaveSeen, etag
 from api.json import Json
-from api.paging import Listing
+from api.paging import Listing, unpaged
 from core.errors import FieldError, Invalid
 from records.identity import passkeys
 from records.identity.challenges import challenge, spent
@@ -22,12 +23,6 @@ from records.identity.passkeys import Site
 router = APIRouter(prefix="/me/passkeys", tags=["me"])
 
 Name = Annotated[str, Field(min_length=1, max_length=60, examples=["Laptop"])]
-
-
-class Strict(BaseModel):
-    """A request body: what it does not name is refused."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
 class PasskeyView(BaseModel):
@@ -50,7 +45,7 @@ class OptionsView(BaseModel):
     challenge: str = Field(description="to send back with the passkey; good once, for five minutes")
 
 
-class PasskeyIn(Strict):
+class PasskeyIn(Trimmed):
     """A passkey that a browser made."""
 
     name: Name
@@ -66,7 +61,7 @@ class NewPasskeyView(PasskeyView):
     )
 
 
-class PasskeyChange(Strict):
+class PasskeyChange(Trimmed):
     """Another name."""
 
     name: Name
@@ -75,8 +70,7 @@ class PasskeyChange(Strict):
 @router.get("", operation_id="list_own_passkeys", response_model=Listing[PasskeyView])
 async def get_passkeys(clinic: Clinic, me: Me) -> Response:
     """List one's passkeys."""
-    items = await passkeys.own_passkeys(clinic, me.subject.id)
-    return Json({"items": items, "next_cursor": None})
+    return unpaged(await passkeys.own_passkeys(clinic, me.subject.id))
 
 
 @router.post(
@@ -131,7 +125,7 @@ async def patch_passkey(
     """Give a passkey another name."""
     require_whole(me)
     passkey = await passkeys.rename(session, clinic, me, passkey_id, seen, change.name)
-    return Json(dict(passkey), headers={"ETag": etag(passkey["version"])})
+    return Json(passkey, headers={"ETag": etag(passkey["version"])})
 
 
 @router.delete(
@@ -139,8 +133,7 @@ async def patch_passkey(
 )
 async def delete_passkey(
     passkey_id: UUID, seen: MustHaveSeen, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
+) -> None:
     """Take a passkey away: it logs nobody in any more."""
     require_whole(me)
     await passkeys.remove(session, clinic, me, passkey_id, seen)
-    return Response(status_code=204)

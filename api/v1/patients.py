@@ -8,14 +8,15 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
-from api.changes import Patch, patch_of, revised
+from api.bodies import Trimmed
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import once
-from api.paging import Listing, Page
+from api.paging import Listing, Page, unpaged
+from api.patches import Change, patch_of, revised
 from api.times import Day
-from api.v1.demographics import NewPatient, PatientState, PatientView, Strict, Word, view
+from api.v1.demographics import NewPatient, PatientState, PatientView, Word, view
 from records.people.amending import Revised, amend
 from records.people.history import list_versions, read_version
 from records.people.reading import as_kept, list_patients, read_patient
@@ -25,14 +26,14 @@ from records.people.searching import Wanted, search_patients
 router = APIRouter(tags=["patients"])
 
 
-class IdentifierQuery(Strict):
+class IdentifierQuery(Trimmed):
     """An identifier to search for, in one system or in any."""
 
     value: Word
     system: Word | None = None
 
 
-class Search(Strict):
+class Search(Trimmed):
     """What to search by: everything given must fit. It stands in the body, which keeps PHI out of URLs and logs."""
 
     identifier: Word | IdentifierQuery | None = None
@@ -120,7 +121,7 @@ async def post_patient(new: NewPatient, session: Transaction, clinic: Clinic, me
 async def patch_patient(
     patient_id: UUID,
     seen: MustHaveSeen,
-    change: Patch,
+    change: Change,
     session: Transaction,
     clinic: Clinic,
     me: Me,
@@ -141,8 +142,7 @@ async def patch_patient(
 )
 async def get_versions(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List who changed a patient when, newest first."""
-    items = await list_versions(clinic, me, patient_id)
-    return Json({"items": items, "next_cursor": None})
+    return unpaged(await list_versions(clinic, me, patient_id))
 
 
 @router.get(

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.bodies import Strict
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import once
-from api.paging import Listing, Page
+from api.paging import Listing, Page, unpaged
 from policies.rules import Rule
 from records.governance import drafts, publishing, versions
 from records.governance.edits import Edit
@@ -24,10 +25,8 @@ Number = Annotated[int, Path(ge=1, le=2_000_000_000)]
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="why; not PHI")]
 
 
-class RuleBody(BaseModel):
+class RuleBody(Strict):
     """One rule. Several roles, resources or actions are parted by blanks; `*` is every resource or action."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: str = Field(max_length=64, examples=["soft-very-restricted"])
     tier: int = Field(
@@ -109,10 +108,8 @@ class DraftView(DraftHead):
     findings: list[FindingView]
 
 
-class NewDraft(BaseModel):
+class NewDraft(Strict):
     """Rules to propose: a whole set, or the rules in force with some put in (by id) and some taken out."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: Reason
     rules: list[RuleBody] | None = Field(
@@ -137,7 +134,7 @@ async def get_policy(clinic: Clinic, me: Me) -> Response:
 @router.get("/processes", operation_id="list_policy_processes", response_model=Listing[ProcessView])
 async def get_processes(clinic: Clinic, me: Me) -> Response:
     """List the processes that decide now: after a publication all are `current` within a second."""
-    return Json({"items": await versions.list_processes(clinic, me), "next_cursor": None})
+    return unpaged(await versions.list_processes(clinic, me))
 
 
 @router.get(
@@ -212,10 +209,9 @@ async def patch_draft(
 @router.delete("/drafts/{draft_id}", operation_id="discard_policy_draft", status_code=204)
 async def delete_draft(
     draft_id: UUID, session: Transaction, clinic: Clinic, me: Me, seen: MustHaveSeen
-) -> Response:
+) -> None:
     """Drop a draft of your own."""
     await drafts.discard_draft(session, clinic, me, draft_id, seen)
-    return Response(status_code=204)
 
 
 @router.post(

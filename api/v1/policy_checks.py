@@ -5,11 +5,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
+from api.bodies import Strict
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
-from api.paging import Listing
+from api.paging import Listing, unpaged
 from policies.explain import Candidate, Part, Truth
 from policies.rules import TIERS, Rule
 from policies.vocabulary import Action, Outcome, Purpose, ResourceType, Role
@@ -20,10 +21,8 @@ from records.governance.explaining import Answer, Question
 router = APIRouter(prefix="/policies", tags=["policies"])
 
 
-class Thing(BaseModel):
+class Thing(Strict):
     """What is asked about. Without an id: any such thing, with nothing known of it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: ResourceType
     id: UUID | None = None
@@ -40,10 +39,8 @@ Account = Annotated[
 ]
 
 
-class WhoCan(BaseModel):
+class WhoCan(Strict):
     """An action on one thing."""
-
-    model_config = ConfigDict(extra="forbid")
 
     action: Action = Action.READ
     resource: Thing
@@ -121,7 +118,7 @@ async def post_check(asked: Check, session: Transaction, clinic: Clinic, me: Me)
 async def post_who_can(asked: WhoCan, clinic: Clinic, me: Me) -> Response:
     """List the accounts that may do something to one thing now, each with the rule that says so."""
     found = await explaining.who_can(clinic, me, _question(asked, me.subject.id))
-    return Json({"items": found, "next_cursor": None})
+    return unpaged(found)
 
 
 def _question(asked: WhoCan, subject: UUID) -> Question:

@@ -6,8 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.bodies import Strict, shown
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
 from api.once import once
@@ -17,10 +18,8 @@ from records.governance.models import SimulationStatus
 router = APIRouter(prefix="/policies", tags=["policies"])
 
 
-class SimulationOrder(BaseModel):
+class SimulationOrder(Strict):
     """What to simulate besides the impact."""
-
-    model_config = ConfigDict(extra="forbid")
 
     days: int = Field(30, ge=1, le=365, description="how far back acts are decided again")
 
@@ -78,4 +77,4 @@ async def post_simulate(
 def _simulation(
     found: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    return Json({name: found[name] for name in SimulationView.model_fields}, status, headers)
+    return Json(shown(SimulationView, found), status, headers)

@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.bodies import Strict
 from api.deps import Clinic, Me, Transaction
 from api.etags import etag
 from api.json import Json
@@ -29,10 +30,8 @@ class UpgradeView(BaseModel):
     kept: Ids = Field(description="changed there and here: they stay as they are here")
 
 
-class UpgradeOrder(BaseModel):
+class UpgradeOrder(Strict):
     """Why the rules are brought up to date."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: Reason
 

@@ -1,16 +1,16 @@
 """The legal life of a medical record: edited, signed, countersigned, amended, added to, retracted; and its versions."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from api.bodies import Strict
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, Seen
-from api.json import Json
 from api.once import once
-from api.paging import Listing
+from api.paging import Listing, unpaged
 from api.v1.records import Categories, Content, RecordView, Title, answer
 from policies.vocabulary import Sensitivity
 from records.clinical import life
@@ -23,19 +23,18 @@ router = APIRouter(tags=["records"])
 Reason = Annotated[str, Field(min_length=1, max_length=1000, examples=["wrong side"])]
 
 
-class Strict(BaseModel):
-    """A request body: what it does not name is refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class RecordPatch(Strict):
-    """A merge patch (RFC 7396) of a record that is not signed yet."""
+class Saying(Strict):
+    """What a record shall say, as a merge patch (RFC 7396): what is left out stays."""
 
     title: Title = Field(default_factory=str)
     content: Content = Field(default_factory=dict)
     sensitivity: Sensitivity = Sensitivity.NORMAL
     categories: Categories = Field(default_factory=list)
+
+
+class RecordPatch(Saying):
+    """A merge patch (RFC 7396) of a record that is not signed yet."""
+
     status: Literal[RecordStatus.PRELIMINARY] = RecordStatus.PRELIMINARY
 
 
@@ -45,13 +44,9 @@ class Signing(Strict):
     lock: bool = Field(False, description="close the record to every later act, addenda as well")
 
 
-class Amendment(Strict):
+class Amendment(Saying):
     """What a signed record shall say from now on, as a merge patch, and why."""
 
-    title: Title = Field(default_factory=str)
-    content: Content = Field(default_factory=dict)
-    sensitivity: Sensitivity = Sensitivity.NORMAL
-    categories: Categories = Field(default_factory=list)
     reason: Reason
     correction: bool = Field(False, description="the status becomes `corrected`, not `amended`")
 
@@ -142,7 +137,7 @@ async def post_retraction(
 )
 async def get_addenda(record_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List what was added to a record, oldest first."""
-    return _all(await list_addenda(clinic, me, record_id))
+    return unpaged(await list_addenda(clinic, me, record_id))
 
 
 @router.post(
@@ -172,7 +167,7 @@ async def post_addendum(
 )
 async def get_versions(record_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List the versions of a record, newest first: who wrote each, when, how and why."""
-    return _all(await list_versions(clinic, me, record_id))
+    return unpaged(await list_versions(clinic, me, record_id))
 
 
 @router.get(
@@ -188,7 +183,3 @@ async def get_version(
 ) -> Response:
     """Read a record as it was. It takes the same right, and leaves the same event, as reading it now."""
     return answer(await read_version(clinic, me, record_id, number))
-
-
-def _all(records: Any) -> Response:
-    return Json({"items": records, "next_cursor": None})

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.bodies import Strict
 from api.deps import Clinic, Me, Transaction
 from api.etags import etag
 from api.json import Json
@@ -59,8 +60,6 @@ class SignatureView(BaseModel):
 class RecordView(BaseModel):
     """A medical record, opened for its reader."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     id: UUID
     patient_id: UUID
     appointment_id: UUID
@@ -82,10 +81,8 @@ class RecordView(BaseModel):
     created_at: datetime
 
 
-class NewRecord(BaseModel):
+class NewRecord(Strict):
     """A record to write about a visit."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: RecordKind
     title: Title
@@ -94,10 +91,8 @@ class NewRecord(BaseModel):
     content: OfKind
 
 
-class RecordSearch(BaseModel):
+class RecordSearch(Strict):
     """What to look for. It stands in the body, which keeps a diagnosis out of URLs and logs."""
-
-    model_config = ConfigDict(extra="forbid")
 
     patient_id: UUID | None = None
     kind: RecordKind | None = None

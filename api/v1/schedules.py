@@ -6,9 +6,10 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 from fastapi import APIRouter, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
+from api.bodies import Strict
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
@@ -49,10 +50,8 @@ class WindowView(BaseModel):
     version: int
 
 
-class NewWindow(BaseModel):
+class NewWindow(Strict):
     """A weekly window, in local time: 9 to 17 stays 9 to 17 when clocks change."""
-
-    model_config = ConfigDict(extra="forbid")
 
     weekday: int = Field(
         ge=1, le=7, description="ISO: Monday is 1; of a window over midnight its start's"
@@ -142,10 +141,9 @@ async def delete_window(
     session: Transaction,
     clinic: Clinic,
     me: Me,
-) -> Response:
+) -> None:
     """Remove a weekly window. What is booked in it stays booked."""
     await remove_plan(session, clinic, me, Schedule, doctor_id, schedule_id, seen)
-    return Response(status_code=204)
 
 
 def _stored(given: dict[str, Any]) -> dict[str, Any]:

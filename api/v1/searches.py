@@ -5,13 +5,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.bodies import Strict
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import once
-from api.paging import Listing, Page
+from api.paging import Listing, Page, unpaged
 from api.v1.audit import EventView, view
 from api.v1.exports import NewExport
 from records.audit.queries import Filters
@@ -30,10 +31,8 @@ Name = Annotated[
 ]
 
 
-class NewSearch(BaseModel):
+class NewSearch(Strict):
     """A search to save."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Name
     filters: NewExport = Field(description="as in the list of events")
@@ -54,7 +53,7 @@ class SearchView(BaseModel):
 async def get_searches(clinic: Clinic, me: Me) -> Response:
     """List the saved searches by name; there are few, and no pages."""
     found = await searches.list_searches(clinic, me)
-    return Json({"items": [_view(s) for s in found], "next_cursor": None})
+    return unpaged([_view(s) for s in found])
 
 
 @router.get("/{search_id}", operation_id="read_audit_search", response_model=SearchView)
@@ -87,10 +86,9 @@ async def get_found(search_id: UUID, clinic: Clinic, me: Me, page: Page) -> Resp
 @router.delete("/{search_id}", operation_id="forget_audit_search", status_code=204)
 async def delete_search(
     search_id: UUID, seen: MustHaveSeen, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
+) -> None:
     """Remove a saved search."""
     await searches.forget(session, clinic, me, search_id, seen)
-    return Response(status_code=204)
 
 
 def _view(search: Any) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Services: the kinds of visit, and how each is booked."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
+from api.bodies import Trimmed
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
@@ -19,10 +21,8 @@ from records.scheduling.supply import Service
 router = APIRouter(tags=["services"])
 
 
-class NewService(BaseModel):
+class NewService(Trimmed):
     """A kind of visit."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     name: Line = Field(min_length=1, max_length=100, examples=["Follow-up"])
     specialty: str | None = Field(
@@ -74,7 +74,7 @@ class ServicePatch(Patch, NewService):
 async def get_services(clinic: Clinic, me: Me, page: Page) -> Response:
     """List the kinds of visit that can be booked."""
     found, last = await list_offers(clinic, me, Service, limit=page.limit, after=page.after)
-    return page.listed([dict(s) for s in found], last)
+    return page.listed(found, last)
 
 
 @router.get("/services/{service_id}", operation_id="read_service", response_model=ServiceView)
@@ -107,5 +107,5 @@ async def patch_service(
     return _shown(changed)
 
 
-def _shown(service: Any) -> Response:
-    return Json(dict(service), headers={"ETag": etag(service["version"])})
+def _shown(service: Mapping[str, Any]) -> Response:
+    return Json(service, headers={"ETag": etag(service["version"])})

@@ -6,8 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from api.bodies import Strict
 from api.deps import Clinic, Me, Transaction
 from api.json import Json
 from api.once import once
@@ -18,10 +19,8 @@ from records.identity import duty
 router = APIRouter(prefix="/accounts/{account_id}/shifts", tags=["schedules"])
 
 
-class NewShift(BaseModel):
+class NewShift(Strict):
     """A time on duty, of a day at most."""
-
-    model_config = ConfigDict(extra="forbid")
 
     start: Instant
     end: Instant
@@ -57,10 +56,9 @@ async def post_shift(
 @router.delete("/{shift_id}", operation_id="remove_shift", status_code=204)
 async def delete_shift(
     account_id: UUID, shift_id: UUID, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
+) -> None:
     """Take somebody off duty then."""
     await duty.remove_shift(session, clinic, me, account_id, shift_id)
-    return Response(status_code=204)
 
 
 def _view(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from api.bodies import Strict
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, etag
 from api.json import Json
@@ -29,10 +30,8 @@ router = APIRouter(tags=["schedules"])
 _OF_DOCTOR = "/doctors/{doctor_id}"
 
 
-class NewException(BaseModel):
+class NewException(Strict):
     """A time at which a doctor is away, or works besides the weekly windows."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: TimeOffKind = TimeOffKind.ABSENCE
     start: Instant
@@ -52,20 +51,16 @@ class ExceptionView(NewException):
     version: int
 
 
-class NewClosure(BaseModel):
+class NewClosure(Strict):
     """A time at which the clinic, or one place of it, is closed for everybody."""
-
-    model_config = ConfigDict(extra="forbid")
 
     start: Instant
     end: Instant
     location_id: UUID | None = Field(None, description="the whole clinic if left out")
 
 
-class NewHolidays(BaseModel):
+class NewHolidays(Strict):
     """A calendar of public holidays."""
-
-    model_config = ConfigDict(extra="forbid")
 
     calendar: str = Field(
         max_length=20, description="country, or country and part of it", examples=["US-MA"]
@@ -148,10 +143,9 @@ async def delete_exception(
     session: Transaction,
     clinic: Clinic,
     me: Me,
-) -> Response:
+) -> None:
     """Remove an absence or extra hours."""
     await remove_plan(session, clinic, me, TimeOff, doctor_id, time_off_id, seen)
-    return Response(status_code=204)
 
 
 @router.get("/closures", operation_id="list_closures", response_model=Listing[ExceptionView])
@@ -174,10 +168,9 @@ async def post_closure(new: NewClosure, session: Transaction, clinic: Clinic, me
 @router.delete("/closures/{closure_id}", operation_id="remove_closure", status_code=204)
 async def delete_closure(
     closure_id: UUID, seen: MustHaveSeen, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
+) -> None:
     """Open again."""
     await remove_plan(session, clinic, me, TimeOff, None, closure_id, seen)
-    return Response(status_code=204)
 
 
 @router.get("/holidays", operation_id="list_holidays", response_model=Listing[HolidaysView])
@@ -207,10 +200,9 @@ async def post_holidays(new: NewHolidays, session: Transaction, clinic: Clinic, 
 @router.delete("/holidays/{calendar_id}", operation_id="remove_holidays", status_code=204)
 async def delete_holidays(
     calendar_id: UUID, seen: MustHaveSeen, session: Transaction, clinic: Clinic, me: Me
-) -> Response:
+) -> None:
     """Keep a calendar's holidays no longer."""
     await remove_plan(session, clinic, me, HolidayCalendar, None, calendar_id, seen)
-    return Response(status_code=204)
 
 
 def _days(calendar: Any, year: int) -> dict[str, Any]:

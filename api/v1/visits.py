@@ -5,12 +5,13 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
+from api.bodies import Trimmed
 from api.deps import Clinic, Me, Transaction
 from api.etags import Seen, etag
 from api.json import Json
-from api.paging import Listing
+from api.paging import Listing, unpaged
 from api.times import Instant
 from api.v1.appointments import AppointmentView
 from records.scheduling import changing, moving
@@ -35,10 +36,8 @@ ACTS: Final[Mapping[Act, str]] = {
 }
 
 
-class Given(BaseModel):
+class Given(Trimmed):
     """Why it is done; all of it may be left out."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     reason_code: CancellationReason | None = Field(
         None,
@@ -48,10 +47,8 @@ class Given(BaseModel):
     reason: str | None = Field(None, max_length=500, description="a few words; sealed")
 
 
-class Confirmation(BaseModel):
+class Confirmation(Trimmed):
     """How it is confirmed; all of it may be left out."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     override: bool = Field(
         False,
@@ -60,10 +57,8 @@ class Confirmation(BaseModel):
     reason: str | None = Field(None, max_length=500, description="a few words; sealed")
 
 
-class NewTime(BaseModel):
+class NewTime(Trimmed):
     """When, and with whom, the visit shall be instead."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     start: Instant
     end: Instant | None = Field(None, description="as long as before if left out")
@@ -162,7 +157,7 @@ async def reschedule(
 async def history(appointment_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read who changed what, when and why, from the booking on."""
     steps = await read_history(clinic, me, appointment_id)
-    return Json({"items": steps, "next_cursor": None})
+    return unpaged(steps)
 
 
 def _answer(appointment: OpenAppointment) -> Response:

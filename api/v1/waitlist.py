@@ -5,9 +5,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from api.bodies import Trimmed
 from api.deps import Clinic, Me, Transaction
 from api.etags import MustHaveSeen, Seen, etag
 from api.json import Json
@@ -53,10 +54,8 @@ class WishView(BaseModel):
     )
 
 
-class NewEntry(WishView):
+class NewEntry(WishView, Trimmed):
     """Somebody to put on the list."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     patient_id: UUID | None = Field(None, description="who waits; a patient waits for themselves")
     reason: str | None = Field(None, max_length=1000, description="sealed like every other PHI")
@@ -90,10 +89,8 @@ class EntryView(WishView):
     created_at: AwareDatetime
 
 
-class Note(BaseModel):
+class Note(Trimmed):
     """Why, in a few words; may be left out."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     reason: str | None = Field(None, max_length=500, description="sealed")
 
@@ -135,10 +132,9 @@ async def post_entry(
 @router.delete("/{entry_id}", operation_id="leave_waitlist", status_code=204)
 async def delete_entry(
     entry_id: UUID, session: Transaction, clinic: Clinic, me: Me, seen: MustHaveSeen
-) -> Response:
+) -> None:
     """Leave the list. What is offered goes to the next."""
     await answering.leave(session, clinic, me, entry_id, Why(version=seen))
-    return Response(status_code=204)
 
 
 @router.post(
@@ -166,10 +162,9 @@ async def decline(
     me: Me,
     seen: Seen,
     given: Given = None,
-) -> Response:
+) -> None:
     """Refuse what is offered; it goes to the next who waits."""
     await answering.decline(session, clinic, me, entry_id, _why(given, seen))
-    return Response(status_code=204)
 
 
 @router.post("/{entry_id}/resume", operation_id="resume_waiting", status_code=204)
@@ -180,10 +175,9 @@ async def resume(
     me: Me,
     seen: Seen,
     given: Given = None,
-) -> Response:
+) -> None:
     """Wait on at the old place, after an offer was declined or ran out."""
     await answering.resume(session, clinic, me, entry_id, _why(given, seen))
-    return Response(status_code=204)
 
 
 def _why(given: Note | None, seen: int | None) -> Why:
