@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from api.commands import login
 from api.commands.accounts import app as accounts
@@ -17,6 +16,7 @@ from api.commands.keys import app as keys
 from api.commands.policies import app as policies
 from api.commands.processes import app as processes
 from api.commands.status import app as status
+from api.commands.telling import Json, console
 from api.commands.verify import app as verify
 from core.embedded.processes import ProcessError
 from core.errors import DomainError
@@ -35,12 +35,7 @@ app.add_typer(backups)
 app.add_typer(status)
 app.add_typer(verify, name="verify")
 
-console = Console(stderr=True, highlight=False)
-
 REFUSED = 1
-MISUSED = 2
-
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
 @app.callback()

@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
+from api.commands.telling import Json
 from core.settings import settings
 from policies.vocabulary import Role
 
 app = typer.Typer(no_args_is_help=True, help="Accounts: make the first one, help when nobody can.")
 
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Name = Annotated[str, typer.Argument(help="the name its owner logs in with")]
 WithRole = Annotated[list[Role], typer.Option("--role", help="may be given more than once")]
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from rich.console import Console
-
-from api.commands.acting import at_work, print_json, print_rows
+from api.commands.acting import at_work
+from api.commands.telling import console, print_json, print_rows
 from core.errors import NotFound
 from core.settings import Settings
 from policies.vocabulary import Role
@@ -19,8 +18,6 @@ from records.identity.administration import NewAccount
 
 PAGE: Final = 200
 _SHOWN: Final = ("id", "label", "roles", "active", "invited", "created_at")
-
-console = Console(stderr=True, highlight=False)
 
 
 def create(

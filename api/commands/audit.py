@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
+from api.commands.telling import Json, console
 from core.errors import DomainError
 from records.audit.verifier.findings import Verdict
 
 app = typer.Typer(no_args_is_help=True, help="The audit trail: verify, export, witness.")
 
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 KeyFile = Annotated[Path | None, typer.Option("--vkey", help="file with the log's public key")]
 
 
@@ -35,11 +35,9 @@ def verify(
 
     try:
         report = auditing.examined(bundle or path, vkey, witness)
-    except (
-        ValueError,
-        DomainError,
-    ) as reason:  # what cannot be examined is not thereby tampered with
-        auditing.console.print(f"[red]not examined: {reason}[/red]", soft_wrap=True)
+    except (ValueError, DomainError) as reason:
+        # What cannot be examined is not thereby tampered with.
+        console.print(f"[red]not examined: {reason}[/red]", soft_wrap=True)
         raise typer.Exit(int(Verdict.INCOMPLETE)) from None
     auditing.tell(report, as_json=as_json)
     raise typer.Exit(int(report.verdict))

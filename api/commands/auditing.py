@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from rich.console import Console
-
+from api.commands.telling import console
 from core.crypto.ed25519 import keep, kept, new_seed
 from core.crypto.keyring import open_provider
 from core.database import Database
@@ -30,8 +29,6 @@ from records.audit.troubles import keep_verification
 from records.audit.verifier import bundle
 from records.audit.verifier.findings import Kind, Report
 from records.audit.verifier.witness import Refused, cosign
-
-console = Console(stderr=True, highlight=False)
 
 WITNESS_KEY: Final = "witness.key"
 WITNESS_BOOK: Final = "witness.ndjson"

@@ -1,20 +1,14 @@
 """`confide backup` and `confide restore`. The work is in `api.commands.backing_up`, loaded when needed."""
 
-import json
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from api.commands.telling import Json, console, print_json
 from core.settings import settings
 
 app = typer.Typer()
-console = Console(stderr=True, highlight=False)
-
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
 @app.command(epilog="Example: confide backup /backups/$(date -I) --json")
@@ -26,7 +20,8 @@ def backup(
 
     manifest = back_up(settings(), folder, console)
     console.print(f"Backed up to {folder}. The keyring is not in it.", soft_wrap=True)
-    _tell(manifest, as_json=as_json)
+    if as_json:
+        print_json(manifest)
 
 
 @app.command(epilog="Example: confide restore /backups/2026-11-25")
@@ -42,9 +37,5 @@ def restore(
         "Restored. Now `confide migrate`; start the sealer last: it refuses a log older than what it signed.",
         soft_wrap=True,
     )
-    _tell(manifest, as_json=as_json)
-
-
-def _tell(result: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(result) + "\n")
+        print_json(manifest)

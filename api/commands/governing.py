@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from api.commands.acting import at_work, print_json, print_rows
+from api.commands.acting import at_work
+from api.commands.telling import print_json, print_rows
 from core.settings import Settings
 from policies.vocabulary import Action, Purpose, ResourceType
 from records.governance import explaining

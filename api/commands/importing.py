@@ -12,6 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 import records.tables  # noqa: F401 - foreign keys resolve once every table is known
+from api.commands.telling import console
 from core import logging
 from core.crypto.keyring import open_provider
 from core.settings import Settings
@@ -29,8 +30,6 @@ from records.identity.passwords import passwords
 DONE: Final = 0
 REJECTED: Final = 1
 MISUSED: Final = 2
-
-console = Console(stderr=True, highlight=False)
 
 
 class Misused(Exception):

@@ -4,15 +4,13 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import typer
-from rich.console import Console
 
+from api.commands.telling import Json, console
 from core.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="Key-encryption keys and what they wrap.")
-console = Console(stderr=True, highlight=False)
 
 Purpose = Literal["record", "index", "audit"]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
 @app.command("rotate", epilog="Example: confide keys rotate kek --purpose record --json")
@@ -36,7 +34,7 @@ def versions(as_json: Json = False) -> None:
     """List the versions of the key-encryption keys, and how many keys each wraps."""
     from api.commands import rotating
 
-    raise typer.Exit(rotating.versions(settings(), as_json=as_json))
+    rotating.versions(settings(), as_json=as_json)
 
 
 @app.command("destroy", epilog="Example: confide keys destroy record 1")

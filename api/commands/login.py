@@ -10,15 +10,14 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import typer
-from rich.console import Console
 
+from api.commands.telling import console
 from core.crypto import keyfile
 from core.errors import DomainError, Unauthenticated, Unavailable
 from core.settings import guarded, settings
 from records.identity.ours import CLI, DEVICE
 
 app = typer.Typer()
-console = Console(stderr=True, highlight=False)
 
 SCOPE = "openid profile offline_access"
 OK = 200
@@ -69,9 +68,8 @@ def logout() -> None:
 
 def access_token() -> str:
     """Return an access token of the login that is kept, renewed when it is about to end."""
-    with keyfile.exclusive(
-        _file()
-    ) as folder:  # a refresh token that two commands use ends the login
+    # A refresh token that two commands use ends the login.
+    with keyfile.exclusive(_file()) as folder:
         kept = _kept()
         if kept["expires_at"] - EARLY > time.time():
             return str(kept["access_token"])

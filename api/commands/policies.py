@@ -5,12 +5,12 @@ from uuid import UUID
 
 import typer
 
+from api.commands.telling import Json
 from core.settings import settings
 from policies.vocabulary import Action, Purpose, ResourceType
 
 app = typer.Typer(no_args_is_help=True, help="The rules: read them, and ask what they come to.")
 
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 What = Annotated[Action, typer.Argument(help="what is to be done")]
 Kind = Annotated[ResourceType, typer.Argument(help="to which kind of thing")]
 For = Annotated[Purpose | None, typer.Option(help="what for; else the account's usual one")]

@@ -35,9 +35,8 @@ def serve(host: str = "127.0.0.1", workers: int = 1) -> None:
     """Serve the API on CONFIDE_PORT, by one process or several."""
     os.environ.setdefault("CONFIDE_API_PROCESSES", str(workers))
     with ExitStack() as held:
-        if (
-            workers > 1
-        ):  # any of them may be asked for metrics: they count in files that each can read
+        # Any of several may be asked for metrics: they count in files that each can read.
+        if workers > 1:
             counts = held.enter_context(TemporaryDirectory(prefix="confide-counts-"))
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
         _serve(host, workers)

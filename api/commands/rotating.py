@@ -1,19 +1,15 @@
 """`confide keys …`: rotations with a progress bar, and the versions of the key-encryption keys."""
 
 import asyncio
-import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
-import orjson
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 import records.tables  # noqa: F401 - a rotation is about every table with sealed cells
 from api.commands.acting import at_work
+from api.commands.telling import console, print_json, print_rows
 from core.database import Database
 from core.settings import Settings
 from policies.facts import Resource
@@ -22,10 +18,9 @@ from records.custody import versions as kept
 from records.custody.models import KeyPurpose, RotationKind, RotationState
 from records.custody.rotation import ROLE, read_rotation, request_rotation, step
 
-PAUSE = 0.2
+_VERSION: Final = ("purpose", "version", "current", "wraps")
+PAUSE: Final = 0.2
 """Seconds to wait for another process that is at the same rotation."""
-
-console = Console(stderr=True, highlight=False)
 
 
 def rotate(
@@ -39,23 +34,14 @@ def rotate(
     """Rotate and return the exit code: 0, or 1 when some rows did not open and were left as they are."""
     ended = asyncio.run(_rotate(chosen, RotationKind(kind), KeyPurpose(purpose), patient))
     if as_json:
-        sys.stdout.write(orjson.dumps(dict(ended)).decode() + "\n")
+        print_json(ended)
     console.print(f"{ended['done']} keys rotated, {ended['failed']} rows left as they are")
     return 1 if ended["failed"] else 0
 
 
-def versions(chosen: Settings, *, as_json: bool) -> int:
-    """Print the versions; return 0."""
-    found = asyncio.run(_versions(chosen))
-    if as_json:
-        sys.stdout.write(orjson.dumps(found).decode() + "\n")
-        return 0
-    shown = Table("purpose", "version", "current", "wraps", box=SIMPLE_HEAD)
-    for each in found:
-        current = "yes" if each["current"] else ""
-        shown.add_row(each["purpose"], str(each["version"]), current, str(each["wraps"]))
-    Console().print(shown)
-    return 0
+def versions(chosen: Settings, *, as_json: bool) -> None:
+    """Print the versions."""
+    print_rows(asyncio.run(_versions(chosen)), _VERSION, as_json=as_json)
 
 
 def destroy(chosen: Settings, purpose: str, version: int) -> None:

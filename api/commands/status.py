@@ -3,10 +3,11 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import typer
 
+from api.commands.telling import Json, print_json
 from core.settings import Settings, settings
 
 app = typer.Typer()
@@ -19,17 +20,12 @@ LATE: Final = {"outbox_seconds": 60.0, "seal_seconds": 120.0}
 
 @app.command(epilog="Example: confide status --json | jq .parts.outbox_seconds")
 def status(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Look at database, schema, policy, broker, keys and the way to the log. Exit code 0: well, 1: not so."""
-    import orjson
-
     parts, troubles = asyncio.run(looked(settings()))
     if as_json:
-        told = {"ok": not troubles, "troubles": troubles, "parts": parts}
-        sys.stdout.write(orjson.dumps(told).decode() + "\n")
+        print_json({"ok": not troubles, "troubles": troubles, "parts": parts})
     else:
         for name, what in parts.items():
             sys.stdout.write(f"{'!' if name in troubles else ' '} {name:<18} {what}\n")

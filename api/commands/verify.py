@@ -1,8 +1,8 @@
 """`confide verify …`: whether what stands in the database is what was written. The work is loaded when needed."""
 
-from typing import Annotated
-
 import typer
+
+from api.commands.telling import Json
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -14,9 +14,7 @@ def verify() -> None:
 
 @app.command(epilog="Example: confide verify records --json")
 def records(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Name every row that was put back, altered or removed. Exit code 0: good, 1: tampered, 2: incomplete."""
     from api.commands.verifying import compared, tell

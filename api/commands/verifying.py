@@ -4,17 +4,15 @@ import asyncio
 import json
 import sys
 
-from rich.console import Console
 from rich.progress import Progress
 
 import records.tables  # noqa: F401 - all that is anchored
+from api.commands.telling import console
 from core.crypto.keyring import open_provider
 from core.database import Database
 from core.settings import settings
 from records.custody.comparing import ROLE, compare
 from records.custody.tampering import Comparison
-
-console = Console(stderr=True, highlight=False)
 
 
 def compared() -> Comparison:
