@@ -22,7 +22,7 @@ from core.settings import Settings, StepUpRule
 from records.access import me as access
 from records.audit.event import Origin
 from records.clinic import Clinic as OneClinic
-from records.identity.callers import caller, environment
+from records.identity.callers import Caller, caller, environment
 from records.identity.cap import capped
 from records.identity.clients import scope_of
 from records.identity.tokens import STRONG, AccessToken, Tokens
@@ -75,17 +75,22 @@ def network(host: str) -> str:
     return str(ip_network(f"{address}/{bits}", strict=False))
 
 
-async def me(request: Request) -> access.Me:
-    """Return who asks, as the database knows them now."""
+async def login(request: Request) -> tuple[AccessToken, Caller]:
+    """Return the token of a request, and whose it is as the database knows them now; raise Unauthenticated for nobody's."""
     token = bearer(request)
-    database = request.app.state.clinic.database
-    known = await caller(database, token.account, token.session)
+    known = await caller(request.app.state.clinic.database, token.account, token.session)
     if known is None:
         raise Unauthenticated("this login has ended")
+    return token, known
+
+
+async def me(request: Request) -> access.Me:
+    """Return who asks."""
+    token, known = await login(request)
     counted = limits.of(request.app.state)
     counted.caller(request.scope, token.account)
     if request.scope["path"] in limits.SEARCHES:
-        await counted.search(database, request.scope, token.account)
+        await counted.search(clinic(request).database, request.scope, token.account)
     usual = access.Me(
         known.subject,
         known.environment,
@@ -102,10 +107,9 @@ async def me(request: Request) -> access.Me:
 async def stepped_up(request: Request) -> None:
     """Refuse, for a grave act, a login that is old or had one factor, where the settings want more (RFC 9470)."""
     chosen: Settings = request.app.state.settings
-    token = bearer(request)
-    known = await caller(request.app.state.clinic.database, token.account, token.session)
+    token, known = await login(request)
     wanted = chosen.step_up is StepUpRule.ALWAYS or (
-        chosen.step_up is StepUpRule.ENROLLED and known is not None and known.two_factors
+        chosen.step_up is StepUpRule.ENROLLED and known.two_factors
     )
     fresh = token.auth_time > time() - chosen.step_up_seconds
     if wanted and not (fresh and token.acr == STRONG):

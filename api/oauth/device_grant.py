@@ -6,8 +6,8 @@ from typing import Any
 from authlib.oauth2.rfc6749 import InvalidGrantError
 from authlib.oauth2.rfc8628 import DeviceCodeGrant
 
-from api.oauth.grants import METHODS, issued
-from api.oauth.request import WebRequest, wait
+from api.oauth.grants import Grant, issued
+from api.oauth.request import wait
 from core.clock import now
 from records.identity import devices, sessions
 from records.identity.models import Account, OAuthDevice
@@ -36,11 +36,8 @@ class Waiting:
         return self.row.expires_at <= now()
 
 
-class DeviceGrant(DeviceCodeGrant):  # type: ignore[misc]
+class DeviceGrant(Grant, DeviceCodeGrant):  # type: ignore[misc]
     """Tokens for a device whose owner let it in."""
-
-    TOKEN_ENDPOINT_AUTH_METHODS = METHODS
-    request: WebRequest
 
     def query_device_credential(self, device_code: str) -> Waiting:
         """Return the device."""
@@ -74,6 +71,3 @@ class DeviceGrant(DeviceCodeGrant):  # type: ignore[misc]
             sessions.start, setting.writing, *whose, life, auth_time=row.auth_time, amr=row.amr
         )
         return issued(self.request, family, scope, refresh=include_refresh_token)
-
-    def save_token(self, token: dict[str, Any]) -> None:
-        """All of it is saved."""

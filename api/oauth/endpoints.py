@@ -18,9 +18,8 @@ from records.identity.tokens import AccessToken
 class Family:
     """The session that a token belongs to, as Authlib asks about it."""
 
-    def __init__(self, row: OAuthSession, setting: Setting) -> None:
+    def __init__(self, row: OAuthSession) -> None:
         self.row = row
-        self.setting = setting
 
     def check_client(self, client: Client) -> bool:
         """Tell whose it is."""
@@ -45,7 +44,7 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]
             if access
             else wait(sessions.of_refresh_token, session, token_string)
         )
-        return Family(row, self._setting) if row else None
+        return Family(row) if row else None
 
     def revoke_token(self, token: Family, _request: WebRequest) -> None:
         """End the session."""

@@ -22,7 +22,8 @@ from records.base import add
 from records.identity import sessions
 from records.identity.models import Account, OAuthCode, OAuthRefreshToken, OAuthSession
 
-METHODS: Final = ("none", "client_secret_basic", "client_secret_post", METHOD)
+SECRETS: Final = ("client_secret_basic", "client_secret_post")
+METHODS: Final = ("none", *SECRETS, METHOD)
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -81,11 +82,18 @@ class Refresh:
         return self.family.scope
 
 
-class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
-    """A code for a login, tokens for a code."""
+class Grant:
+    """What all of ours have in common, on top of Authlib's."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
     request: WebRequest
+
+    def save_token(self, token: dict[str, Any]) -> None:
+        """What is kept of a token was kept when it was made."""
+
+
+class CodeGrant(Grant, AuthorizationCodeGrant):  # type: ignore[misc]
+    """A code for a login, tokens for a code."""
 
     def save_authorization_code(self, code: str, request: WebRequest) -> None:
         """Keep the hash of a new code."""
@@ -126,18 +134,12 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         family = wait(sessions.redeem, setting.writing, code, setting.tokens.life)
         return issued(self.request, family, scope, code.nonce, refresh=include_refresh_token)
 
-    def save_token(self, token: dict[str, Any]) -> None:
-        """All of it is saved."""
-
     def delete_authorization_code(self, authorization_code: Code) -> None:
         """It stays, used up."""
 
 
-class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
+class RefreshGrant(Grant, RefreshTokenGrant):  # type: ignore[misc]
     """Tokens for a refresh token, which is thereby used up."""
-
-    TOKEN_ENDPOINT_AUTH_METHODS = METHODS
-    request: WebRequest
 
     def authenticate_refresh_token(self, refresh_token: str) -> Refresh | None:
         """Return a refresh token that may be used now. A used one ends its session."""
@@ -160,18 +162,14 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
         answer["refresh_token"] = wait(sessions.renew, session, family, refresh_token.row)
         return answer
 
-    def save_token(self, token: dict[str, Any]) -> None:
-        """All of it is saved."""
-
     def revoke_old_credential(self, refresh_token: Refresh) -> None:
         """It is used up."""
 
 
-class OwnGrant(ClientCredentialsGrant):  # type: ignore[misc]
+class OwnGrant(Grant, ClientCredentialsGrant):  # type: ignore[misc]
     """A token for a client that asks for itself, as the account it was given."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS[1:]
-    request: WebRequest
 
     def generate_token(self, *, scope: str | None, **_: Any) -> dict[str, Any]:
         """Begin a session as short as its one token."""
@@ -184,9 +182,6 @@ class OwnGrant(ClientCredentialsGrant):  # type: ignore[misc]
         family = wait(sessions.start, setting.writing, account.id, client.id, given, life)
         began(setting, family)
         return _bearer(self.request, family, given)
-
-    def save_token(self, token: dict[str, Any]) -> None:
-        """All of it is saved."""
 
 
 def issued(

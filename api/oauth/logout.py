@@ -27,13 +27,9 @@ async def end_session(request: Request) -> Response:
         given = await parameters(request, query=True)
         said = _hint(request, given.get("id_token_hint", ""))
     except (OAuth2Error, BadToken):
-        return page(
-            "refused.html", 400, reason="invalid_request", detail="The hint is no ID token of ours."
-        )
+        return _refused("The hint is no ID token of ours.")
     if said and given.get("client_id", said["aud"]) != said["aud"]:
-        return page(
-            "refused.html", 400, reason="invalid_request", detail="The hint is another client's."
-        )
+        return _refused("The hint is another client's.")
     if said is None:
         return page("ended.html", ended=False)
     await _end(request, said)
@@ -44,6 +40,10 @@ async def end_session(request: Request) -> Response:
         location = add_params_to_uri(target, state) if state else target
         return Response(status_code=303, headers={"Location": location} | NO_STORE)
     return page("ended.html", ended=True)
+
+
+def _refused(detail: str) -> Response:
+    return page("refused.html", 400, reason="invalid_request", detail=detail)
 
 
 def _hint(request: Request, token: str) -> dict[str, Any] | None:

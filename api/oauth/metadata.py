@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from api import deps
-from api.oauth.grants import METHODS
+from api.oauth.grants import METHODS, SECRETS
 from core.crypto.assertions import ALGORITHMS
 from core.crypto.signing import ALGORITHM
 from records.identity.clients import EVERYTHING, SCOPES
@@ -15,7 +15,6 @@ from records.identity.ours import DEVICE
 router = APIRouter()
 
 _PUBLIC: Final = {"Access-Control-Allow-Origin": "*", "Cache-Control": "public, max-age=300"}
-_SECRETS: Final = ("client_secret_basic", "client_secret_post")
 
 
 @router.get("/.well-known/oauth-authorization-server")
@@ -62,7 +61,7 @@ _PROTOCOL: Final[dict[str, Any]] = {
     "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
     "revocation_endpoint_auth_methods_supported": METHODS,
     "revocation_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
-    "introspection_endpoint_auth_methods_supported": _SECRETS,
+    "introspection_endpoint_auth_methods_supported": SECRETS,
     "authorization_response_iss_parameter_supported": True,
     "subject_types_supported": ["public"],
     "id_token_signing_alg_values_supported": [ALGORITHM],

@@ -11,11 +11,11 @@ from fastapi.responses import JSONResponse
 from api import deps, limits
 from api.oauth import account, device, login, logout, metadata, par, passwords
 from api.oauth.endpoints import describe
+from api.oauth.grants import SECRETS
 from api.oauth.request import WebRequest, parameters, setting
 from api.oauth.server import NO_STORE, Server
 from core.errors import Throttled, Unauthenticated
 from records.identity.accounts import profile
-from records.identity.callers import caller
 from records.identity.tokens import AccessToken
 
 router = APIRouter(tags=["oauth"], include_in_schema=False)
@@ -87,16 +87,13 @@ async def introspect(request: Request) -> Response:
 async def userinfo(request: Request) -> Response:
     """Tell who is behind the token, as far as its scope goes."""
     try:
-        said = deps.bearer(request)
+        said, known = await deps.login(request)
     except Unauthenticated:
-        return _unauthenticated()
-    database = request.app.state.clinic.database
-    known = await caller(database, said.account, said.session)
-    if known is None:
         return _unauthenticated()
     told: dict[str, Any] = {"sub": str(said.account)}
     if "profile" in said.scope.split():
-        told |= {"roles": sorted(known.subject.roles)} | await profile(database, said.account)
+        names = await profile(request.app.state.clinic.database, said.account)
+        told |= {"roles": sorted(known.subject.roles)} | names
     return JSONResponse(told, headers=NO_STORE)
 
 
@@ -125,15 +122,10 @@ def _revoke(server: Server, asked: WebRequest) -> Response:
 async def _asking(request: Request, given: dict[str, str]) -> AccessToken | None:
     """Return whose bearer token asks, or None for a client that proved itself."""
     if request.headers.get("authorization", "").lower().startswith("bearer "):
-        said = deps.bearer(request)
-        database = request.app.state.clinic.database
-        if await caller(database, said.account, said.session) is None:
-            raise Unauthenticated
-        return said
+        return (await deps.login(request))[0]
     here = setting(request)
     asked = WebRequest(request, given, here)
-    secret = ["client_secret_basic", "client_secret_post"]
-    await to_thread.run_sync(Server(here).authenticate_client, asked, secret, "introspection")
+    await to_thread.run_sync(Server(here).authenticate_client, asked, SECRETS, "introspection")
     return None
 
 
