@@ -1,8 +1,8 @@
 """Keyset pages. A cursor says where to go on, never what may be seen: every page is decided anew."""
 
 import base64
-import binascii
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
@@ -40,7 +40,7 @@ class Span:
 
     def listed(self, items: Sequence[Any], last: UUID | None, **more: Any) -> Json:
         """Answer with a page and, in `Link` (RFC 8288), where the first one and the next one are."""
-        onward = _encode(last)
+        onward = cursor_at(last.bytes) if last else None
         body = {**more, "items": items, "next_cursor": onward}
         return Json(body, headers=links(self.request, onward))
 
@@ -67,20 +67,22 @@ def _at(request: Request, cursor: str | None) -> str:
 
 async def span(request: Request, limit: Limit = 20, cursor: Cursor = None) -> Span:
     """Read the paging parameters of a request."""
-    return Span(limit, _decode(cursor) if cursor else None, request)
+    after = place_of(cursor, lambda place: UUID(bytes=place)) if cursor else None
+    return Span(limit, after, request)
 
 
 Page = Annotated[Span, Depends(span)]
 
 
-def _encode(last: UUID | None) -> str | None:
-    """Return the cursor after an item, opaque to clients."""
-    return base64.urlsafe_b64encode(last.bytes).decode().rstrip("=") if last else None
+def cursor_at(place: bytes) -> str:
+    """Return the cursor of a place in a list, opaque to clients."""
+    return base64.urlsafe_b64encode(place).decode().rstrip("=")
 
 
-def _decode(text: str) -> UUID:
+def place_of(cursor: str, read: Callable[[bytes], T]) -> T:
+    """Return the place of a cursor, as `read` makes it out; raise BadRequest for one that we did not make."""
     try:
-        return UUID(bytes=base64.b64decode(text + "==", altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError):
+        return read(base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
+    except (ValueError, OverflowError, struct.error):
         fault = FieldError("/cursor", "cursor", "this is no cursor of ours")
         raise BadRequest(code="bad-parameter", errors=[fault]) from None

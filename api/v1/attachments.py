@@ -41,17 +41,22 @@ BYTES: Final[dict[str, Any]] = {
 }
 
 
-class AttachmentView(BaseModel):
-    """A file attached to a record."""
+class FileView(BaseModel):
+    """A file that is kept sealed."""
 
     id: UUID
-    record_id: UUID
     name: str = Field(description="as the sender called it")
     media_type: str = Field(description="told from the bytes, not from what the sender said")
     size: int = Field(ge=0)
     sha256: str = Field(description="checksum of the bytes, hex")
     created_by: UUID
     created_at: datetime
+
+
+class AttachmentView(FileView):
+    """A file attached to a record."""
+
+    record_id: UUID
 
 
 @router.post(

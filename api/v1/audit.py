@@ -7,6 +7,7 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from api.bodies import Strict
 from api.deps import Clinic, Me
 from api.json import Json
 from api.paging import Listing, Page
@@ -46,6 +47,22 @@ class EventView(BaseModel):
     explanation: dict[str, Any] | None = Field(
         None, description="the rule that decided, as it was then; when one event is read"
     )
+
+
+class EventFilters(Strict):
+    """Which events, in any combination: those that all of it fits."""
+
+    actor: UUID | None = None
+    patient: UUID | None = None
+    action: str | None = Field(None, max_length=40)
+    outcome: Outcome | Failure | None = None
+    resource_type: ResourceType | None = None
+    resource_id: UUID | None = None
+    purpose: Purpose | None = None
+    break_glass: bool | None = None
+    request_id: str | None = Field(None, max_length=64)
+    since: Instant | None = Field(None, alias="from")
+    until: Instant | None = Field(None, alias="to")
 
 
 @router.get("/events", operation_id="list_audit_events", response_model=Listing[EventView])

@@ -1,34 +1,26 @@
 """Pictures of insurance cards."""
 
-from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from api.deps import Clinic, Me
 from api.json import Json
 from api.multipart import incoming
 from api.paging import Listing, unpaged
-from api.v1.attachments import BYTES, FORM, streamed
+from api.v1.attachments import BYTES, FORM, FileView, streamed
 from core.blobs import Blobs
 from records.clinical.cards import LIMIT, add_card, list_cards, open_card
 
 router = APIRouter(prefix="/patients/{patient_id}/coverages/{coverage_id}/cards", tags=["patients"])
 
 
-class CardView(BaseModel):
+class CardView(FileView):
     """A picture of an insurance card."""
 
-    id: UUID
     coverage_id: UUID = Field(description="the insurance whose card it is")
-    name: str = Field(description="as the sender called it")
-    media_type: str = Field(description="told from the bytes, not from what the sender said")
-    size: int = Field(ge=0)
-    sha256: str = Field(description="checksum of the bytes, hex")
-    created_by: UUID
-    created_at: datetime
 
 
 @router.post(

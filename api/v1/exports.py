@@ -15,13 +15,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from api import errors
-from api.bodies import Strict
 from api.deps import STEP_UP, Clinic, Me, Transaction
 from api.json import Json
 from api.once import once
-from api.times import Instant
-from policies.vocabulary import Outcome, Purpose, ResourceType
-from records.audit.event import Failure
+from api.v1.audit import EventFilters
 from records.audit.log_key import VERIFIER_KEY
 from records.audit.queries import Filters
 from records.audit.verifier import bundle
@@ -59,20 +56,8 @@ _FILE: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-class NewExport(Strict):
+class NewExport(EventFilters):
     """Which events to export: as the filters of the list."""
-
-    actor: UUID | None = None
-    patient: UUID | None = None
-    action: str | None = Field(None, max_length=40)
-    outcome: Outcome | Failure | None = None
-    resource_type: ResourceType | None = None
-    resource_id: UUID | None = None
-    purpose: Purpose | None = None
-    break_glass: bool | None = None
-    request_id: str | None = Field(None, max_length=64)
-    since: Instant | None = Field(None, alias="from")
-    until: Instant | None = Field(None, alias="to")
 
 
 class ExportView(BaseModel):

@@ -13,8 +13,7 @@ from api.etags import MustHaveSeen, etag
 from api.json import Json
 from api.once import once
 from api.paging import Listing, Page, unpaged
-from api.v1.audit import EventView, view
-from api.v1.exports import NewExport
+from api.v1.audit import EventFilters, EventView, view
 from records.audit.queries import Filters
 from records.compliance import searches
 from records.compliance.trail import list_events
@@ -35,7 +34,7 @@ class NewSearch(Strict):
     """A search to save."""
 
     name: Name
-    filters: NewExport = Field(description="as in the list of events")
+    filters: EventFilters = Field(description="as in the list of events")
 
 
 class SearchView(BaseModel):

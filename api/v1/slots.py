@@ -1,7 +1,5 @@
 """Free slots: computed when asked, never stored, and silent about who has the rest."""
 
-import base64
-import binascii
 import struct
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
@@ -12,10 +10,9 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from api.deps import Clinic, Me
 from api.json import Json
-from api.paging import Cursor, Limit, Listing, links
+from api.paging import Cursor, Limit, Listing, cursor_at, links, place_of
 from api.times import Instant
 from core.clock import now
-from core.errors import BadRequest, FieldError
 from records.scheduling.hours import Wanted
 from records.scheduling.slots import Key, find_slots
 
@@ -74,23 +71,17 @@ async def get_slots(
     last = until.astimezone(UTC) if until else first + USUAL
     asked = specialty, service_id, location_id, patient_id, moving
     wanted = Wanted(first, last, tuple(doctor_id or ()), *asked)
-    after = _decode(cursor) if cursor else None
+    after = place_of(cursor, _key) if cursor else None
     found, end = await find_slots(clinic, me, wanted, limit=limit, after=after)
-    onward = _encode(end) if end else None
+    onward = cursor_at(_place(end)) if end else None
     return Json({"items": found, "next_cursor": onward}, headers=links(request, onward))
 
 
-def _encode(key: Key) -> str:
+def _place(key: Key) -> bytes:
     start, doctor_id, service_id = key
-    raw = _KEY.pack((start - _EPOCH) // _MICROSECOND, doctor_id.bytes, service_id.bytes)
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    return _KEY.pack((start - _EPOCH) // _MICROSECOND, doctor_id.bytes, service_id.bytes)
 
 
-def _decode(cursor: str) -> Key:
-    try:
-        raw = base64.b64decode(cursor + "==", altchars=b"-_", validate=True)
-        micros, doctor, service = _KEY.unpack(raw)
-        return _EPOCH + micros * _MICROSECOND, UUID(bytes=doctor), UUID(bytes=service)
-    except (binascii.Error, ValueError, struct.error, OverflowError):
-        fault = FieldError("/cursor", "cursor", "this is no cursor of ours")
-        raise BadRequest(code="bad-parameter", errors=[fault]) from None
+def _key(place: bytes) -> Key:
+    micros, doctor, service = _KEY.unpack(place)
+    return _EPOCH + micros * _MICROSECOND, UUID(bytes=doctor), UUID(bytes=service)
