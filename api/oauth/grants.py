@@ -85,7 +85,7 @@ class Refresh:
 class Grant:
     """What all of ours have in common, on top of Authlib's."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS = METHODS
+    TOKEN_ENDPOINT_AUTH_METHODS: tuple[str, ...] = METHODS
     request: WebRequest
 
     def save_token(self, token: dict[str, Any]) -> None:
