@@ -93,7 +93,9 @@ async def get_export(export_id: UUID, clinic: Clinic, me: Me) -> Response:
     response_model=ExportView,
 )
 @once(get_export, status=202)
-async def post_export(wanted: EventFilters, session: Transaction, clinic: Clinic, me: Me) -> Response:
+async def post_export(
+    wanted: EventFilters, session: Transaction, clinic: Clinic, me: Me
+) -> Response:
     """Ask for an export. It is gathered in the background, each event with the proof that it is in the log."""
     made = await exports.ask(session, clinic, me, Filters(**wanted.model_dump()))
     where = {"Location": f"/v1/audit/exports/{made.id}", "Retry-After": "2"}
