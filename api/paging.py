@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 LONGEST: Final = 100
 """Items of a page at most."""
+_NUMBERS: Final = 2**31
+"""Above what numbers items have; a UUIDv7 is far above it."""
 
 Limit = Annotated[int, Query(ge=1, le=LONGEST, description="items a page")]
 Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` of the last page")]
@@ -37,6 +39,13 @@ class Span:
     limit: int
     after: UUID | None
     request: Request
+
+    @property
+    def number(self) -> int | None:
+        """After which item, in a list by numbers; a cursor of another list is none of this one's."""
+        if self.after and self.after.int >= _NUMBERS:
+            raise _foreign()
+        return self.after.int if self.after else None
 
     def listed(self, items: Sequence[Any], last: UUID | None, **more: Any) -> Json:
         """Answer with a page and, in `Link` (RFC 8288), where the first one and the next one are."""
@@ -84,5 +93,9 @@ def place_of(cursor: str, read: Callable[[bytes], T]) -> T:
     try:
         return read(base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
     except (ValueError, OverflowError, struct.error):
-        fault = FieldError("/cursor", "cursor", "this is no cursor of ours")
-        raise BadRequest(code="bad-parameter", errors=[fault]) from None
+        raise _foreign() from None
+
+
+def _foreign() -> BadRequest:
+    fault = FieldError("/cursor", "cursor", "this is no cursor of this list")
+    return BadRequest(code="bad-parameter", errors=[fault])

@@ -35,7 +35,7 @@ from sqlmodel import Field, SQLModel
 from core.clock import now
 from core.crypto.sealed import Sealed
 from core.database_errors import translated
-from core.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed
+from core.errors import Conflict, DomainError, FieldError, Invalid, NotFound, PreconditionFailed
 from core.ids import new_id
 from records.anchors import Anchored, wrote
 
@@ -165,12 +165,28 @@ def fitting(kind: type[SQLModel]) -> Iterator[None]:
         raise Invalid(errors=[fault]) from None
 
 
-_MEANT = {"order": "end", "validity": "valid_until"}
+_MEANT = {
+    "order": "end",
+    "validity": "valid_until",
+    "appointment-id-patient-id": "appointment_id",
+}
 """The field that breaks a rule between two."""
 _BROKEN = {
     "fk": ("unknown", "there is no such thing"),
     "ck": ("rule", "this does not go with the other fields"),
 }
+
+
+@contextmanager
+def meaning(refusal: DomainError, *broken: str) -> Iterator[None]:
+    """Refuse with this where one of these constraints, by its code, is broken: it says what that means here."""
+    try:
+        with translated():
+            yield
+    except Conflict as conflict:
+        if conflict.code not in broken:
+            raise
+        raise refusal from None
 
 
 @cache

@@ -1,6 +1,6 @@
 """A clinic at work: the database, the gate and the vault, opened together and closed together."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -90,12 +90,13 @@ class Clinic:
         kind: type[Protected],
         row: Mapping[str, Any],
         *,
+        only: Iterable[str] | None = None,
         unread: bool = False,
     ) -> dict[str, Value | None]:
-        """Open a row's PHI (JSON may stay `unread`). What does not open is an event of its own, and an error without a clue."""
+        """Open a row's PHI, or `only` some (JSON may stay `unread`). What does not open is an event of its own, and an error without a clue."""
         try:
             await self.vault.reach(row)
-            return self.vault.open(permit, kind, row, unread=unread)
+            return self.vault.open(permit, kind, row, only, unread=unread)
         except DecryptError as error:
             log.error(
                 "sealed data does not open", code=error.code, audit_event=str(permit.event_id)

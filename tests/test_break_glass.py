@@ -182,6 +182,9 @@ async def test_a_gauge_counts_what_waits_and_what_waits_too_long(api: Api, datab
     metrics = (await api.http.get("/metrics")).text
     assert 'confide_break_glass_unreviewed{state="due"} 1.0' in metrics
     assert 'confide_break_glass_unreviewed{state="overdue"} 1.0' in metrics
+    await execute(database_url, "UPDATE patient_key SET state = 'destroyed', wrapped = NULL")
+    metrics = (await api.http.get("/metrics")).text
+    assert 'confide_break_glass_unreviewed{state="overdue"} 0.0' in metrics, "erased for good"
 
 
 async def test_the_explanation_is_sealed(api: Api, database_url: str):

@@ -129,6 +129,7 @@ async def test_a_permit_for_one_category_opens_nothing_else(api: Api):
         {"decision": "maybe"},
         {"decision": "deny", "category": "XYZ"},
         {"decision": "deny", "doctor_id": str(new_id())},
+        {"decision": "deny", "valid_until": "2020-01-01T00:00:00Z"},
     ],
 )
 async def test_a_directive_that_means_nothing_is_refused(api: Api, body: dict):

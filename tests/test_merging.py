@@ -130,6 +130,20 @@ async def test_who_was_found_to_be_another_person_is_no_duplicate_any_more(api: 
     assert len((await api.get(desk, f"{path}/duplicates")).json()["items"]) == 1
 
 
+async def test_two_people_stay_two_when_one_of_them_is_joined_to_a_third(api: Api, twin: str):
+    mine, desk = api.people.patient_id, api.people.reception
+    third = await registered(api, {"identifiers": []})
+    await api.post(desk, f"/v1/patients/{mine}/distinct", {"patient_id": twin})
+    await joined(api, twin, third)
+    refused = await api.post(desk, f"/v1/patients/{third}/merge", {"into": str(mine)})
+    assert (refused.status_code, refused.json()["code"]) == (409, "patients-distinct")
+    for patient in (mine, third):
+        assert (await api.get(desk, f"/v1/patients/{patient}/duplicates")).json()["items"] == []
+    back = {"patient_id": third, "distinct": False}
+    assert (await api.post(desk, f"/v1/patients/{mine}/distinct", back)).status_code == 200
+    await joined(api, third, mine)
+
+
 async def test_two_charts_are_read_as_one_under_both_ids(api: Api, twin: str):
     people, desk, mine = api.people, api.people.reception, str(api.people.patient_id)
     baker_visit = await visit(api, twin, people.baker, 3)
@@ -269,6 +283,28 @@ async def test_however_moves_bookings_and_joinings_meet_nobody_is_in_two_places(
         assert {answer.status_code for answer in met} <= {200, 201, 409}, [a.text for a in met]
         assert await connection.fetchval(TWICE) == 0
     await connection.close()
+
+
+async def test_a_booking_waits_for_a_joining_before_it_is_in_its_way(
+    api: Api, twin: str, database_url: str
+):
+    desk, mine, (adams, baker) = api.people.reception, api.people.patient_id, doctors(api)
+    when = {"start": (now() + timedelta(days=9)).isoformat()}
+    theirs = when | {"patient_id": twin, "doctor_id": adams}
+    assert (await api.post(desk, "/v1/appointments", theirs)).status_code == 201
+    joining = await asyncpg.connect(database_url)
+    async with joining.transaction():
+        await joining.execute("SET LOCAL lock_timeout = '500ms'")
+        await joining.execute("SELECT FROM patient ORDER BY id FOR UPDATE")
+        body = when | {"patient_id": str(mine), "doctor_id": baker}
+        booking = asyncio.create_task(api.post(desk, "/v1/appointments", body))
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        while not await joining.fetchval(waiting):  # noqa: ASYNC110 - a row, no event of this loop
+            await asyncio.sleep(0.02)
+        await joining.execute("UPDATE patient SET replaced_by = $1 WHERE id = $2", mine, UUID(twin))
+    await joining.close()
+    refused = await booking
+    assert (refused.status_code, refused.json()["code"]) == (409, "slot-taken")
 
 
 async def test_a_freed_time_is_not_offered_to_who_is_elsewhere_under_another_id(

@@ -298,6 +298,8 @@ async def test_a_seat_of_a_group_moves_to_a_free_lane_of_the_other_group(api: Ap
         await api.post(api.people.reception, path, {"start": later.isoformat()}) for path in paths
     ]
     assert [m.status_code for m in moves] == [200, 409]
+    assert moves[1].json()["code"] == "slot-taken"
+    assert "alternatives" in moves[1].json()
 
 
 async def own_terms(api: Api, doctor: str, service_id: str, **terms: int) -> None:

@@ -1,12 +1,16 @@
 """Amending a patient: on the version one has read, by a merge patch, within the rules; and what was stays readable."""
 
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 
 import asyncpg
 import pytest
+import time_machine
 
 from core.ids import new_id
+from core.settings import settings
+from records.people.checking import born
 from tests.apis import Api, serve
 from tests.test_api import PATIENT
 
@@ -99,6 +103,17 @@ async def test_a_change_that_breaks_a_rule_is_refused_and_not_quoted(api: Api, p
         assert answer.status_code == 422
         assert [e["pointer"] for e in answer.json()["errors"]] == [pointer]
     assert (await api.get(api.people.reception, path)).headers["etag"] == 'W/"1"'
+
+
+def test_somebody_born_today_is_born_on_the_clinics_day_and_not_on_greenwichs(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("CONFIDE_TIME_ZONE", "Pacific/Auckland")
+    settings.cache_clear()
+    with time_machine.travel("2026-11-26T20:00:00Z", tick=False):
+        days = (date(2026, 11, 27), date(2026, 11, 28), date(1849, 12, 31))
+        assert [born(day) for day in days] == [True, False, False]
+    settings.cache_clear()
 
 
 async def test_a_patch_is_json(api: Api, path: str):

@@ -200,6 +200,8 @@ async def test_an_earlier_version_comes_back_as_a_new_one(desk: Desk):
     assert [item["version"] for item in listed["items"]] == [3, 2]
     rest = await desk.send(desk.first, "GET", f"/versions?cursor={listed['next_cursor']}")
     assert [item["version"] for item in rest.json()["items"]] == [1]
+    foreign = await desk.send(desk.first, "GET", "/versions?cursor=AZx0AAAAcACAAAAAAAAAAA")
+    assert (foreign.status_code, foreign.json()["code"]) == (400, "bad-parameter")
     second = await desk.send(desk.first, "GET", "/versions/2")
     assert "soft-nurse-night" in {rule["id"] for rule in second.json()["rules"]}
     assert (await desk.send(desk.first, "POST", "/versions/9/restore", match=3)).status_code == 404

@@ -154,6 +154,17 @@ async def test_who_has_no_address_is_dealt_with_once(clinic, inbox, database_url
     assert box.letters == []
 
 
+async def test_what_cannot_be_addressed_is_dealt_with_once_and_keeps_no_letter_back(
+    clinic, inbox, database_url
+):
+    box, here = inbox
+    await sql(database_url, "UPDATE patient SET email = phone")
+    assert await at(NOON - timedelta(hours=23), clinic, here) == 1
+    assert await at(NOON - timedelta(hours=22), clinic, here) == 0
+    assert box.letters == []
+    assert "error" in [e["outcome"] for e in await outbox(database_url)]
+
+
 async def test_without_a_mail_server_the_log_says_which_and_not_to_whom(clinic, database_url):
     with capture_logs() as logged:
         assert (

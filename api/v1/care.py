@@ -15,8 +15,8 @@ from api.once import once
 from api.paging import Listing, unpaged
 from api.times import Instant
 from policies.vocabulary import Category, Purpose, Role
-from records.access.models import Consent, Decision, Proxy
-from records.care import consents, proxies, team
+from records.access.models import CareTeam, Consent, Decision, Proxy
+from records.care.standing import end, list_standing, put, revoke
 
 router = APIRouter(prefix="/patients/{patient_id}", tags=["care"])
 
@@ -113,7 +113,7 @@ class ProxyView(BaseModel):
 @router.get("/care-team", operation_id="list_care_team", response_model=Listing[MemberView])
 async def get_team(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List who treats the patient."""
-    found = await team.list_team(clinic, me, patient_id)
+    found = await list_standing(clinic, me, CareTeam, patient_id)
     return unpaged([shown(MemberView, row) for row in found])
 
 
@@ -125,9 +125,9 @@ async def post_member(
     patient_id: UUID, new: NewMember, session: Transaction, clinic: Clinic, me: Me
 ) -> Response:
     """Bring somebody into the care team: they see the patient from their next request on."""
-    who = {"doctor_id": new.doctor_id, "account_id": new.account_id}
-    made = await team.join(session, clinic, me, patient_id, **who, until=new.valid_until)
-    return Json(shown(MemberView, made.model_dump()), 201)
+    row = CareTeam(patient_id=patient_id, **new.model_dump())
+    await put(session, clinic, me, row)
+    return Json(shown(MemberView, row.model_dump()), 201)
 
 
 @router.delete("/care-team/{member_id}", operation_id="leave_care_team", status_code=204)
@@ -135,13 +135,13 @@ async def delete_member(
     patient_id: UUID, member_id: UUID, session: Transaction, clinic: Clinic, me: Me
 ) -> None:
     """End a membership."""
-    await team.leave(session, clinic, me, patient_id, member_id)
+    await end(session, clinic, me, CareTeam, patient_id, member_id)
 
 
 @router.get("/consents", operation_id="list_consents", response_model=Listing[ConsentView])
 async def get_consents(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List the patient's directives, newest first, those revoked as well."""
-    found = await consents.list_consents(clinic, me, patient_id)
+    found = await list_standing(clinic, me, Consent, patient_id)
     return unpaged([shown(ConsentView, row) for row in found])
 
 
@@ -154,8 +154,8 @@ async def post_consent(
 ) -> Response:
     """Write down what the patient allows or forbids. It acts on the next request."""
     row = Consent(patient_id=patient_id, created_by=me.subject.id, **new.model_dump())
-    made = await consents.declare(session, clinic, me, row)
-    return Json(shown(ConsentView, made.model_dump()), 201)
+    await put(session, clinic, me, row)
+    return Json(shown(ConsentView, row.model_dump()), 201)
 
 
 @router.post(
@@ -165,14 +165,14 @@ async def post_revocation(
     patient_id: UUID, consent_id: UUID, session: Transaction, clinic: Clinic, me: Me
 ) -> Response:
     """Take a directive back. It stays on record."""
-    revoked = await consents.revoke(session, clinic, me, patient_id, consent_id)
+    revoked = await revoke(session, clinic, me, patient_id, consent_id)
     return Json(shown(ConsentView, revoked))
 
 
 @router.get("/proxies", operation_id="list_proxies", response_model=Listing[ProxyView])
 async def get_proxies(patient_id: UUID, clinic: Clinic, me: Me) -> Response:
     """List who stands in for the patient."""
-    found = await proxies.list_proxies(clinic, me, patient_id)
+    found = await list_standing(clinic, me, Proxy, patient_id)
     return unpaged([shown(ProxyView, row) for row in found])
 
 
@@ -183,8 +183,8 @@ async def post_proxy(
 ) -> Response:
     """Let an account stand in for the patient."""
     row = Proxy(patient_id=patient_id, created_by=me.subject.id, **new.model_dump())
-    made = await proxies.appoint(session, clinic, me, row)
-    return Json(shown(ProxyView, made.model_dump()), 201)
+    await put(session, clinic, me, row)
+    return Json(shown(ProxyView, row.model_dump()), 201)
 
 
 @router.delete("/proxies/{proxy_id}", operation_id="dismiss_proxy", status_code=204)
@@ -192,4 +192,4 @@ async def delete_proxy(
     patient_id: UUID, proxy_id: UUID, session: Transaction, clinic: Clinic, me: Me
 ) -> None:
     """End a proxy."""
-    await proxies.dismiss(session, clinic, me, patient_id, proxy_id)
+    await end(session, clinic, me, Proxy, patient_id, proxy_id)

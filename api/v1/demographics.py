@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from api.bodies import Trimmed
 from api.texts import Line
 from api.times import Day
-from core.clock import now
+from records.people.checking import born
 from records.people.details import IdentifierDetails, PatientDetails
 from records.people.reading import OpenPatient
 
@@ -95,7 +95,7 @@ class EmergencyContact(Trimmed):
 
 
 def _born(day: date) -> date:
-    if not date(1850, 1, 1) <= day <= now().date():
+    if not born(day):
         raise PydanticCustomError("birth_date", "a birth date lies between 1850 and today")
     return day
 

@@ -142,8 +142,7 @@ async def get_processes(clinic: Clinic, me: Me) -> Response:
 )
 async def get_versions(clinic: Clinic, me: Me, page: Page) -> Response:
     """List every version there was, newest first."""
-    before = page.after.int if page.after else None
-    items, last = await versions.list_versions(clinic, me, limit=page.limit, before=before)
+    items, last = await versions.list_versions(clinic, me, limit=page.limit, before=page.number)
     return page.listed(items, UUID(int=last) if last else None)
 
 

@@ -16,11 +16,11 @@ from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
 from api.times import Instant
 from core.clock import now
+from records.scheduling.availability import holidays_on
 from records.scheduling.planning import (
     add_holidays,
     add_plan,
     change_plan,
-    holidays_on,
     list_plans,
     remove_plan,
 )

@@ -36,7 +36,13 @@ ACTS: Final[Mapping[Act, str]] = {
 }
 
 
-class Given(Trimmed):
+class Note(Trimmed):
+    """Why, in a few words; may be left out."""
+
+    reason: str | None = Field(None, max_length=500, description="a few words; sealed")
+
+
+class Given(Note):
     """Why it is done; all of it may be left out."""
 
     reason_code: CancellationReason | None = Field(
@@ -44,20 +50,18 @@ class Given(Trimmed):
         description="why the visit does not take place, for `cancel` and `no-show` alone; "
         "FHIR appointment-cancellation-reason",
     )
-    reason: str | None = Field(None, max_length=500, description="a few words; sealed")
 
 
-class Confirmation(Trimmed):
+class Confirmation(Note):
     """How it is confirmed; all of it may be left out."""
 
     override: bool = Field(
         False,
         description="a proposal outside the hours, the notice or the horizon, on purpose: for staff",
     )
-    reason: str | None = Field(None, max_length=500, description="a few words; sealed")
 
 
-class NewTime(Trimmed):
+class NewTime(Note):
     """When, and with whom, the visit shall be instead."""
 
     start: Instant
@@ -69,7 +73,6 @@ class NewTime(Trimmed):
     override: bool = Field(
         False, description="outside the hours, the notice or the horizon, on purpose"
     )
-    reason: str | None = Field(None, max_length=500, description="a few words; sealed")
 
 
 class ChangeView(BaseModel):
@@ -136,7 +139,7 @@ async def undo(
     clinic: Clinic,
     me: Me,
     seen: Seen,
-    given: Annotated[Given | None, Body()] = None,
+    given: Annotated[Note | None, Body()] = None,
 ) -> Response:
     """Take the last change back. Who may do a thing may undo it; the time must still be free."""
     why = Why(note=given.reason if given else None, version=seen)

@@ -16,6 +16,7 @@ from api.once import once
 from api.paging import Listing, Page
 from api.times import Instant, LocalTime
 from api.v1.appointments import AppointmentView
+from api.v1.visits import Note
 from core.clock import now
 from records.scheduling import answering
 from records.scheduling.changing import Why
@@ -87,12 +88,6 @@ class EntryView(WishView):
     reason: str | None
     version: int
     created_at: AwareDatetime
-
-
-class Note(Trimmed):
-    """Why, in a few words; may be left out."""
-
-    reason: str | None = Field(None, max_length=500, description="sealed")
 
 
 Given = Annotated[Note | None, Body()]

@@ -24,9 +24,9 @@ from records.access.me import Me
 from records.access.models import BreakGlass
 from records.access.relations import ids_of
 from records.base import Executor, add, rewrite, table_of
-from records.care.standing import whom
 from records.clinic import Clinic
-from records.vault.vault import sealed_rows, still_there
+from records.people.reading import patient_with_key
+from records.vault.vault import sealed_rows, still_there, with_key
 
 LONGEST: Final = timedelta(hours=4)
 REVIEW_WITHIN: Final = timedelta(hours=72)
@@ -72,7 +72,9 @@ _WAITING: Final = Query(
     select(
         func.count(case((_due > func.now(), 1))).label("due"),
         func.count(case((_due <= func.now(), 1))).label("overdue"),
-    ).where(_grant.reviewed_at.is_(None))
+    )
+    .select_from(with_key(BreakGlass))
+    .where(_grant.reviewed_at.is_(None), still_there())
 )
 
 
@@ -87,7 +89,7 @@ async def break_glass(
 ) -> Mapping[str, Any]:
     """Grant the caller a patient's chart for a time; the event is of the same transaction."""
     await clinic.gate.require(me, Action.CREATE, Resource(ResourceType.BREAK_GLASS))
-    row = await whom(session, clinic, me, Action.CREATE, patient_id)
+    row = await patient_with_key(session, clinic, me, Action.CREATE, patient_id)
     patient_id = row["patient_id"]
     grant_id, granted = new_id(), now()
     resource = Resource(
@@ -176,7 +178,7 @@ async def review(
 
 
 async def waiting(database: Database) -> Mapping[str, int]:
-    """Return how many grants wait for their review, `due` in time and `overdue`."""
+    """Return how many grants wait for their review, `due` in time and `overdue`; those of who was erased cannot be reviewed."""
     row = await database.one(_WAITING)
     assert row is not None
     return dict(row)

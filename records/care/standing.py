@@ -1,62 +1,105 @@
-"""A patient's facts for acts on what hangs on a patient: who treats, what is allowed, who stands in."""
+"""What stands around a patient: who treats them (that opens the chart), what they allow and forbid, who stands in for them.
 
-from collections.abc import Mapping
+Each is in force at once, and ended or revoked, never erased. Every change is decided and noted within the patient.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from core.errors import Conflict, FieldError, Invalid
+from sqlalchemy import ColumnElement, Table, func, or_, select, update
+
+from core.clock import now
+from core.errors import Conflict, FieldError, Invalid, NotFound
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.relations import asking
-from records.base import Executor, Row, add
+from records.access.models import CareTeam, Consent, Proxy
+from records.access.relations import ids_of
+from records.base import Executor, add, fitting, rewrite, table_of
 from records.clinic import Clinic
-from records.people.models import Patient
-from records.people.reading import FACTS, OF_PERSON, patient_in_sight, resource_of
-from records.vault.vault import sealed_rows
+from records.people.reading import patient_in_sight, patient_with_key, resource_of
 
-_WHOM: Final = sealed_rows(Patient, *FACTS).where(OF_PERSON)
+Kind = type[CareTeam] | type[Consent] | type[Proxy]
+_RESOURCE: Final[Mapping[Kind, ResourceType]] = {
+    CareTeam: ResourceType.CARE_TEAM,
+    Consent: ResourceType.CONSENT,
+    Proxy: ResourceType.PROXY,
+}
+_consent: Final = table_of(Consent)
 
 
-async def whom(
-    session: Executor, clinic: Clinic, me: Me, action: Action, patient_id: UUID
+async def put(session: Executor, clinic: Clinic, me: Me, row: CareTeam | Consent | Proxy) -> None:
+    """Put a membership, a directive or a proxy in force; Invalid when it is over already, or names somebody who is not there."""
+    await _allow(session, clinic, me, Action.CREATE, type(row), row.patient_id, row.id)
+    if row.valid_until and row.valid_until <= now():
+        raise Invalid(errors=[FieldError("/valid_until", "past", "this time has passed")])
+    with fitting(type(row)):
+        await add(session, row)
+
+
+async def list_standing(
+    clinic: Clinic, me: Me, kind: Kind, patient_id: UUID
+) -> Sequence[Mapping[str, Any]]:
+    """Return who treats a patient or stands in for them, now or later, oldest first; of directives all, newest first."""
+    patient = await patient_in_sight(clinic, me, patient_id)
+    await clinic.gate.read(me, Action.SEARCH, replace(patient, type=_RESOURCE[kind]))
+    table = table_of(kind)
+    theirs = select(*table.c).where(table.c.patient_id.in_(ids_of(patient_id)))
+    if kind is Consent:
+        return await clinic.database.select(theirs.order_by(table.c.id.desc()))
+    return await clinic.database.select(theirs.where(_lasting(table)).order_by(table.c.id))
+
+
+async def end(
+    session: Executor,
+    clinic: Clinic,
+    me: Me,
+    kind: type[CareTeam] | type[Proxy],
+    patient_id: UUID,
+    row_id: UUID,
+) -> None:
+    """End a membership or a proxy. The row stays, and says until when."""
+    await _allow(session, clinic, me, Action.UPDATE, kind, patient_id, row_id)
+    table = table_of(kind)
+    ending = update(table).where(*_this(table, patient_id, row_id), _lasting(table))
+    if not await rewrite(session, ending.values(valid_until=func.now())):
+        raise NotFound(f"there is no such {_RESOURCE[kind].replace('_', ' ')}")
+
+
+async def revoke(
+    session: Executor, clinic: Clinic, me: Me, patient_id: UUID, consent_id: UUID
 ) -> Mapping[str, Any]:
-    """Return a patient's row with key and facts; NotFound when there is none."""
-    found = await session.execute(_WHOM, {"patient_id": patient_id, **asking(me)})
-    row: Mapping[str, Any] | None = found.mappings().first()
-    if row is None:
-        await clinic.gate.absent(me, action, ResourceType.PATIENT, patient_id)
-    return row
+    """Take a directive back, and return it; Conflict(`consent-revoked`) when it was taken back before."""
+    await _allow(session, clinic, me, Action.UPDATE, Consent, patient_id, consent_id)
+    this = _this(_consent, patient_id, consent_id)
+    revoking = update(_consent).where(*this, _consent.c.revoked_at.is_(None))
+    values = {"revoked_at": func.now(), "revoked_by": me.subject.id}
+    if rows := await rewrite(session, revoking.values(values)):
+        return dict(rows[0])
+    if (await session.execute(select(_consent.c.id).where(*this))).first() is None:
+        raise NotFound("there is no such consent")
+    raise Conflict("this consent was revoked before", code="consent-revoked")
 
 
-async def allow(
+async def _allow(
     session: Executor,
     clinic: Clinic,
     me: Me,
     action: Action,
-    kind: ResourceType,
+    kind: Kind,
     patient_id: UUID,
     row_id: UUID,
 ) -> None:
-    """Let something that hangs on a patient be written; NotFound for a patient out of sight."""
-    within = resource_of(await whom(session, clinic, me, action, patient_id))
-    resource = replace(within, type=kind, id=row_id)
+    """Let something around a patient be written; NotFound for a patient out of sight."""
+    within = resource_of(await patient_with_key(session, clinic, me, action, patient_id))
+    resource = replace(within, type=_RESOURCE[kind], id=row_id)
     await clinic.gate.write(session, me, action, resource, within=within)
 
 
-async def allow_reading(clinic: Clinic, me: Me, kind: ResourceType, patient_id: UUID) -> None:
-    """Let what hangs on a patient be listed, and note it; NotFound for a patient out of sight."""
-    patient = await patient_in_sight(clinic, me, patient_id)
-    await clinic.gate.read(me, Action.SEARCH, replace(patient, type=kind))
+def _this(table: Table, patient_id: UUID, row_id: UUID) -> Sequence[ColumnElement[bool]]:
+    return table.c.id == row_id, table.c.patient_id.in_(ids_of(patient_id))
 
 
-async def keep(session: Executor, row: Row) -> None:
-    """Insert a row; Invalid when it names a doctor or an account that is not there."""
-    try:
-        await add(session, row)
-    except Conflict as conflict:
-        column = conflict.code.removeprefix(f"fk-{row.__tablename__}-".replace("_", "-"))
-        if column == conflict.code:
-            raise
-        pointer = f"/{column.replace('-', '_')}"
-        raise Invalid(errors=[FieldError(pointer, "unknown", "there is none")]) from None
+def _lasting(table: Table) -> ColumnElement[bool]:
+    return or_(table.c.valid_until.is_(None), table.c.valid_until > func.now())

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
-from core.clock import now
 from core.crypto.blind_index import normal_code
 from records.fhir.bundle import Bundle, Entry
 from records.fhir.elements import address, coding, human_name, telecom, telecoms, use
 from records.fhir.found import Found, FoundCoverage, FoundDoctor, FoundPatient, FoundSpecialty
 from records.fhir.node import Broken, Node
-from records.people.checking import is_npi
+from records.people.checking import born, is_npi
 from records.people.details import CoverageDetails, IdentifierDetails, PatientDetails
 
 NPI: Final = "http://hl7.org/fhir/sid/us-npi"
@@ -31,14 +30,14 @@ def patient(entry: Entry) -> FoundPatient:
     resource.need("name")
     names = resource.each("name")
     name = next((n for n in names if _use(n) == "official"), names[0])
-    born = resource.need("birthDate")
-    if not date(1850, 1, 1) <= born.day() <= now().date():
-        raise born.broken("date")
+    birth = resource.need("birthDate")
+    if not born(birth.day()):
+        raise birth.broken("date")
     resource.need("identifier")
     homes = resource.each("address")
     details = PatientDetails(
         name=human_name(name),
-        birth_date=born.day(),
+        birth_date=birth.day(),
         sex=resource.need("gender").one_of(_SEXES),
         phone=telecom(resource, "phone"),
         email=telecom(resource, "email"),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 
 from stdnum import luhn
@@ -17,7 +18,7 @@ from stdnum.no import fodselsnummer
 from stdnum.se import personnummer
 from stdnum.us import ssn
 
-from core.clock import now
+from core.clock import today
 from core.crypto.blind_index import normal_code
 from core.errors import FieldError, Invalid
 from records.people.contact import email_address, phone_number
@@ -62,6 +63,11 @@ def check(
         raise Invalid(errors=wanted)
 
 
+def born(day: date) -> bool:
+    """Tell whether somebody may have been born on a day: between 1850 and the clinic's today."""
+    return date(1850, 1, 1) <= day <= today()
+
+
 def faulty_identifiers(
     identifiers: Sequence[IdentifierDetails], pointer: str = "/identifiers/{}"
 ) -> Faults:
@@ -83,7 +89,7 @@ def _faults(details: PatientDetails) -> Faults:
         if email_address(text) is None:
             yield FieldError(at, "email", "this is no e-mail address")
     if not isinstance(details.deceased, bool | None) and not (
-        details.birth_date <= details.deceased <= now().date()
+        details.birth_date <= details.deceased <= today()
     ):
         yield FieldError("/deceased", "date", "a death lies between the birth and today")
 

@@ -39,6 +39,16 @@ def email_address(text: str) -> str | None:
         return None
 
 
+def comparable_phone(text: str) -> str:
+    """Return a telephone number as E.164 where it can be read, else its letters and digits."""
+    return phone_number(text) or normal_text(text)
+
+
+def comparable_email(text: str) -> str:
+    """Return an e-mail address as it is compared, also what is none."""
+    return email_address(text) or text.strip().casefold()
+
+
 def sound(family: str) -> str:
     """Return how a family name sounds (Metaphone); in scripts it does not know, the name itself."""
     plain = normal_text(family)
@@ -59,15 +69,13 @@ def names_of(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def phones_of(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield every telephone number of a patient, as E.164 where it can be read, else by its letters and digits."""
-    for text in _points(values, "phone", "other_phones"):
-        yield phone_number(text) or normal_text(text)
+    """Yield every telephone number of a patient as it is compared."""
+    return map(comparable_phone, _points(values, "phone", "other_phones"))
 
 
 def emails_of(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield every e-mail address of a patient."""
-    for text in _points(values, "email", "other_emails"):
-        yield email_address(text) or text.casefold()
+    """Yield every e-mail address of a patient as it is compared."""
+    return map(comparable_email, _points(values, "email", "other_emails"))
 
 
 def _points(values: Mapping[str, Any], first: str, others: str) -> Iterator[str]:

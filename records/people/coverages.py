@@ -1,35 +1,33 @@
 """Insurance (FHIR R4 Coverage): kept by the front desk, one order for any day, and the one that holds on the day of a visit."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import UUID as PGUUID
 from sqlalchemy import ScalarSelect, bindparam, or_, select, update
 
 from core.clock import now
 from core.database import Query
-from core.database_errors import translated
 from core.errors import Conflict, NotFound, PreconditionFailed
 from core.ids import new_id
-from core.settings import settings
 from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking, ids_of, related
-from records.base import Executor, add, phi_columns, rewrite, table_of
+from records.base import Executor, add, meaning, phi_names, rewrite, table_of
 from records.clinic import Clinic
 from records.people.details import Chart, CoverageDetails
-from records.people.models import Coverage, CoverageStatus, Patient
-from records.people.reading import FACTS, OF_PERSON, SIGHT, resource_of
+from records.people.models import Coverage, CoverageStatus
+from records.people.reading import SIGHT, patient_with_key, resource_of
 from records.vault.vault import locked_row, sealed_rows
 
 _coverage = table_of(Coverage).c
-_PHI: Final = tuple(column.name for column in phi_columns(Coverage))
+_PHI: Final = phi_names(Coverage)
 _HEAD: Final = tuple(
     column
     for column in _coverage
@@ -40,7 +38,6 @@ _THIS: Final = bindparam("coverage_id", type_=PGUUID())
 _MINE: Final = sealed_rows(Coverage, *_HEAD).where(_coverage.patient_id.in_(ids_of(_ID)))
 _ALL: Final = Query(_MINE.order_by(_coverage.position, _coverage.id))
 _LOCKED: Final = _MINE.where(_coverage.id == _THIS).with_for_update(of=table_of(Coverage))
-_WHOSE: Final = sealed_rows(Patient, *FACTS).where(OF_PERSON)
 
 OpenCoverage = Mapping[str, Any]
 
@@ -82,7 +79,7 @@ async def create_coverage(
     session: Executor, clinic: Clinic, me: Me, patient_id: UUID, details: CoverageDetails
 ) -> OpenCoverage:
     """Give a patient an insurance; Conflict(`coverage-order`) when another one has its place then."""
-    whose = await _whose(session, clinic, me, Action.CREATE, patient_id)
+    whose = await patient_with_key(session, clinic, me, Action.CREATE, patient_id)
     row_id = new_id()
     permit = await clinic.gate.write(
         session, me, Action.CREATE, _of(whose, row_id), within=resource_of(whose)
@@ -111,7 +108,7 @@ async def amend_coverage(
     Raises NotFound, Forbidden, PreconditionFailed unless the version is the `expected` one (None: any will do), and
     Conflict(`coverage-order`).
     """
-    whose = await _whose(session, clinic, me, Action.UPDATE, patient_id)
+    whose = await patient_with_key(session, clinic, me, Action.UPDATE, patient_id)
     await clinic.gate.require(me, Action.READ, _of(whose, coverage_id))
     row = await _locked(session, patient_id, coverage_id)
     resource = _of(whose, coverage_id, row["patient_id"])
@@ -123,7 +120,8 @@ async def amend_coverage(
     chart = Chart(row["patient_id"], permit, await clinic.key(row))
     head = {"version": row["version"] + 1, "eligibility_checked_at": _checked(before, details)}
     values = {**_values(clinic, chart, coverage_id, details), **head}
-    await _write(session, update(Coverage).where(_coverage.id == coverage_id).values(**values))
+    with _in_order():
+        await rewrite(session, update(Coverage).where(_coverage.id == coverage_id).values(**values))
     return {**before, **asdict(details), **head}
 
 
@@ -145,16 +143,9 @@ async def add_coverage(
         eligibility_checked_at=_checked({}, details),
         **_values(clinic, chart, row_id, details),
     )
-    try:
+    with _in_order():
         await add(session, row)
-    except Conflict as conflict:
-        raise _named(conflict) from None
     return row
-
-
-def day_of(at: datetime) -> date:
-    """Return the clinic's day of a moment."""
-    return at.astimezone(ZoneInfo(settings().time_zone)).date()
 
 
 def insured(patient_id: Any, day: Any) -> ScalarSelect[UUID]:
@@ -186,16 +177,6 @@ def _of(
     )
 
 
-async def _whose(
-    session: Executor, clinic: Clinic, me: Me, action: Action, patient_id: UUID
-) -> Mapping[str, Any]:
-    found = await session.execute(_WHOSE, {"patient_id": patient_id, **asking(me)})
-    row: Mapping[str, Any] | None = found.mappings().first()
-    if row is None:
-        await clinic.gate.absent(me, action, ResourceType.PATIENT, patient_id)
-    return row
-
-
 async def _locked(session: Executor, patient_id: UUID, coverage_id: UUID) -> Mapping[str, Any]:
     named = {"patient_id": patient_id, "coverage_id": coverage_id}
     row = await locked_row(session, _LOCKED, named)
@@ -224,15 +205,6 @@ def _checked(before: Mapping[str, Any], details: CoverageDetails) -> datetime | 
     return before["eligibility_checked_at"] if same else now()
 
 
-async def _write(session: Executor, statement: Any) -> None:
-    try:
-        with translated():
-            await rewrite(session, statement)
-    except Conflict as conflict:
-        raise _named(conflict) from None
-
-
-def _named(conflict: Conflict) -> Conflict:
-    if conflict.code != "coverage-order":
-        return conflict
-    return Conflict("another insurance has this position at that time", code="coverage-order")
+def _in_order() -> AbstractContextManager[None]:
+    taken = "another insurance has this position at that time"
+    return meaning(Conflict(taken, code="coverage-order"), "coverage-order")

@@ -23,7 +23,7 @@ from core.errors import Conflict, NotFound
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.base import Executor, add, table_of
+from records.base import Executor, add, meaning, table_of
 from records.clinic import Clinic
 from records.people.models import Doctor, DoctorSpecialty
 
@@ -73,10 +73,8 @@ async def add_doctor(
     """Add a doctor with their specialties; raise Conflict(`npi-taken`) when the NPI is another's."""
     resource = Resource(ResourceType.DOCTOR, id=profile.id)
     await clinic.gate.write(session, me, action, resource)
-    try:
+    with meaning(Conflict("another doctor has this NPI", code="npi-taken"), "uq-doctor-npi"):
         await add(session, profile)
-    except Conflict:
-        raise Conflict("another doctor has this NPI", code="npi-taken") from None
     await add(session, *specialties)
     return profile.id
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,10 +15,11 @@ from core.crypto.blind_index import normal_code, normal_text
 from core.errors import FieldError, Invalid
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.models import SamePerson
+from records.access.relations import ids_of, person_of
 from records.base import Executor, table_of
 from records.clinic import Clinic
 from records.people.contact import emails_of, given_names, names_of, phones_of, sound
+from records.people.finding import FAMILY
 from records.people.models import DistinctPatients, Patient, PatientToken
 from records.people.reading import (
     OpenPatient,
@@ -33,7 +34,7 @@ CANDIDATES: Final = 256
 """Patients compared at most, those with the most tokens in common first."""
 
 _patient, _token = table_of(Patient).c, table_of(PatientToken).c
-_same, _distinct = table_of(SamePerson).c, table_of(DistinctPatients).c
+_distinct = table_of(DistinctPatients).c
 
 
 class Likeness(StrEnum):
@@ -66,60 +67,75 @@ async def find_duplicates(clinic: Clinic, me: Me, patient_id: UUID) -> Sequence[
         for row in rows
         if row["resource_id"] in opened
     }
-    alike = [row for row in rows if weighed.get(row["resource_id"], (None, ()))[0]]
+    alike = [row for row in rows if weighed.get(row["resource_id"])]
     shown = await disclosed(clinic, me, alike) if alike else []
-    found = [Duplicate(p, *_sure(weighed[p.id])) for p in shown]
+    found = [Duplicate(p, *likely) for p in shown if (likely := weighed[p.id])]
     return sorted(found, key=lambda d: (list(Likeness).index(d.likeness), -len(d.evidence)))
 
 
 def weigh(
     one: Mapping[str, Any], other: Mapping[str, Any]
-) -> tuple[Likeness | None, Sequence[str]]:
-    """Compare two opened patients: how likely they are one person, and what they have in common."""
+) -> tuple[Likeness, Sequence[str]] | None:
+    """Compare two opened patients: how likely they are one person, and what they have in common; None for two people."""
     common = [name for name, same in _compared(one, other) if same]
-    has = set(common).__contains__
-    contact = any(map(has, ("phone", "email", "address")))
-    family = has("family") or has("sound")
-    if has("family") and has("given") and has("birth_date") and contact:
-        return Likeness.CERTAIN, common
-    if (has("birth_date") and family and has("given")) or (family and has("given") and contact):
-        return Likeness.PROBABLE, common
-    if family and (has("birth_date") or (has("birth_year") and (has("initial") or contact))):
-        return Likeness.POSSIBLE, common
-    if has("birth_date") and has("given") and contact:
-        return Likeness.POSSIBLE, common
-    return None, common
+    likeness = _likeness(frozenset(common))
+    return (likeness, common) if likeness else None
+
+
+def _likeness(common: frozenset[str]) -> Likeness | None:
+    contact = bool(common & {"phone", "email", "address"})
+    family = bool(common & {"family", "sound"})
+    if {"family", "given", "birth_date"} <= common and contact:
+        return Likeness.CERTAIN
+    if family and "given" in common and ("birth_date" in common or contact):
+        return Likeness.PROBABLE
+    if family and (
+        "birth_date" in common or ("birth_year" in common and ("initial" in common or contact))
+    ):
+        return Likeness.POSSIBLE
+    if {"given", "birth_date"} <= common and contact:
+        return Likeness.POSSIBLE
+    return None
 
 
 async def set_distinct(
     session: AsyncSession, clinic: Clinic, me: Me, patient_id: UUID, other_id: UUID, *, yes: bool
 ) -> None:
     """Remember that two patients are two people, or forget it."""
-    if patient_id == other_id:
-        raise Invalid(errors=[FieldError("/patient_id", "itself", "this is the same file")])
+    ids: list[UUID] = []
     for each in (patient_id, other_id):
         whose = await patient_in_sight(clinic, me, each)
         await clinic.gate.write(session, me, Action.MERGE, whose)
-    low, high = sorted((patient_id, other_id))
+        assert whose.patient_id is not None
+        ids.append(whose.patient_id)
+    low, high = sorted(ids)
+    if low == high:
+        raise Invalid(errors=[FieldError("/patient_id", "itself", "this is the same person")])
     if yes:
         said = {"decided_by": me.subject.id, "decided_at": now()}
         pair = insert(DistinctPatients).values(patient_id=low, other_id=high, **said)
         await session.execute(pair.on_conflict_do_nothing())
     else:
-        same = _distinct.patient_id == low, _distinct.other_id == high
-        await session.execute(delete(DistinctPatients).where(*same))
+        await session.execute(delete(DistinctPatients).where(_said(low, high)))
 
 
 async def are_distinct(session: Executor, one: UUID, other: UUID) -> bool:
     """Tell whether somebody has said that two patients are two people."""
-    low, high = sorted((one, other))
-    pair = select(_distinct.patient_id).where(
-        _distinct.patient_id == low, _distinct.other_id == high
-    )
+    pair = select(_distinct.patient_id).where(_said(one, other))
     return (await session.execute(pair)).first() is not None
 
 
-def _suspects(patient_id: UUID) -> Any:
+def _said(one: UUID, other: UUID) -> ColumnElement[bool]:
+    """Return the WHERE of what was said of two people, under whichever of their ids."""
+    return or_(
+        *(
+            and_(_distinct.patient_id.in_(ids_of(low)), _distinct.other_id.in_(ids_of(high)))
+            for low, high in ((one, other), (other, one))
+        )
+    )
+
+
+def _suspects(patient_id: UUID) -> Select[Any]:
     """Select the patients with tokens in common, but for those known to be the same or another person."""
     mine = select(_token.index, _token.key_version, _token.token).where(
         _token.patient_id == patient_id
@@ -127,17 +143,13 @@ def _suspects(patient_id: UUID) -> Any:
     alike = (
         select(_token.patient_id, func.count().label("tokens"))
         .where(tuple_(_token.index, _token.key_version, _token.token).in_(mine))
-        .where(_token.index != "family")
+        .where(_token.index != FAMILY.name)
         .group_by(_token.patient_id)
         .subquery()
     )
-    known = (
-        select(_same.other_id)
-        .where(_same.patient_id == patient_id)
-        .union(
-            select(_distinct.other_id).where(_distinct.patient_id == patient_id),
-            select(_distinct.patient_id).where(_distinct.other_id == patient_id),
-        )
+    known = ids_of(patient_id).union(
+        select(person_of(_distinct.other_id)).where(_distinct.patient_id.in_(ids_of(patient_id))),
+        select(person_of(_distinct.patient_id)).where(_distinct.other_id.in_(ids_of(patient_id))),
     )
     return (
         everybody()
@@ -186,9 +198,3 @@ def _place(values: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 def _meet(some: set[Any], others: set[Any]) -> bool:
     return not some.isdisjoint(others)
-
-
-def _sure(weighed: tuple[Likeness | None, Sequence[str]]) -> tuple[Likeness, Sequence[str]]:
-    likeness, evidence = weighed
-    assert likeness is not None
-    return likeness, evidence

@@ -4,22 +4,20 @@ Nothing is moved and nothing is sealed anew: every cell stays under the key of t
 that the ids are one person's; what is read of either is read of both, and the older id resolves to the surviving one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.clock import now
-from core.database_errors import translated
 from core.errors import Conflict, FieldError, Invalid
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.models import SamePerson
 from records.access.relations import asking
-from records.base import Executor, add, rewrite, table_of
+from records.base import Executor, add, meaning, rewrite, table_of
 from records.clinic import Clinic
 from records.identity.callers import forget
 from records.identity.models import Account
@@ -57,23 +55,11 @@ async def merge(
         merged_by=me.subject.id,
     )
     await add(session, done)
-    with _nowhere_twice():
+    overlap = "both have visits at one time: move or cancel one of each pair first"
+    with meaning(Conflict(overlap, code="visits-overlap"), "patient-taken"):
         await _resolve(session, patient_id, into)
     await _follow(session, done.accounts, into)
     return done
-
-
-@contextmanager
-def _nowhere_twice() -> Iterator[None]:
-    """Say what the constraint on visits means here: nobody is in two places at one time."""
-    try:
-        with translated():
-            yield
-    except Conflict as conflict:
-        if conflict.code != "patient-taken":
-            raise
-        message = "both have visits at one time: move or cancel one of each pair first"
-        raise Conflict(message, code="visits-overlap") from None
 
 
 async def unmerge(session: AsyncSession, clinic: Clinic, me: Me, patient_id: UUID) -> PatientMerge:
@@ -141,10 +127,9 @@ async def _follow(session: AsyncSession, accounts: Sequence[UUID], patient_id: U
 async def _resolve(session: Executor, patient_id: UUID, into: UUID | None) -> None:
     """Let a patient, and whoever was joined to them before, resolve to `into`, or to the patient again."""
     group = [patient_id, *await _joined(session, patient_id)]
-    moved = update(Patient).where(_patient.id.in_(group[1:]))
-    await rewrite(session, moved.values(replaced_by=into or patient_id))
+    resolved = func.nullif(into or patient_id, _patient.id)
     await rewrite(
-        session, update(Patient).where(_patient.id == patient_id).values(replaced_by=into)
+        session, update(Patient).where(_patient.id.in_(group)).values(replaced_by=resolved)
     )
     survivors = [into, *await _joined(session, into)] if into else await _others(session, group)
     if into:

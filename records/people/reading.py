@@ -24,11 +24,11 @@ from records.access.relations import (
     related,
     relations,
 )
-from records.base import phi_columns, table_of
+from records.base import Executor, phi_names, table_of
 from records.clinic import Clinic
 from records.people.details import Chart, IdentifierDetails, PatientDetails
 from records.people.models import Identifier, Patient
-from records.vault.vault import sealed_rows, still_there
+from records.vault.vault import key_columns, sealed_rows, still_there, with_key
 
 _patient, _identifier = table_of(Patient).c, table_of(Identifier).c
 
@@ -87,6 +87,11 @@ def identifier_rows() -> Select[Any]:
 
 
 _ONE: Final = Query(patient_rows().where(OF_PERSON))
+_WITH_KEY: Final = (
+    select(*key_columns(Patient), _patient.active, *FACTS)
+    .select_from(with_key(Patient))
+    .where(OF_PERSON)
+)
 _EVERYBODY: Final = Listing(
     ResourceType.PATIENT,
     everybody()
@@ -104,10 +109,10 @@ async def read_patient(clinic: Clinic, me: Me, patient_id: UUID) -> OpenPatient:
     row = await clinic.database.one(_ONE, patient_id=patient_id, **asking(me))
     if row is None:
         await clinic.gate.absent(me, Action.READ, ResourceType.PATIENT, patient_id)
-    permit = await clinic.gate.read(me, Action.READ, resource_of(row))
+    whose = resource_of(row)
+    permit = await clinic.gate.read(me, Action.READ, whose)
     phi = await clinic.reveal(me, permit, Patient, row)
     numbers = await clinic.database.all(_IDENTIFIERS, patient_id=row["patient_id"])
-    whose = resource_of(row)
     return opened_patient(row, phi, await opened_identifiers(clinic, me, whose, permit, numbers))
 
 
@@ -130,6 +135,17 @@ async def patient_in_sight(clinic: Clinic, me: Me, patient_id: UUID) -> Resource
     resource = resource_of(facts)
     await clinic.gate.require(me, Action.READ, resource)
     return resource
+
+
+async def patient_with_key(
+    session: Executor, clinic: Clinic, me: Me, action: Action, patient_id: UUID
+) -> Mapping[str, Any]:
+    """Return whom a patient's id resolves to, with key and facts, for what hangs on them; NotFound when there is none."""
+    found = await session.execute(_WITH_KEY, {"patient_id": patient_id, **asking(me)})
+    row: Mapping[str, Any] | None = found.mappings().first()
+    if row is None:
+        await clinic.gate.absent(me, action, ResourceType.PATIENT, patient_id)
+    return row
 
 
 def resource_of(row: Mapping[str, Any], kind: ResourceType = ResourceType.PATIENT) -> Resource:
@@ -170,7 +186,7 @@ def as_kept(
     version: int = 1,
 ) -> OpenPatient:
     """Return a patient as they were just written, without reading them again."""
-    phi = {column.name: getattr(details, column.name) for column in phi_columns(Patient)}
+    phi = {name: getattr(details, name) for name in phi_names(Patient)}
     doctor = details.preferred_doctor_id
     head = chart.patient_id, version, details.active, doctor, chart.at, chart.at
     return OpenPatient(*head, phi, identifiers)

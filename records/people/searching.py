@@ -19,11 +19,11 @@ from records.access.me import Me
 from records.base import Searchable, table_of
 from records.clinic import Clinic
 from records.people.contact import (
-    email_address,
+    comparable_email,
+    comparable_phone,
     emails_of,
     given_names,
     names_of,
-    phone_number,
     phones_of,
     sound,
 )
@@ -73,8 +73,8 @@ def matches(values: Mapping[str, Any], wanted: Wanted) -> bool:
     return (
         any(_named(name, wanted) for name in names_of(values))
         and (wanted.birth_date is None or _born(values["birth_date"], wanted))
-        and (wanted.phone is None or _phone(wanted.phone) in phones_of(values))
-        and (wanted.email is None or _email(wanted.email) in emails_of(values))
+        and (wanted.phone is None or comparable_phone(wanted.phone) in phones_of(values))
+        and (wanted.email is None or comparable_email(wanted.email) in emails_of(values))
     )
 
 
@@ -158,9 +158,9 @@ def _asked(wanted: Wanted) -> Iterator[tuple[Searchable, tuple[str, ...]]]:
         case str(family), None, _:
             yield FAMILY, (normal_text(family),)
     if wanted.phone is not None:
-        yield PHONE, (_phone(wanted.phone),)
+        yield PHONE, (comparable_phone(wanted.phone),)
     if wanted.email is not None:
-        yield EMAIL, (_email(wanted.email),)
+        yield EMAIL, (comparable_email(wanted.email),)
 
 
 def _refuse_nothing(parts: tuple[str, ...]) -> None:
@@ -179,11 +179,3 @@ def _named(name: Mapping[str, Any], wanted: Wanted) -> bool:
 def _born(born: date, wanted: Wanted) -> bool:
     assert wanted.birth_date is not None
     return born.year == wanted.birth_date.year if wanted.sounds_like else born == wanted.birth_date
-
-
-def _phone(text: str) -> str:
-    return phone_number(text) or normal_text(text)
-
-
-def _email(text: str) -> str:
-    return email_address(text) or text.strip().casefold()

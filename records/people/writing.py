@@ -2,19 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import delete, select, tuple_, update
 
 from core.database_errors import translated
 from core.errors import Conflict
 from core.ids import new_id
-from records.base import Executor, add, fitting, phi_columns, rewrite, table_of
+from records.base import Executor, add, fitting, meaning, phi_names, rewrite, table_of
 from records.clinic import Clinic
 from records.people.details import Chart, IdentifierDetails, PatientDetails, image
 from records.people.models import Identifier, Patient, PatientToken, PatientVersion
 
-_PHI: Final = frozenset(column.name for column in phi_columns(Patient))
 _patient, _token, _number = table_of(Patient).c, table_of(PatientToken).c, table_of(Identifier).c
 
 
@@ -86,10 +85,8 @@ async def add_identifiers(
     taken = Conflict("another patient has this identifier", code="identifier-taken")
     if (await session.execute(held)).first():
         raise taken
-    try:
+    with meaning(taken, "uq-identifier-active"):
         await add(session, *(_identifier(clinic, chart, i) for i in identifiers))
-    except Conflict:
-        raise taken from None
 
 
 async def end_identifiers(session: Executor, ids: Sequence[Any]) -> None:
@@ -100,7 +97,7 @@ async def end_identifiers(session: Executor, ids: Sequence[Any]) -> None:
 
 def _sealed(clinic: Clinic, chart: Chart, details: PatientDetails) -> dict[str, Any]:
     values = asdict(details)
-    phi = {name: values.pop(name) for name in _PHI}
+    phi = {name: values.pop(name) for name in phi_names(Patient)}
     return {
         **values,
         **clinic.vault.seal(chart.permit, Patient, chart.key, chart.patient_id, **phi),

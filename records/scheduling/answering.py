@@ -13,7 +13,7 @@ from records.access.me import Me
 from records.access.relations import asking
 from records.base import rewrite, table_of
 from records.clinic import Clinic
-from records.scheduling.changing import Why, changed, locked
+from records.scheduling.changing import Why, call_off, changed, locked
 from records.scheduling.models import Act, AppointmentStatus, CancellationReason
 from records.scheduling.offering import ENDS
 from records.scheduling.reading import OpenAppointment
@@ -84,9 +84,7 @@ async def _seen(
 async def _let_go(session: Session, clinic: Clinic, me: Me, hold_id: UUID, why: Why) -> None:
     row = await locked(session, clinic, me, Act.CANCEL, hold_id)
     _refuse_gone(row)
-    reason = CancellationReason.PATIENT
-    new = {"status": AppointmentStatus.CANCELLED, "cancellation_reason": reason, "held_until": None}
-    await changed(session, clinic, me, Act.CANCEL, Action.CANCEL, row, new, Why(note=why.note))
+    await call_off(session, clinic, me, row, CancellationReason.PATIENT, Why(note=why.note))
 
 
 async def _turn(

@@ -4,7 +4,7 @@ A window is kept in local time, so 9 to 17 stays 9 to 17 across a change of cloc
 its own start. A local time that does not exist that day is not offered; one that comes twice is offered once, the first time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -113,10 +113,11 @@ def boundary(local: datetime, zone: ZoneInfo) -> datetime:
 
 def holidays_of(calendars: tuple[str, ...]) -> Closed:
     """Return whether a day is a public holiday of one of the calendars (`US`, `US-MA`, `DE-BY`)."""
-    return lambda day: any(day in _holidays(calendar, day.year) for calendar in calendars)
+    return lambda day: any(day in holidays_on(calendar, day.year) for calendar in calendars)
 
 
 @lru_cache(maxsize=256)
-def _holidays(calendar: str, year: int) -> frozenset[date]:
+def holidays_on(calendar: str, year: int) -> Mapping[date, str]:
+    """Return the public holidays of a calendar in a year, by day, with their names."""
     country, _, subdivision = calendar.partition("-")
-    return frozenset(public.country_holidays(country, subdivision or None, years=year))
+    return dict(sorted(public.country_holidays(country, subdivision or None, years=year).items()))

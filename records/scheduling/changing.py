@@ -13,16 +13,14 @@ from sqlalchemy import bindparam, select, update
 
 from core.clock import now
 from core.database import Session
-from core.database_errors import translated
 from core.errors import Conflict, FieldError, Invalid, PreconditionFailed
 from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking, department_of
-from records.base import rewrite, table_of
+from records.base import meaning, rewrite, table_of
 from records.clinic import Clinic
-from records.scheduling.admission import Time
 from records.scheduling.history import write_down
 from records.scheduling.life import HOLDING, LIFE, refuse_illegal
 from records.scheduling.models import (
@@ -34,7 +32,7 @@ from records.scheduling.models import (
 from records.scheduling.offering import ENDS, offer, settle
 from records.scheduling.reading import OpenAppointment, opened, resource_of, selected
 from records.scheduling.supply import Service
-from records.scheduling.taken import SlotTaken
+from records.scheduling.taken import SlotTaken, time_of
 from records.vault.models import KeyState
 from records.vault.vault import locked_row
 
@@ -130,6 +128,19 @@ async def changed(
     return await _as_it_is(clinic, me, permit, {**row, **cells}, image)
 
 
+async def call_off(
+    session: Session,
+    clinic: Clinic,
+    me: Me,
+    row: Mapping[str, Any],
+    code: CancellationReason,
+    why: Why,
+) -> None:
+    """Cancel a visit that was locked."""
+    new = {"status": AppointmentStatus.CANCELLED, "cancellation_reason": code, "held_until": None}
+    await changed(session, clinic, me, Act.CANCEL, Action.CANCEL, row, new, why)
+
+
 async def image_of(session: Session, row: Mapping[str, Any], image: Mapping[str, Any]) -> Resource:
     """Return what the policy looks at of a visit as it will be: another doctor's is their department's."""
     department = row["department"]
@@ -178,32 +189,13 @@ async def _give_up(session: Session, clinic: Clinic, me: Me, later: UUID) -> Non
     """Cancel the visit that an earlier one from the waitlist replaces, if it still stands."""
     row = await locked(session, clinic, me, Act.CANCEL, later)
     if row["status"] in HOLDING:
-        reason = CancellationReason.SCHEDULED_FROM_WAITLIST
-        new = {
-            "status": AppointmentStatus.CANCELLED,
-            "cancellation_reason": reason,
-            "held_until": None,
-        }
-        await changed(session, clinic, me, Act.CANCEL, Action.CANCEL, row, new, Why())
+        await call_off(session, clinic, me, row, CancellationReason.SCHEDULED_FROM_WAITLIST, Why())
 
 
 async def _store(session: Session, image: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    try:
-        with translated():
-            visit = update(_visit).where(_visit.c.id == image["row_id"])
-            await rewrite(session, visit.values(**values))
-    except Conflict as conflict:
-        if conflict.code not in TAKEN:
-            raise
-        raise SlotTaken(time_of(image)) from None
-
-
-def time_of(image: Mapping[str, Any], *, override: bool = False) -> Time:
-    """Return the time that an image of an appointment wants."""
-    start, end = image["starts_at"], image["ends_at"]
-    service_id, location_id = image["service_id"], image["location_id"]
-    whose = image["person_id"], image["row_id"]
-    return Time(image["doctor_id"], start, end, service_id, location_id, override, *whose)
+    with meaning(SlotTaken(time_of(image)), *TAKEN):
+        visit = update(_visit).where(_visit.c.id == image["row_id"])
+        await rewrite(session, visit.values(**values))
 
 
 TAKEN: Final = frozenset(

@@ -43,7 +43,7 @@ from records.identity.callers import account_as_caller
 from records.people.reading import patient_in_sight
 from records.scheduling.ical import Busy
 from records.scheduling.models import Appointment
-from records.scheduling.reading import listing_of, resource_of, selected
+from records.scheduling.reading import ONE, listing_of, resource_of
 
 BACK: Final = timedelta(days=30)
 AHEAD: Final = timedelta(days=365)
@@ -95,7 +95,6 @@ _OF_DOCTOR: Final = _calendar(_visit.doctor_id == bindparam("doctor_id", type_=P
 _OF_PATIENT: Final = _calendar(
     _visit.patient_id.in_(ids_of(bindparam("patient_id", type_=PGUUID())))
 )
-_VISIT: Final = Query(selected().where(_visit.id == bindparam("appointment_id", type_=PGUUID())))
 
 
 async def open_feed(
@@ -186,7 +185,7 @@ async def read_feed(clinic: Clinic, secret: str, origin: Origin) -> tuple[UUID, 
 
 async def read_visit(clinic: Clinic, me: Me, appointment_id: UUID) -> Busy:
     """Return one visit as a calendar sees it, or raise NotFound alike for hidden and absent ones."""
-    row = await clinic.database.one(_VISIT, appointment_id=appointment_id, **asking(me))
+    row = await clinic.database.one(ONE, appointment_id=appointment_id, **asking(me))
     if row is None:
         await clinic.gate.absent(me, Action.READ, ResourceType.APPOINTMENT, appointment_id)
     await clinic.gate.read(me, Action.READ, resource_of(row))

@@ -14,7 +14,7 @@ from records.access.me import Me
 from records.access.relations import person_of
 from records.clinic import Clinic
 from records.scheduling.booking import book
-from records.scheduling.changing import Why, changed, locked
+from records.scheduling.changing import Why, call_off, changed, locked
 from records.scheduling.models import Act, AppointmentStatus, CancellationReason
 from records.scheduling.reading import OpenAppointment, read_appointment
 
@@ -43,12 +43,7 @@ async def read_hold(clinic: Clinic, me: Me, hold_id: UUID) -> OpenAppointment:
 async def release(session: Session, clinic: Clinic, me: Me, hold_id: UUID, why: Why) -> None:
     """Give a hold up before its time."""
     row = await _held(session, clinic, me, Act.CANCEL, hold_id)
-    new = {
-        "status": AppointmentStatus.CANCELLED,
-        "cancellation_reason": CancellationReason.OTHER,
-        "held_until": None,
-    }
-    await changed(session, clinic, me, Act.CANCEL, Action.CANCEL, row, new, why)
+    await call_off(session, clinic, me, row, CancellationReason.OTHER, why)
 
 
 async def book_held(

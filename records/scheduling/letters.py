@@ -19,7 +19,8 @@ from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import clockwork
 from records.base import Row, table_of
-from records.clinic import Clinic
+from records.clinic import Clinic, Erased, Unreadable
+from records.people.contact import email_address
 from records.people.models import Patient
 from records.scheduling.models import Appointment
 from records.vault.vault import sealed_rows, still_there
@@ -72,7 +73,8 @@ async def send_once(
 ) -> bool:
     """Claim a letter to a patient, send it, and commit both; tell whether it is dealt with.
 
-    What was not taken rolls back and is due again.
+    What was not taken rolls back and is due again. What has no address, or one that does not open, is dealt with: nothing
+    would come of trying again, and the letters behind it wait.
     """
     me, table = clockwork(act), table_of(type(claim))
     patient = Resource(ResourceType.PATIENT, id=row["resource_id"], patient_id=row["patient_id"])
@@ -82,11 +84,14 @@ async def send_once(
         if (await session.execute(mine)).first() is None:
             return False
         permit = await clinic.gate.write(session, me, Action.NOTIFY, patient)
-        await clinic.vault.fetch(row)
-        address = clinic.vault.open(permit, Patient, row, only=["email"])["email"]
-        if address is None:
+        try:
+            opened = await clinic.reveal(me, permit, Patient, row, only=["email"])
+        except (Erased, Unreadable):
             return True
-        taken = await notify(str(address), SUBJECT, letter(str(address)))
+        address = str(opened["email"] or "").strip()
+        if email_address(address) is None:
+            return True
+        taken = await notify(address, SUBJECT, letter(address))
         if not taken:
             await session.rollback()
         return taken

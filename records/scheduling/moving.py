@@ -20,12 +20,13 @@ from records.base import table_of
 from records.clinic import Clinic
 from records.scheduling.admission import Time, admit
 from records.scheduling.booking import refuse_impossible
-from records.scheduling.changing import Why, changed, image_of, locked, time_of
+from records.scheduling.changing import Why, changed, image_of, locked
 from records.scheduling.clockwork import lapse
 from records.scheduling.life import FINAL, LIFE
 from records.scheduling.models import Act, AppointmentChange, AppointmentStatus
 from records.scheduling.reading import OpenAppointment, resource_of
 from records.scheduling.seating import There, moved, put, resettled
+from records.scheduling.taken import time_of
 from records.scheduling.terms import ONE, Terms, terms_of
 
 _change = table_of(AppointmentChange).c

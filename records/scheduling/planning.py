@@ -1,7 +1,6 @@
 """The hours of a doctor, and the days on which the clinic is closed: kept by the doctor, or by who keeps everybody's."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from core.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFai
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.base import Executor, add, fitting, revise, table_of
+from records.base import Executor, add, fitting, meaning, revise, table_of
 from records.clinic import Clinic
 from records.scheduling.supply import HolidayCalendar, Schedule, TimeOff
 
@@ -43,10 +42,9 @@ async def add_holidays(session: Executor, clinic: Clinic, me: Me, calendar: str)
         fault = FieldError("/calendar", "unknown", "no holidays are known of such a place")
         raise Invalid(errors=[fault])
     row = HolidayCalendar(calendar=calendar)
-    try:
+    kept = Conflict("these holidays are kept already", code="holidays-kept")
+    with meaning(kept, "uq-holiday-calendar-calendar"):
         await add_plan(session, clinic, me, row)
-    except Conflict:
-        raise Conflict("these holidays are kept already", code="holidays-kept") from None
     return row
 
 
@@ -107,12 +105,6 @@ async def list_plans(
         statement = statement.where(table.c.id > after)
     rows = await clinic.database.select(statement)
     return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
-
-
-def holidays_on(calendar: str, year: int) -> Mapping[date, str]:
-    """Return the public holidays of a calendar in a year, with their names."""
-    country, _, subdivision = calendar.partition("-")
-    return dict(sorted(public.country_holidays(country, subdivision or None, years=year).items()))
 
 
 async def _theirs(

@@ -19,7 +19,7 @@ from core.errors import Conflict, PreconditionFailed
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.base import Executor, add, fitting, revise, table_of
+from records.base import Executor, add, fitting, meaning, revise, table_of
 from records.clinic import Clinic
 from records.people.doctors import doctor_in
 from records.people.models import Doctor, DoctorSpecialty
@@ -46,10 +46,8 @@ async def change_doctor(
     """Change a doctor and return the whole profile; raise Conflict(`future-appointments`) for one who may not stop yet."""
     resource = Resource(ResourceType.DOCTOR, id=doctor_id, doctor_id=doctor_id)
     await clinic.gate.write(session, me, Action.UPDATE, resource)
-    try:
+    with meaning(Conflict("another doctor has this NPI", code="npi-taken"), "uq-doctor-npi"):
         await revise(session, Doctor, doctor_id, version, **change.fields)
-    except Conflict:
-        raise Conflict("another doctor has this NPI", code="npi-taken") from None
     if change.fields.get("active") is False and not change.to_worklist:
         await _refuse_leaving(session, doctor_id)
     if change.specialties is not None:

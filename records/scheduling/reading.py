@@ -125,12 +125,12 @@ _FILTERS: Final[Mapping[str, Sequence[ColumnElement[bool]]]] = {
 }
 """What of `Wanted` a statement can ask."""
 
-_ONE: Final = Query(selected().where(_visit.id == bindparam("appointment_id", type_=PGUUID())))
+ONE: Final = Query(selected().where(_visit.id == bindparam("appointment_id", type_=PGUUID())))
 
 
 async def read_appointment(clinic: Clinic, me: Me, appointment_id: UUID) -> OpenAppointment:
     """Return one appointment, or raise NotFound alike for hidden and absent ones."""
-    row = await clinic.database.one(_ONE, appointment_id=appointment_id, **asking(me))
+    row = await clinic.database.one(ONE, appointment_id=appointment_id, **asking(me))
     if row is None:
         await clinic.gate.absent(me, Action.READ, ResourceType.APPOINTMENT, appointment_id)
     permit = await clinic.gate.read(me, Action.READ, resource_of(row))

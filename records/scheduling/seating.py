@@ -21,13 +21,16 @@ from sqlalchemy import (
     text,
 )
 
+from core.clock import day_of
 from core.database import Query, Session, Store
-from core.errors import Conflict, FieldError, Invalid
+from core.errors import FieldError, Invalid
 from records.base import table_of
-from records.people.coverages import day_of, insured
+from records.people.coverages import insured
+from records.scheduling.admission import Time
 from records.scheduling.life import HOLDING
 from records.scheduling.models import BLOCKING, BUFFERED, Appointment, AppointmentStatus
 from records.scheduling.supply import Location, LocationKind
+from records.scheduling.taken import SlotTaken, time_of
 from records.scheduling.terms import Terms, session_name
 
 _visit, _place = table_of(Appointment).c, table_of(Location).c
@@ -112,8 +115,12 @@ class There:
     @property
     def columns(self) -> dict[str, Any]:
         """What a row says of it."""
-        names = "doctor_id", "starts_at", "ends_at", "status"
-        return dict(zip(names, (self.doctor_id, self.start, self.end, self.status), strict=True))
+        return {
+            "doctor_id": self.doctor_id,
+            "starts_at": self.start,
+            "ends_at": self.end,
+            "status": self.status,
+        }
 
 
 async def moved(
@@ -126,7 +133,8 @@ async def moved(
     """
     first = await session.execute(select(insured(row["patient_id"], day_of(there.start))))
     bounds = _bounds(row, there) if terms is None else _anew(there, terms)
-    lane = await _lane(session, row, bounds) if there.status in HOLDING else 1
+    wanted = time_of({**row, **there.columns})
+    lane = await _lane(session, row, bounds, wanted) if there.status in HOLDING else 1
     return {**there.columns, **bounds, "lane": lane, "coverage_id": first.scalar()}
 
 
@@ -153,14 +161,16 @@ def _anew(there: There, terms: Terms) -> dict[str, Any]:
     }
 
 
-async def _lane(session: Session, row: Mapping[str, Any], bounds: Mapping[str, Any]) -> int:
-    """Return a free lane of the session, its own if that is free; raise Conflict(`slot-taken`) where none is."""
+async def _lane(
+    session: Session, row: Mapping[str, Any], bounds: Mapping[str, Any], wanted: Time
+) -> int:
+    """Return a free lane of the session, its own if that is free; raise SlotTaken where none is."""
     if bounds["session_id"] is None:
         return 1
     there = bounds["session_id"], bounds["capacity"]
     lanes = await _lanes(session, *there, but=row["row_id"])
     if not lanes:
-        raise Conflict("all seats are taken", code="slot-taken", retryable=True)
+        raise SlotTaken(wanted)
     return row["lane"] if row["lane"] in lanes else lanes[0]
 
 

@@ -12,6 +12,7 @@ from core.errors import Conflict, FieldError, Invalid, NotFound
 from core.ids import new_id
 from records.access.me import Me
 from records.clinic import Clinic
+from records.scheduling.availability import exactly
 from records.scheduling.booking import book
 from records.scheduling.reading import OpenAppointment, Wanted, list_appointments
 
@@ -45,7 +46,6 @@ class Series:
     id: UUID
     items: Sequence[OpenAppointment]
     left_out: Sequence[Left] = ()
-    version: int = 1
 
 
 async def book_series(
@@ -82,13 +82,11 @@ def times(start: datetime, rhythm: Rhythm) -> list[datetime | None]:
     """
     zone = ZoneInfo(rhythm.zone)
     first = start.astimezone(zone).replace(tzinfo=None)
-    found: list[datetime | None] = [start.astimezone(UTC)]
-    for n in range(1, rhythm.count):
-        wanted = first + timedelta(weeks=n * rhythm.every_weeks)
-        instant = wanted.replace(tzinfo=zone).astimezone(UTC)
-        there = instant.astimezone(zone).replace(tzinfo=None) == wanted
-        found.append(instant if there else None)
-    return found
+    step = timedelta(weeks=rhythm.every_weeks)
+    return [
+        start.astimezone(UTC),
+        *(exactly(first + n * step, zone) for n in range(1, rhythm.count)),
+    ]
 
 
 async def read_series(clinic: Clinic, me: Me, series_id: UUID) -> Series:

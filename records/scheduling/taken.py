@@ -1,8 +1,8 @@
 """A lost race: somebody else has the time. The next free times are looked up when the failed transaction is over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from core.errors import Conflict
 from records.clinic import Clinic
@@ -24,6 +24,14 @@ class SlotTaken(Conflict):
     def __init__(self, wanted: Time) -> None:
         super().__init__("doctor, patient or room is engaged at that time", retryable=True)
         self.wanted = wanted
+
+
+def time_of(image: Mapping[str, Any], *, override: bool = False) -> Time:
+    """Return the time that an image of an appointment wants."""
+    start, end = image["starts_at"], image["ends_at"]
+    service_id, location_id = image["service_id"], image["location_id"]
+    whose = image["person_id"], image["row_id"]
+    return Time(image["doctor_id"], start, end, service_id, location_id, override, *whose)
 
 
 async def alternatives(clinic: Clinic, wanted: Time) -> Sequence[Slot]:

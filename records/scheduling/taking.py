@@ -1,28 +1,27 @@
 """The one INSERT that takes a time. The exclusion constraints decide, whoever else is trying."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Date, bindparam
+from sqlalchemy import Date, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
+from core.clock import day_of
 from core.database import Store
-from core.errors import Conflict
 from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action
 from records.access.me import Me
-from records.access.relations import person_of
 from records.audit.trail import noting
 from records.base import table_of
 from records.clinic import Clinic
-from records.people.coverages import day_of, insured
+from records.people.coverages import insured
+from records.people.models import Patient
 from records.scheduling.models import Appointment
 from records.scheduling.seating import Seat
 
-_table: Final = table_of(Appointment)
+_table, _patient = table_of(Appointment), table_of(Patient).c
 _GIVEN: Final = {
     name: bindparam(name, type_=_table.c[name].type)
     for name in (
@@ -32,11 +31,18 @@ _GIVEN: Final = {
     )
 }  # fmt: skip
 _NEW: Final = {"version": 1, "moves": 0, "edition": 1}
+_PERSON: Final = (
+    select(_patient.person_id)
+    .where(_patient.id == _GIVEN["patient_id"])
+    .with_for_update(read=True, key_share=True)
+    .scalar_subquery()
+)
+"""Who the patient is once nobody joins two files of theirs any more: afterwards each would wait for the other."""
 _TAKE: Final = noting(
     insert(_table)
     .values(
         **_GIVEN,
-        person_id=person_of(_GIVEN["patient_id"]),
+        person_id=_PERSON,
         coverage_id=insured(_GIVEN["patient_id"], bindparam("day", type_=Date())),
     )
     .on_conflict_do_nothing()
@@ -57,30 +63,15 @@ async def take(
 ) -> Mapping[str, Any] | None:
     """Try seats in turn; return the row as it stands in the first that is free, or None.
 
-    Each try is one statement. It writes the event of the booking too, and finds the insurance of the day. Raises
-    Conflict(`contention`) when the patient is just being joined to another.
+    Each try is one statement. It writes the event of the booking too, and finds the insurance of the day.
     """
     for seat in seats:
         there = {**row, **seat.columns, **_NEW, "day": day_of(row["starts_at"])}
         filled = partial(_filled, there, cells)
-        with of_one_person():
-            taken = await clinic.gate.make(store, me, right, resource, _TAKE, _table, filled)
+        taken = await clinic.gate.make(store, me, right, resource, _TAKE, _table, filled)
         if taken:
             return {**there, **taken}
     return None
-
-
-@contextmanager
-def of_one_person() -> Iterator[None]:
-    """Say that it is worth another try when a patient became another person while a visit of theirs was written."""
-    try:
-        yield
-    except Conflict as conflict:
-        if conflict.code != "fk-appointment-patient-id-person-id":
-            raise
-        raise Conflict(
-            "two files are being joined; try again", code="contention", retryable=True
-        ) from None
 
 
 def _filled(

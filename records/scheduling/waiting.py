@@ -1,31 +1,30 @@
 """Waiting for a time: entering the list and reading it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, time
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import ColumnElement, Text, and_, bindparam, select
+from sqlalchemy import ColumnElement, Text, and_, bindparam
 
 from core.crypto.envelope import Value
 from core.database import Query
-from core.errors import Conflict, FieldError, Invalid
+from core.errors import FieldError, Invalid
 from core.ids import new_id
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.listing import AFTER, Listing, page, with_facts
 from records.access.me import Me
 from records.access.relations import asking, department_at, person_of, related, relations
-from records.base import Executor, add, table_of
+from records.base import Executor, add, fitting, table_of
 from records.clinic import Clinic
-from records.people.models import Patient
-from records.people.reading import FACTS, OF_PERSON
+from records.people.reading import patient_with_key
 from records.people.reading import resource_of as patient_of
 from records.scheduling.models import Appointment
 from records.scheduling.waitlist import EntryStatus, WaitlistEntry
-from records.vault.vault import key_columns, sealed_rows, still_there, with_key
+from records.vault.vault import sealed_rows, still_there
 
 ROUTINE: Final = 3
 
@@ -43,35 +42,6 @@ def facts_of(entry: Any) -> dict[str, ColumnElement[Any]]:
     }
 
 
-_PLAIN: Final = (
-    "service_id", "doctor_ids", "minutes", "earliest", "latest", "weekdays", "not_before", "not_after",
-    "priority", "appointment_id", "status", "version", "created_at", "offer_id",
-)  # fmt: skip
-_OFFER: Final = ("doctor_id", "starts_at", "ends_at", "held_until")
-_ROWS: Final = sealed_rows(
-    WaitlistEntry,
-    *(_entry[name] for name in _PLAIN),
-    *(_visit[name].label(f"offer_{name}") for name in _OFFER),
-).outerjoin(
-    table_of(Appointment),
-    and_(_visit.id == _entry.offer_id, _entry.status == EntryStatus.OFFERED),
-)
-ONE: Final = with_facts(_ROWS, facts_of).where(_entry.id == bindparam("entry_id", type_=PGUUID()))
-_READ: Final = Query(ONE)
-_LIVING: Final = _ROWS.where(still_there(), _entry.id > AFTER).order_by(_entry.id)
-_OF_STATUS: Final = _LIVING.where(_entry.status == bindparam("status", type_=Text()))
-_LISTINGS: Final = {
-    named: Listing(ResourceType.WAITLIST, rows, facts_of)
-    for named, rows in ((False, _LIVING), (True, _OF_STATUS))
-}
-"""All entries, and those of one status."""
-_WHOM: Final = (
-    select(*key_columns(Patient), *FACTS)
-    .select_from(with_key(Patient))
-    .where(OF_PERSON, table_of(Patient).c.active)
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What a patient waits for. `weekdays` are ISO (Monday is 1), hours are the clinic's own."""
@@ -87,6 +57,27 @@ class Wish:
     not_after: time | None = None
     priority: int = ROUTINE
     appointment_id: UUID | None = None
+
+
+_WISH: Final = tuple(field.name for field in fields(Wish))
+_OFFER: Final = ("doctor_id", "starts_at", "ends_at", "held_until")
+_ROWS: Final = sealed_rows(
+    WaitlistEntry,
+    *(_entry[name] for name in (*_WISH, "status", "version", "created_at", "offer_id")),
+    *(_visit[name].label(f"offer_{name}") for name in _OFFER),
+).outerjoin(
+    table_of(Appointment),
+    and_(_visit.id == _entry.offer_id, _entry.status == EntryStatus.OFFERED),
+)
+ONE: Final = with_facts(_ROWS, facts_of).where(_entry.id == bindparam("entry_id", type_=PGUUID()))
+_READ: Final = Query(ONE)
+_LIVING: Final = _ROWS.where(still_there(), _entry.id > AFTER).order_by(_entry.id)
+_OF_STATUS: Final = _LIVING.where(_entry.status == bindparam("status", type_=Text()))
+_LISTINGS: Final = {
+    named: Listing(ResourceType.WAITLIST, rows, facts_of)
+    for named, rows in ((False, _LIVING), (True, _OF_STATUS))
+}
+"""All entries, and those of one status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +102,7 @@ class OpenEntry:
     version: int
     created_at: datetime
     reason: Value | None
-    offer: Offer | None = field(default=None)
+    offer: Offer | None = None
 
 
 async def enter(
@@ -126,7 +117,9 @@ async def enter(
     patient_id = patient_id or me.subject.patient_id
     if patient_id is None:
         raise Invalid(errors=[FieldError("/patient_id", "missing", "who waits?")])
-    whom = await _whom(session, clinic, me, patient_id)
+    whom = await patient_with_key(session, clinic, me, Action.CREATE, patient_id)
+    if not whom["active"]:
+        await clinic.gate.absent(me, Action.CREATE, ResourceType.PATIENT, patient_id)
     patient_id = whom["patient_id"]
     resource = replace(
         patient_of(whom, ResourceType.WAITLIST), id=new_id(), status=EntryStatus.WAITING
@@ -136,7 +129,7 @@ async def enter(
         await clinic.gate.require(me, Action.UPDATE, resource)
     (entry_id,), key = permit.row_ids, await clinic.key(whom)
     cells = clinic.vault.seal(permit, WaitlistEntry, key, entry_id, reason=reason)
-    plain = {name: getattr(wish, name) for name in Wish.__dataclass_fields__}
+    plain = {name: getattr(wish, name) for name in _WISH}
     plain |= {"doctor_ids": list(wish.doctor_ids), "weekdays": list(wish.weekdays)}
     row = WaitlistEntry(
         id=entry_id,
@@ -146,26 +139,9 @@ async def enter(
         **plain,
         **cells,
     )
-    await _listed(session, row)
-    return OpenEntry(entry_id, patient_id, row.status, wish, 1, row.created_at, reason)
-
-
-async def _whom(session: Executor, clinic: Clinic, me: Me, patient_id: UUID) -> Mapping[str, Any]:
-    """Return an active patient with key and facts, for a new row of theirs; raise NotFound."""
-    found = await session.execute(_WHOM, {"patient_id": patient_id, **asking(me)})
-    row: Mapping[str, Any] | None = found.mappings().first()
-    if row is None:
-        await clinic.gate.absent(me, Action.BOOK, ResourceType.PATIENT, patient_id)
-    return row
-
-
-async def _listed(session: Executor, row: WaitlistEntry) -> None:
-    try:
+    with fitting(WaitlistEntry):
         await add(session, row)
-    except Conflict as conflict:
-        field = "service_id" if "service" in conflict.code else "appointment_id"
-        fault = FieldError(f"/{field}", "unknown", "there is no such thing for this patient")
-        raise Invalid(errors=[fault]) from None
+    return OpenEntry(entry_id, patient_id, row.status, wish, 1, row.created_at, reason)
 
 
 async def read_entry(clinic: Clinic, me: Me, entry_id: UUID) -> OpenEntry:
@@ -209,8 +185,7 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
 
 def opened(row: Mapping[str, Any], phi: Mapping[str, Value | None]) -> OpenEntry:
     """Return a fetched entry, with its PHI, as a reader sees it."""
-    names = [name for name in Wish.__dataclass_fields__ if name != "time_zone"]
-    wish = Wish(time_zone="", **{name: row[name] for name in names})
+    wish = Wish(**{name: row[name] for name in _WISH})
     offer = None
     if row["offer_held_until"]:
         offer = Offer(row["offer_id"], *(row[f"offer_{name}"] for name in _OFFER))
