@@ -25,8 +25,8 @@ ONE_BY_ONE = {
     "records/compliance/disclosures.py": "rows of one patient, each decided by itself",
     "records/people/coverages.py": "rows of one patient, each decided by itself",
 }
-OPEN_CELLS = {"records/clinic.py", "records/scheduling/letters.py"}
-"""Each against a Permit; the second opens one address, in the transaction that claims the letter."""
+OPEN_CELLS = {"records/clinic.py"}
+"""Against a Permit; what does not open is an event there."""
 DECIDES = {"read", "write", "disclose", "require", "listed", "shown"}
 
 
