@@ -4,8 +4,7 @@ Table classes skip validation (SQLModel, `table=True`): they are built from chec
 from a request body. They are written with `add()`, in the order given, and read by `Query`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -35,7 +34,7 @@ from sqlmodel import Field, SQLModel
 from core.clock import now
 from core.crypto.sealed import Sealed
 from core.database_errors import translated
-from core.errors import Conflict, DomainError, FieldError, Invalid, NotFound, PreconditionFailed
+from core.errors import NotFound, PreconditionFailed
 from core.ids import new_id
 from records.anchors import Anchored, wrote
 
@@ -149,44 +148,6 @@ async def revise(
             raise NotFound(f"there is no such {table.name.replace('_', ' ')}")
         raise PreconditionFailed("it has changed since you read it")
     return int(newest)
-
-
-@contextmanager
-def fitting(kind: type[SQLModel]) -> Iterator[None]:
-    """Turn a reference to nothing, or fields that do not go together, into Invalid that points at the field."""
-    name = table_of(kind).name.replace("_", "-")
-    try:
-        yield
-    except Conflict as conflict:
-        rule, _, field = conflict.code.partition(f"-{name}-")
-        if not field or rule not in _BROKEN:
-            raise
-        fault = FieldError("/" + _MEANT.get(field, field.replace("-", "_")), *_BROKEN[rule])
-        raise Invalid(errors=[fault]) from None
-
-
-_MEANT = {
-    "order": "end",
-    "validity": "valid_until",
-    "appointment-id-patient-id": "appointment_id",
-}
-"""The field that breaks a rule between two."""
-_BROKEN = {
-    "fk": ("unknown", "there is no such thing"),
-    "ck": ("rule", "this does not go with the other fields"),
-}
-
-
-@contextmanager
-def meaning(refusal: DomainError, *broken: str) -> Iterator[None]:
-    """Refuse with this where one of these constraints, by its code, is broken: it says what that means here."""
-    try:
-        with translated():
-            yield
-    except Conflict as conflict:
-        if conflict.code not in broken:
-            raise
-        raise refusal from None
 
 
 @cache

@@ -16,8 +16,9 @@ from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.models import CareTeam, Consent, Proxy
 from records.access.relations import ids_of
-from records.base import Executor, add, fitting, rewrite, table_of
+from records.base import Executor, add, rewrite, table_of
 from records.clinic import Clinic
+from records.meanings import fitting
 from records.people.reading import patient_in_sight, patient_with_key, resource_of
 
 Kind = type[CareTeam] | type[Consent] | type[Proxy]

@@ -12,11 +12,12 @@ from core.errors import FieldError, Invalid, NotFound
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.base import add, fitting, table_of
+from records.base import add, table_of
 from records.clinic import Clinic
 from records.identity.callers import forget
 from records.identity.models import Account
 from records.identity.presence import AccountShift
+from records.meanings import fitting
 
 _shift, _account = table_of(AccountShift).c, table_of(Account).c
 

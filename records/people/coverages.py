@@ -19,8 +19,9 @@ from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking, ids_of, related
-from records.base import Executor, add, meaning, phi_names, rewrite, table_of
+from records.base import Executor, add, phi_names, rewrite, table_of
 from records.clinic import Clinic
+from records.meanings import meaning
 from records.people.details import Chart, CoverageDetails
 from records.people.models import Coverage, CoverageStatus
 from records.people.reading import SIGHT, patient_with_key, resource_of

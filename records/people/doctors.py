@@ -23,8 +23,9 @@ from core.errors import Conflict, NotFound
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.base import Executor, add, meaning, table_of
+from records.base import Executor, add, table_of
 from records.clinic import Clinic
+from records.meanings import meaning
 from records.people.models import Doctor, DoctorSpecialty
 
 _doctor, _specialty = table_of(Doctor).c, table_of(DoctorSpecialty).c

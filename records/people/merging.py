@@ -17,10 +17,11 @@ from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.models import SamePerson
 from records.access.relations import asking
-from records.base import Executor, add, meaning, rewrite, table_of
+from records.base import Executor, add, rewrite, table_of
 from records.clinic import Clinic
 from records.identity.callers import forget
 from records.identity.models import Account
+from records.meanings import meaning
 from records.people.duplicates import are_distinct
 from records.people.models import Patient, PatientMerge
 from records.people.reading import FACTS, patient_in_sight, resource_of

@@ -9,8 +9,9 @@ from sqlalchemy import delete, select, tuple_, update
 from core.database_errors import translated
 from core.errors import Conflict
 from core.ids import new_id
-from records.base import Executor, add, fitting, meaning, phi_names, rewrite, table_of
+from records.base import Executor, add, phi_names, rewrite, table_of
 from records.clinic import Clinic
+from records.meanings import fitting, meaning
 from records.people.details import Chart, IdentifierDetails, PatientDetails, image
 from records.people.models import Identifier, Patient, PatientToken, PatientVersion
 

@@ -19,8 +19,9 @@ from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.access.relations import asking, department_of
-from records.base import meaning, rewrite, table_of
+from records.base import rewrite, table_of
 from records.clinic import Clinic
+from records.meanings import meaning
 from records.scheduling.history import write_down
 from records.scheduling.life import HOLDING, LIFE, refuse_illegal
 from records.scheduling.models import (

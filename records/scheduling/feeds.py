@@ -37,9 +37,10 @@ from records.access.listing import Listing, whole
 from records.access.me import Me
 from records.access.relations import asking, ids_of
 from records.audit.event import Act, Event, Origin
-from records.base import Executor, Row, add, fitting, moment, table_of
+from records.base import Executor, Row, add, moment, table_of
 from records.clinic import Clinic
 from records.identity.callers import account_as_caller
+from records.meanings import fitting
 from records.people.reading import patient_in_sight
 from records.scheduling.ical import Busy
 from records.scheduling.models import Appointment

@@ -10,8 +10,9 @@ from core.errors import NotFound
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.base import Executor, add, fitting, revise, table_of
+from records.base import Executor, add, revise, table_of
 from records.clinic import Clinic
+from records.meanings import fitting
 from records.scheduling.supply import Location, Service
 
 Kind = type[Service] | type[Location]

@@ -12,8 +12,9 @@ from core.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFai
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.base import Executor, add, fitting, meaning, revise, table_of
+from records.base import Executor, add, revise, table_of
 from records.clinic import Clinic
+from records.meanings import fitting, meaning
 from records.scheduling.supply import HolidayCalendar, Schedule, TimeOff
 
 Plan = Schedule | TimeOff | HolidayCalendar

@@ -19,8 +19,9 @@ from core.errors import Conflict, PreconditionFailed
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.base import Executor, add, fitting, meaning, revise, table_of
+from records.base import Executor, add, revise, table_of
 from records.clinic import Clinic
+from records.meanings import fitting, meaning
 from records.people.doctors import doctor_in
 from records.people.models import Doctor, DoctorSpecialty
 from records.scheduling.models import BLOCKING, Appointment

@@ -18,8 +18,9 @@ from policies.vocabulary import Action, ResourceType
 from records.access.listing import AFTER, Listing, page, with_facts
 from records.access.me import Me
 from records.access.relations import asking, department_at, person_of, related, relations
-from records.base import Executor, add, fitting, table_of
+from records.base import Executor, add, table_of
 from records.clinic import Clinic
+from records.meanings import fitting
 from records.people.reading import patient_with_key
 from records.people.reading import resource_of as patient_of
 from records.scheduling.models import Appointment
