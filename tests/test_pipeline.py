@@ -22,10 +22,11 @@ from core.database import Database
 from core.errors import NotFound
 from core.ids import new_id
 from policies.vocabulary import Action, Outcome, ResourceType
-from records.audit import ledger
+from records.audit import ledger, relay
 from records.audit.batch import TASK, Forged, pack, unpack
 from records.audit.event import Event, Origin, Stamp
 from records.audit.ledger import Malformed
+from records.audit.relay import BATCH
 from records.clinic import Clinic
 from records.clinical.reading import read_record
 from records.scheduling.booking import book
@@ -219,23 +220,49 @@ async def test_a_full_queue_refuses_the_relay_and_the_outbox_waits(
     await database.open()
     app = celery_app(broker, tmp_path)
     declare(app)
-    relay, sent = Relay(database, app, keyring(tmp_path)), 0
+    one, sent = Relay(database, app, keyring(tmp_path)), 0
     try:
         with pytest.raises(_AWAY):
             while sent < 2 * MOST:
                 app.send_task(TASK, args=[[], ""], queue=TRAIL, mandatory=True)
                 sent += 1
         with pytest.raises(_AWAY):
-            await relay.once()
+            await one.once()
         connection = await asyncpg.connect(database_url)
         assert await connection.fetchval("SELECT sent_at FROM audit.outbox") is None
         await connection.close()
         emptied(app)
-        assert await relay.once() == 1
+        assert await one.once() == 1
     finally:
         emptied(app)
         await database.close()
     assert sent >= MOST
+
+
+async def test_a_backlog_of_several_batches_arrives_each_event_once(clinic: Clinic, line: Pipeline):
+    noted = [event() for _ in range(3 * BATCH + 1)]
+    for some in range(0, len(noted), 100):
+        await clinic.trail.note(*noted[some : some + 100])
+    await line.drained()
+    assert await line.ledger() == sorted(str(e.id) for e in noted)
+
+
+async def test_the_relay_does_not_walk_past_what_is_on_its_way(database_url: str):
+    """Else each batch of a long outage costs more than the one before it."""
+    rows = [(new_id(), b"{}", bytes(32)) for _ in range(4 * BATCH)]
+    owner = await asyncpg.connect(database_url)
+    await owner.executemany(SOMEBODY, rows)
+    await owner.execute("VACUUM ANALYZE audit.outbox")
+    database = Database(database_url, role=relay.ROLE, size=1)
+    await database.open()
+    async with database.bare() as connection:
+        for _ in range(3):
+            assert len(await connection.fetch(relay._TAKE)) == BATCH
+        plan = await connection.fetch(f"EXPLAIN (ANALYZE) {relay._TAKE}")
+    await database.close()
+    assert await owner.fetchval("SELECT count(*) FROM audit.outbox WHERE sent_at IS NULL") == 0
+    await owner.close()
+    assert [line for (line,) in plan if "Removed by Filter" in line] == []
 
 
 def emptied(app: Celery) -> None:
