@@ -7,7 +7,6 @@ import pytest
 
 from core.crypto.kek import KeyPurpose, Wrapped
 from core.crypto.keyring import FileKeyring, open_provider
-from core.crypto.refusal import DecryptError
 from core.errors import Unavailable
 
 RECORD, INDEX, AUDIT = KeyPurpose
@@ -28,40 +27,16 @@ def keyring(path: Path) -> FileKeyring:
 # Wrapping: test_crypto_providers.py has what every provider must do
 
 
-def test_a_key_wrapped_under_one_version_does_not_unwrap_under_another(keyring: FileKeyring):
-    wrapped = keyring.wrap(RECORD, SECRET, CONTEXT)
-    keyring.add_version(RECORD)
-    with pytest.raises(DecryptError, match=r"^auth$"):
-        keyring.unwrap(RECORD, Wrapped(2, wrapped.blob), CONTEXT)
-
-
-def test_what_a_destroyed_version_wrapped_never_comes_back(keyring: FileKeyring, path: Path):
-    wrapped = keyring.wrap(RECORD, SECRET, CONTEXT)
+def test_a_key_is_gone_from_the_file_with_its_version(keyring: FileKeyring, path: Path):
     key = json.loads(path.read_text())["record"][0]["key"]
     keyring.add_version(RECORD)
+    assert key in path.read_text()
     keyring.destroy_version(RECORD, 1)
-    with pytest.raises(DecryptError, match=r"^key_destroyed$"):
-        keyring.unwrap(RECORD, wrapped, CONTEXT)
     assert key not in path.read_text()
-    assert keyring.versions(RECORD) == {2}
-    assert keyring.add_version(RECORD) == 3
 
 
-def test_keys_unwrap_as_they_were_wrapped_and_a_wrap_is_104_bytes(keyring: FileKeyring):
-    wraps = [keyring.wrap(RECORD, SECRET, bytes([n])) for n in range(5)]
-    assert {len(wrapped.blob) for wrapped in wraps} == {104}
-    opened = [keyring.unwrap(RECORD, wrapped, bytes([n])) for n, wrapped in enumerate(wraps)]
-    assert opened == [SECRET] * 5
-    assert SECRET not in b"".join(wrapped.blob for wrapped in wraps)
-
-
-def test_a_rotation_wraps_anew_while_the_old_version_still_unwraps(keyring: FileKeyring):
-    old = keyring.wrap(RECORD, SECRET, CONTEXT)
-    assert keyring.add_version(RECORD) == 2
-    new = keyring.rewrap(RECORD, old, CONTEXT)
-    assert (old.version, new.version) == (1, 2)
-    assert keyring.unwrap(RECORD, old, CONTEXT) == keyring.unwrap(RECORD, new, CONTEXT) == SECRET
-    assert keyring.current_version(INDEX) == 1
+def test_a_wrap_is_104_bytes(keyring: FileKeyring):
+    assert len(keyring.wrap(RECORD, SECRET, CONTEXT).blob) == 104
 
 
 def test_a_version_added_by_another_process_is_seen_at_once(keyring: FileKeyring, path: Path):

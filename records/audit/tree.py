@@ -103,9 +103,8 @@ async def consistency(database: Database, old: int, new: int | None) -> dict[str
         size = (await newest(connection))["size"]
         new = size if new is None else new
         if not 0 < old <= new <= size:
-            raise _misfit(
-                "/old", "sizes", "it must be 1 ≤ old ≤ new ≤ the size of the newest checkpoint"
-            )
+            message = "it must be 1 ≤ old ≤ new ≤ the size of the newest checkpoint"
+            raise BadRequest(code="bad-parameter", errors=[FieldError("/old", "sizes", message)])
         spans = [(0, old), (0, new), *consistency_spans(old, new)]
         old_root, new_root, *proof = await roots_of(connection, spans)
     return {"old": old, "new": new, "old_root": old_root, "new_root": new_root, "proof": proof}
@@ -144,7 +143,3 @@ async def newest(connection: Any) -> Any:
     if row is None:
         raise NotFound("nothing is sealed yet")
     return row
-
-
-def _misfit(pointer: str, code: str, message: str) -> BadRequest:
-    return BadRequest(code="bad-parameter", errors=[FieldError(pointer, code, message)])

@@ -1,51 +1,35 @@
 """Who saw a record: for the patient it is about, and for those who check."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import ColumnElement, Text, bindparam, column, func, select, table
+from sqlalchemy import ColumnElement, Text, column, func, select, table
 
-from core.database import Query
 from core.errors import NotFound
 from policies.facts import Resource
 from policies.vocabulary import Action, Outcome, ResourceType
 from records.access.gate import HIDDEN
 from records.access.me import Me
-from records.access.models import SamePerson
-from records.access.relations import person_of
 from records.audit import tree
 from records.audit.models import AuditEvent, Leaf
 from records.base import table_of
 from records.clinic import Clinic
+from records.compliance.persons import Person, person
 from records.identity.models import Account
 
 _event, _leaf, _account = (table_of(kind) for kind in (AuditEvent, Leaf, Account))
 # Of what stands beside this package, a report needs a name and an id.
 _doctor = table("doctor", column("id", PGUUID()), column("given", Text()), column("family", Text()))
-_same = table_of(SamePerson).c
 
-_ID: Final = bindparam("patient_id", type_=PGUUID())
-_IDS: Final = Query(
-    select(_same.other_id, person_of(_ID).label("person_id")).where(_same.patient_id == _ID)
-)
 _WHO: Final = func.coalesce(func.concat_ws(" ", _doctor.c.given, _doctor.c.family), "")
 _NAME: Final = func.coalesce(func.nullif(_WHO, ""), _account.c.label).label("actor_name")
 _PEOPLE: Final = _event.outerjoin(_account, _account.c.id == _event.c.actor).outerjoin(
     _doctor, _doctor.c.id == _account.c.doctor_id
 )
 _SHOWN: Final = ("action", "outcome", "purpose", "resource_type", "resource_ids", "break_glass")
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """A patient: the id they resolve to, and every id they have (`SamePerson`)."""
-
-    id: UUID
-    ids: Sequence[UUID]
 
 
 async def access_report(
@@ -97,16 +81,6 @@ async def _log_of(clinic: Clinic, me: Me, patient_id: UUID) -> Person:
     about = Resource(ResourceType.AUDIT_EVENT, patient_id=whose.id)
     await clinic.gate.read(me, Action.SEARCH, about)
     return whose
-
-
-async def person(
-    clinic: Clinic, me: Me, patient_id: UUID, action: Action, kind: ResourceType
-) -> Person:
-    """Return who has this id; where nobody has, refuse as the gate refuses what one may not see."""
-    rows = await clinic.database.all(_IDS, patient_id=patient_id)
-    if not rows:
-        await clinic.gate.absent(me, action, kind, patient_id)
-    return Person(rows[0]["person_id"], [row["other_id"] for row in rows])
 
 
 def _act(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -25,8 +25,8 @@ from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.base import add, table_of
 from records.clinic import Clinic
-from records.compliance.access_report import person
 from records.compliance.models import EXCLUDED, Disclosure, DisclosurePurpose
+from records.compliance.persons import person
 from records.compliance.proving import evidence
 from records.vault.models import KeyState, PatientKey
 from records.vault.vault import sealed_rows

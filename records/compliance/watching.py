@@ -13,8 +13,8 @@ from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
 from records.base import table_of
 from records.clinic import Clinic
-from records.compliance.access_report import person
 from records.compliance.models import Watched, WatchReason
+from records.compliance.persons import person
 
 _watched: Final = table_of(Watched).c
 
