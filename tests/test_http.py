@@ -183,6 +183,14 @@ async def test_a_change_without_if_match_is_428_and_a_late_one_412(world: World)
     assert stale > 12
 
 
+async def test_without_a_token_it_is_401_whatever_else_is_missing(world: World):
+    nothing = {"Authorization": "", "If-Match": "", "Content-Type": JSON}
+    for o in world.those(lambda o: o.inside and (not o.takes or JSON in o.takes)):
+        body = b"{" if o.takes else b""
+        refused = await world.ask(o, headers=nothing, content=body)
+        assert code(refused) == (401, "missing-token"), o
+
+
 async def test_a_body_of_another_type_is_415_and_says_which_is_taken(world: World):
     for o in world.those(lambda o: bool(o.takes) and o.inside):
         refused = await world.ask(o, content=b"<a/>", headers={"Content-Type": "application/xml"})

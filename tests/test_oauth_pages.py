@@ -118,6 +118,23 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+@pytest.mark.parametrize("path", ["account", "device", "password", "reset"])
+async def test_a_form_that_cannot_be_read_is_refused_by_a_page(service: Service, path: str):
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for text in ("username=a&username=b", "link=%00", "client_id=%FF"):
+        refused = await service.http.post(f"/oauth/{path}", content=text, headers=form)
+        assert refused.status_code == 400
+        assert refused.headers["content-type"].startswith("text/html")
+
+
+async def test_credentials_that_are_no_text_are_nobodys(service: Service):
+    for path in ("token", "revoke", "introspect", "par", "device_authorization"):
+        basic = {"Authorization": "Basic //46/w=="}
+        form = {"grant_type": "client_credentials"}
+        refused = await service.http.post(f"/oauth/{path}", data=form, headers=basic)
+        assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client"), path
+
+
 async def test_userinfo_tells_what_the_scope_allows(service: Service):
     bare = {"sub": str(service.account.id)}
     for scope, told in (

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.oauth.acts import ACTS
 from api.oauth.clients import Client
-from api.oauth.page import foreign, ours
+from api.oauth.page import foreign, ours, readable
 from api.oauth.progress import Progress
 from api.oauth.request import WebRequest, parameters, setting
 from api.oauth.steps import TYPED, Asking, Visit, show, step
@@ -39,6 +39,7 @@ async def enter(request: Request) -> Response:
 
 
 @router.post(PAGE)
+@readable
 async def act(request: Request) -> Response:
     """Log somebody in; then do what they ask of their account, and show it."""
     if not ours(request):

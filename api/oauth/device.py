@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from api.oauth.clients import Client
 from api.oauth.device_grant import DeviceGrant
 from api.oauth.grants import METHODS
-from api.oauth.page import foreign, ours, page
+from api.oauth.page import foreign, ours, page, readable
 from api.oauth.progress import Progress
 from api.oauth.request import WebRequest, parameters, setting, wait
 from api.oauth.server import NO_STORE, Server
@@ -49,6 +49,7 @@ async def enter(user_code: str = "") -> Response:
 
 
 @router.post(PAGE)
+@readable
 async def decide(request: Request) -> Response:
     """Log the owner in and ask for consent: whoever types a code lets a device in that they cannot see."""
     if not ours(request):

@@ -1,9 +1,12 @@
 """Pages: server-rendered, strict about what they load, kept nowhere; and whether a form came from one of them."""
 
+from collections.abc import Awaitable, Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from authlib.oauth2 import OAuth2Error
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -26,6 +29,20 @@ def page(name: str, status: int = 200, redirect_uri: str = "", **values: Any) ->
         **NO_STORE,
     }
     return HTMLResponse(_pages.get_template(name).render(values), status, headers)
+
+
+def readable(route: Callable[[Request], Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
+    """Refuse, by a page, a form that cannot be read: a parameter that stands twice, a sign that it must not hold."""
+
+    @wraps(route)
+    async def answer(request: Request) -> Response:
+        try:
+            return await route(request)
+        except OAuth2Error as error:
+            detail = error.get_error_description()
+            return page("refused.html", 400, reason=error.error, detail=detail)
+
+    return answer
 
 
 def ours(request: Request) -> bool:

@@ -9,7 +9,7 @@ from email_validator import EmailNotValidError, validate_email
 from fastapi import APIRouter, Request, Response
 from starlette.background import BackgroundTask
 
-from api.oauth.page import foreign, ours, page
+from api.oauth.page import foreign, ours, page, readable
 from api.oauth.request import Setting, parameters, setting
 from core import mail
 from core.errors import Invalid, NotFound, Throttled
@@ -38,6 +38,7 @@ async def ask() -> Response:
 
 
 @router.post("/oauth/reset")
+@readable
 async def send(request: Request) -> Response:
     """Send a link, if the name is an account's; say the same if it is not."""
     if not ours(request):
@@ -60,6 +61,7 @@ async def choose(link: str = "") -> Response:
 
 
 @router.post("/oauth/password")
+@readable
 async def chosen(request: Request) -> Response:
     """Set the password and use the link up."""
     if not ours(request):

@@ -84,12 +84,13 @@ async def parameters(request: Request, *, query: bool = False) -> dict[str, str]
     """Return the form's parameters, on top of the query's where these count.
 
     Raises InvalidRequestError for a repeated one (RFC 6749 §3.1) and for one that Authlib would echo
-    although it holds what an error description must not.
+    although it holds what an error description must not, or that no database keeps.
     """
     given = _once(request.query_params) if query else {}
     if request.method == "POST":
         given |= _once(await request.form())
-    if not all(_plain(given.get(name, "")) for name in _ECHOED):
+    kept = all("\0" not in value for value in given.values())
+    if not (kept and all(_plain(given.get(name, "")) for name in _ECHOED)):
         raise InvalidRequestError("A parameter holds a character that it must not.")
     return given
 

@@ -5,10 +5,11 @@ So the protocol runs in a thread, inside one transaction, and reaches the databa
 turns a refusal into an answer before it comes back: the transaction then commits, and with it a revocation.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from authlib.common.urls import add_params_to_uri
-from authlib.oauth2.rfc6749 import AuthorizationServer
+from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError
 from fastapi import Response
 from fastapi.responses import JSONResponse
 
@@ -35,6 +36,16 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         self.register_grant(DeviceGrant)
         self.register_client_auth_method(METHOD, by_assertion)
         self.register_endpoint(Revocation(setting))
+
+    def authenticate_client(
+        self, request: WebRequest, methods: Sequence[str], endpoint: str = "token"
+    ) -> Client:
+        """Return the client that proves itself; a name or a secret that is no text proves nothing."""
+        try:
+            client: Client = super().authenticate_client(request, methods, endpoint)
+        except UnicodeDecodeError:
+            raise InvalidClientError(status_code=401) from None
+        return client
 
     def query_client(self, client_id: str) -> Client | None:
         """Return a registered client."""

@@ -145,10 +145,10 @@ async def post_account(
 async def patch_account(
     account_id: UUID,
     change: AccountChange,
-    seen: MustHaveSeen,
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    seen: MustHaveSeen,
 ) -> Response:
     """Change an account that is not one's own. It acts on the owner's next request."""
     account = await administration.change_account(

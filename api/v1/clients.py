@@ -141,10 +141,10 @@ async def post_client(new: ClientIn, session: Transaction, clinic: Clinic, me: M
 async def patch_client(
     client_id: UUID,
     change: ClientChange,
-    seen: MustHaveSeen,
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    seen: MustHaveSeen,
 ) -> Response:
     """Change a client."""
     changes = _inner(change.changes())

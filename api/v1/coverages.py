@@ -131,11 +131,11 @@ async def post_coverage(
 async def patch_coverage(
     patient_id: UUID,
     coverage_id: UUID,
-    seen: MustHaveSeen,
-    change: Change,
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    seen: MustHaveSeen,
+    change: Change,
 ) -> Response:
     """Change an insurance by a merge patch. A visit that is booked keeps the one it was booked with."""
 

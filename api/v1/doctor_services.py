@@ -46,10 +46,10 @@ async def patch_terms(
     doctor_id: UUID,
     service_id: UUID,
     patch: OwnTerms,
-    seen: MustHaveSeen,
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    seen: MustHaveSeen,
 ) -> Response:
     """Say what a doctor does otherwise. `If-Match: *` the first time, when there is no version yet."""
     values = patch.model_dump(exclude_unset=True)

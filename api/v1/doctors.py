@@ -191,10 +191,10 @@ async def post_doctor(new: NewDoctor, session: Transaction, clinic: Clinic, me: 
 async def patch_doctor(
     doctor_id: UUID,
     patch: DoctorPatch,
-    seen: MustHaveSeen,
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    seen: MustHaveSeen,
     move_to_worklist: Annotated[
         bool,
         Query(description="let a doctor stop though visits lie ahead; GET /v1/worklist has them"),

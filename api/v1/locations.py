@@ -90,10 +90,10 @@ async def post_location(new: NewLocation, session: Transaction, clinic: Clinic, 
 async def patch_location(
     location_id: UUID,
     patch: LocationPatch,
-    seen: MustHaveSeen,
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    seen: MustHaveSeen,
 ) -> Response:
     """Change a site or a room."""
     changed = await change_offer(session, clinic, me, Location, location_id, seen, patch.changes())

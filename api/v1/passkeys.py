@@ -117,10 +117,10 @@ async def post_passkey(
 async def patch_passkey(
     passkey_id: UUID,
     change: PasskeyChange,
-    seen: MustHaveSeen,
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    seen: MustHaveSeen,
 ) -> Response:
     """Give a passkey another name."""
     require_whole(me)
@@ -132,7 +132,7 @@ async def patch_passkey(
     "/{passkey_id}", operation_id="remove_passkey", status_code=204, dependencies=[STEP_UP]
 )
 async def delete_passkey(
-    passkey_id: UUID, seen: MustHaveSeen, session: Transaction, clinic: Clinic, me: Me
+    passkey_id: UUID, session: Transaction, clinic: Clinic, me: Me, seen: MustHaveSeen
 ) -> None:
     """Take a passkey away: it logs nobody in any more."""
     require_whole(me)

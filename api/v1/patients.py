@@ -120,11 +120,11 @@ async def post_patient(new: NewPatient, session: Transaction, clinic: Clinic, me
 )
 async def patch_patient(
     patient_id: UUID,
-    seen: MustHaveSeen,
-    change: Change,
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    seen: MustHaveSeen,
+    change: Change,
 ) -> Response:
     """Amend a patient by a merge patch. What was true before is kept, sealed, with who changed it and when."""
 

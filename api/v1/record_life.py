@@ -68,10 +68,10 @@ class Retraction(Strict):
 async def patch_record(
     record_id: UUID,
     patch: RecordPatch,
-    seen: MustHaveSeen,
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    seen: MustHaveSeen,
 ) -> Response:
     """Edit a record that is not signed yet. What is signed is never changed."""
     given = patch.model_dump(exclude_unset=True)

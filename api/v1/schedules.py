@@ -122,10 +122,10 @@ async def patch_window(
     doctor_id: UUID,
     schedule_id: UUID,
     patch: WindowPatch,
-    seen: MustHaveSeen,
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    seen: MustHaveSeen,
 ) -> Response:
     """Change a weekly window. What is booked in it stays booked."""
     values = _stored(patch.changes())
@@ -137,10 +137,10 @@ async def patch_window(
 async def delete_window(
     doctor_id: UUID,
     schedule_id: UUID,
-    seen: MustHaveSeen,
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    seen: MustHaveSeen,
 ) -> None:
     """Remove a weekly window. What is booked in it stays booked."""
     await remove_plan(session, clinic, me, Schedule, doctor_id, schedule_id, seen)

@@ -84,7 +84,7 @@ async def get_found(search_id: UUID, clinic: Clinic, me: Me, page: Page) -> Resp
 
 @router.delete("/{search_id}", operation_id="forget_audit_search", status_code=204)
 async def delete_search(
-    search_id: UUID, seen: MustHaveSeen, session: Transaction, clinic: Clinic, me: Me
+    search_id: UUID, session: Transaction, clinic: Clinic, me: Me, seen: MustHaveSeen
 ) -> None:
     """Remove a saved search."""
     await searches.forget(session, clinic, me, search_id, seen)

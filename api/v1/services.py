@@ -97,10 +97,10 @@ async def post_service(new: NewService, session: Transaction, clinic: Clinic, me
 async def patch_service(
     service_id: UUID,
     patch: ServicePatch,
-    seen: MustHaveSeen,
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    seen: MustHaveSeen,
 ) -> Response:
     """Change a kind of visit."""
     changed = await change_offer(session, clinic, me, Service, service_id, seen, patch.changes())

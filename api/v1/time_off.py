@@ -122,10 +122,10 @@ async def patch_exception(
     doctor_id: UUID,
     time_off_id: UUID,
     patch: ExceptionPatch,
-    seen: MustHaveSeen,
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    seen: MustHaveSeen,
 ) -> Response:
     """Change an absence or extra hours."""
     values = _instants(patch.changes())
@@ -139,10 +139,10 @@ async def patch_exception(
 async def delete_exception(
     doctor_id: UUID,
     time_off_id: UUID,
-    seen: MustHaveSeen,
     session: Transaction,
     clinic: Clinic,
     me: Me,
+    seen: MustHaveSeen,
 ) -> None:
     """Remove an absence or extra hours."""
     await remove_plan(session, clinic, me, TimeOff, doctor_id, time_off_id, seen)
@@ -167,7 +167,7 @@ async def post_closure(new: NewClosure, session: Transaction, clinic: Clinic, me
 
 @router.delete("/closures/{closure_id}", operation_id="remove_closure", status_code=204)
 async def delete_closure(
-    closure_id: UUID, seen: MustHaveSeen, session: Transaction, clinic: Clinic, me: Me
+    closure_id: UUID, session: Transaction, clinic: Clinic, me: Me, seen: MustHaveSeen
 ) -> None:
     """Open again."""
     await remove_plan(session, clinic, me, TimeOff, None, closure_id, seen)
@@ -199,7 +199,7 @@ async def post_holidays(new: NewHolidays, session: Transaction, clinic: Clinic, 
 
 @router.delete("/holidays/{calendar_id}", operation_id="remove_holidays", status_code=204)
 async def delete_holidays(
-    calendar_id: UUID, seen: MustHaveSeen, session: Transaction, clinic: Clinic, me: Me
+    calendar_id: UUID, session: Transaction, clinic: Clinic, me: Me, seen: MustHaveSeen
 ) -> None:
     """Keep a calendar's holidays no longer."""
     await remove_plan(session, clinic, me, HolidayCalendar, None, calendar_id, seen)
