@@ -158,19 +158,19 @@ async def test_the_address_is_not_in_the_database(api: Api, database_url: str):
     assert secret not in repr(dict(stored))
 
 
-@pytest.mark.parametrize("who", ["adams", "patient"])
-async def test_a_calendar_says_when_and_neither_who_nor_why(api: Api, who: str):
-    read = await fetch(api, (await feed(api, who))["url"])
-    assert read.headers["content-type"].startswith("text/calendar")
-    for secret in ("Quillfeather", "Philippa", "megrims", "Adams", str(api.people.patient_id)):
-        assert secret not in read.text
-    (visit,) = Calendar.from_ical(read.text).walk("VEVENT")
-    stored = (
-        await api.get(api.people.reception, f"/v1/appointments/{api.people.appointment_id}")
-    ).json()
-    assert visit.start == datetime.fromisoformat(stored["start"])
-    assert visit.end == datetime.fromisoformat(stored["end"])
-    assert str(visit["SUMMARY"]) == "Appointment"
+async def test_a_calendar_says_when_and_neither_who_nor_why(api: Api):
+    for who in ["adams", "patient"]:
+        read = await fetch(api, (await feed(api, who))["url"])
+        assert read.headers["content-type"].startswith("text/calendar"), who
+        for secret in ("Quillfeather", "Philippa", "megrims", "Adams", str(api.people.patient_id)):
+            assert secret not in read.text, who
+        (visit,) = Calendar.from_ical(read.text).walk("VEVENT")
+        stored = (
+            await api.get(api.people.reception, f"/v1/appointments/{api.people.appointment_id}")
+        ).json()
+        assert visit.start == datetime.fromisoformat(stored["start"]), who
+        assert visit.end == datetime.fromisoformat(stored["end"]), who
+        assert str(visit["SUMMARY"]) == "Appointment", who
 
 
 async def test_another_doctors_feed_does_not_show_the_visit(api: Api):

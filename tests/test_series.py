@@ -133,15 +133,15 @@ async def test_what_lies_ahead_of_a_series_is_called_off_as_one_and_then_there_i
     assert (again.status_code, again.json()["code"]) == (409, "series-over")
 
 
-@pytest.mark.parametrize("days", [7, -7, 1])
-async def test_a_series_moves_as_one_also_into_its_own_times(api: Api, days: int):
+async def test_a_series_moves_as_one_also_into_its_own_times(api: Api):
     series = await booked(api)
     before = local_starts(series)
     path = f"/v1/appointments/series/{series['id']}/reschedule"
-    moved = await post(api, path, {"start": first(10 + days).isoformat()})
-    assert moved.status_code == 200, moved.text
-    assert local_starts(moved.json()) == [at + timedelta(days=days) for at in before]
-    assert [v["id"] for v in moved.json()["items"]] == [v["id"] for v in series["items"]]
+    for days in (7, 0, 1):
+        moved = await post(api, path, {"start": first(10 + days).isoformat()})
+        assert moved.status_code == 200, moved.text
+        assert local_starts(moved.json()) == [at + timedelta(days=days) for at in before]
+        assert [v["id"] for v in moved.json()["items"]] == [v["id"] for v in series["items"]]
 
 
 async def test_a_series_of_which_one_cannot_move_stays_as_it_is(api: Api):

@@ -65,19 +65,17 @@ async def test_a_stale_version_is_refused_and_changes_nothing(api: Api):
     assert (done.status_code, done.headers["etag"]) == (200, 'W/"3"')
 
 
-@pytest.mark.parametrize("act", ["check-in", "start", "complete", "no-show"])
-async def test_a_patient_does_not_run_their_own_visit(api: Api, act: str):
-    assert (await do(api, act, who="patient")).status_code == 403
+async def test_a_patient_does_not_run_their_own_visit(api: Api):
+    for act in ["check-in", "start", "complete", "no-show"]:
+        assert (await do(api, act, who="patient")).status_code == 403, act
 
 
-@pytest.mark.parametrize("act", ["cancel", "confirm", "undo", "enter-in-error"])
-async def test_a_visit_out_of_sight_cannot_be_changed_and_answers_like_an_absent_one(
-    api: Api, act: str
-):
-    assert (await do(api, act, who="baker")).status_code == 404
-    absent = await api.post(api.people.baker, f"/v1/appointments/{new_id()}/{act}", {})
-    assert absent.status_code == 404
-    assert (await api.get(api.people.baker, f"{visit(api)}/history")).status_code == 404
+async def test_a_visit_out_of_sight_cannot_be_changed_and_answers_like_an_absent_one(api: Api):
+    for act in ["cancel", "confirm", "undo", "enter-in-error"]:
+        assert (await do(api, act, who="baker")).status_code == 404, act
+        absent = await api.post(api.people.baker, f"/v1/appointments/{new_id()}/{act}", {})
+        assert absent.status_code == 404, act
+        assert (await api.get(api.people.baker, f"{visit(api)}/history")).status_code == 404, act
 
 
 async def test_the_front_desk_may_not_retract(api: Api):
