@@ -77,11 +77,10 @@ async def post_feed(
     session: Transaction,
     clinic: Clinic,
     me: Me,
-    new: Annotated[NewFeed | None, Body()] = None,
+    new: Annotated[NewFeed, Body(default_factory=NewFeed)],
 ) -> Response:
     """Make an address for a calendar: one's own, or a doctor's or patient's whose visits one may see."""
-    whose = new.model_dump() if new else {}
-    feed, secret = await open_feed(session, clinic, me, **whose)
+    feed, secret = await open_feed(session, clinic, me, **new.model_dump())
     url = f"{request.app.state.settings.issuer}/calendars/{secret}.ics"
     headers = {"Location": f"/v1{FEEDS}/{feed.id}", "ETag": etag(1)}
     return Json({**_feed(feed.model_dump()), "url": url}, 201, headers)

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Body, Response
 from pydantic import BaseModel, Field
 
 from api.bodies import Strict, shown
@@ -62,14 +62,13 @@ async def post_simulate(
     session: Transaction,
     clinic: Clinic,
     me: Me,
-    order: SimulationOrder | None = None,
+    order: Annotated[SimulationOrder, Body(default_factory=SimulationOrder)],
 ) -> Response:
     """Ask who would gain and who would lose what, which recent acts would go otherwise, and what no data show.
 
     It is done outside this process; `Location` says how far it is, and what came of it.
     """
-    days = (order or SimulationOrder()).days
-    asked = await simulating.ask(session, clinic, me, draft_id, days)
+    asked = await simulating.ask(session, clinic, me, draft_id, order.days)
     path = f"/v1/policies/simulations/{asked['id']}"
     return _simulation(asked, 202, {"Location": path, "Retry-After": "2"})
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Body, Path, Response
 from pydantic import Field
 
 from api.bodies import Strict
@@ -85,11 +85,10 @@ async def post_signature(
     session: Transaction,
     clinic: Clinic,
     me: Me,
-    how: Signing | None = None,
+    how: Annotated[Signing, Body(default_factory=Signing)],
 ) -> Response:
     """Sign a record: it becomes final. The signature is a digest over its canonical JSON, signer and time."""
-    lock = how is not None and how.lock
-    return answer(await life.sign(session, clinic, me, record_id, seen, lock=lock))
+    return answer(await life.sign(session, clinic, me, record_id, seen, lock=how.lock))
 
 
 @router.post("/records/{record_id}/cosign", operation_id="cosign_record", response_model=RecordView)

@@ -58,10 +58,10 @@ async def cancel(
     session: Transaction,
     clinic: Clinic,
     me: Me,
-    given: Annotated[Given | None, Body()] = None,
+    given: Annotated[Given, Body(default_factory=Given)],
 ) -> Response:
     """Call off all visits of a series that lie ahead, or none of them."""
-    why = Why(given.reason_code, given.reason) if given else Why()
+    why = Why(given.reason_code, given.reason)
     return Json(_view(await cancel_rest(session, clinic, me, series_id, why)))
 
 

@@ -105,9 +105,9 @@ def _route(act: Act, description: str) -> None:
         clinic: Clinic,
         me: Me,
         seen: Seen,
-        given: Annotated[Given | None, Body()] = None,
+        given: Annotated[Given, Body(default_factory=Given)],
     ) -> Response:
-        why = Why(given.reason_code, given.reason, seen) if given else Why(version=seen)
+        why = Why(given.reason_code, given.reason, seen)
         return _answer(await changing.change(session, clinic, me, appointment_id, act, why))
 
 
@@ -122,13 +122,12 @@ async def confirm(
     clinic: Clinic,
     me: Me,
     seen: Seen,
-    given: Annotated[Confirmation | None, Body()] = None,
+    given: Annotated[Confirmation, Body(default_factory=Confirmation)],
 ) -> Response:
     """Book what was proposed or held. A proposal held no time: when that is taken by now, 409 `slot-taken`."""
-    said = given or Confirmation()
-    why = Why(note=said.reason, version=seen)
+    why = Why(note=given.reason, version=seen)
     return _answer(
-        await moving.confirm(session, clinic, me, appointment_id, why, override=said.override)
+        await moving.confirm(session, clinic, me, appointment_id, why, override=given.override)
     )
 
 
@@ -139,10 +138,10 @@ async def undo(
     clinic: Clinic,
     me: Me,
     seen: Seen,
-    given: Annotated[Note | None, Body()] = None,
+    given: Annotated[Note, Body(default_factory=Note)],
 ) -> Response:
     """Take the last change back. Who may do a thing may undo it; the time must still be free."""
-    why = Why(note=given.reason if given else None, version=seen)
+    why = Why(note=given.reason, version=seen)
     return _answer(await moving.undo(session, clinic, me, appointment_id, why))
 
 

@@ -90,7 +90,7 @@ class EntryView(WishView):
     created_at: AwareDatetime
 
 
-Given = Annotated[Note | None, Body()]
+Given = Annotated[Note, Body(default_factory=Note)]
 
 
 @router.get("", operation_id="list_waitlist", response_model=Listing[EntryView])
@@ -141,10 +141,12 @@ async def accept(
     clinic: Clinic,
     me: Me,
     seen: Seen,
-    given: Given = None,
+    given: Given,
 ) -> Response:
     """Book what is offered, and give up the later visit the entry names, in one step."""
-    booked = await answering.accept(session, clinic, me, entry_id, _why(given, seen))
+    booked = await answering.accept(
+        session, clinic, me, entry_id, Why(note=given.reason, version=seen)
+    )
     headers = {"Location": f"/v1/appointments/{booked.id}", "ETag": etag(booked.version)}
     return Json(booked, headers=headers)
 
@@ -156,10 +158,10 @@ async def decline(
     clinic: Clinic,
     me: Me,
     seen: Seen,
-    given: Given = None,
+    given: Given,
 ) -> None:
     """Refuse what is offered; it goes to the next who waits."""
-    await answering.decline(session, clinic, me, entry_id, _why(given, seen))
+    await answering.decline(session, clinic, me, entry_id, Why(note=given.reason, version=seen))
 
 
 @router.post("/{entry_id}/resume", operation_id="resume_waiting", status_code=204)
@@ -169,14 +171,10 @@ async def resume(
     clinic: Clinic,
     me: Me,
     seen: Seen,
-    given: Given = None,
+    given: Given,
 ) -> None:
     """Wait on at the old place, after an offer was declined or ran out."""
-    await answering.resume(session, clinic, me, entry_id, _why(given, seen))
-
-
-def _why(given: Note | None, seen: int | None) -> Why:
-    return Why(note=given.reason if given else None, version=seen)
+    await answering.resume(session, clinic, me, entry_id, Why(note=given.reason, version=seen))
 
 
 def _view(entry: OpenEntry) -> dict[str, Any]:
