@@ -13,14 +13,28 @@ import pytest
 from core.crypto.values import read
 from core.errors import Forbidden, NotFound, Unavailable
 from core.ids import new_id
+from policies.enforcer import PolicySnapshot
 from policies.facts import Resource
+from policies.rules import Rule, defaults
 from policies.vocabulary import Action, ResourceType, Sensitivity
+from records.access.listing import page
 from records.clinic import Clinic, Erased, Unreadable
+from records.clinical import reading
 from records.clinical.reading import list_records, read_record
-from records.people.reading import list_patients, read_patient
+from records.people.reading import list_patients, patient_in_sight, read_patient
 from records.people.registration import register
 from records.people.searching import Wanted, search_patients
 from tests.clinics import DETAILS, People, open_clinic, outbox, populate
+
+APART = """
+UPDATE doctor SET department = CASE family WHEN 'Adams' THEN 'Eyes' ELSE 'Ears' END;
+UPDATE patient SET preferred_doctor_id = (SELECT id FROM doctor WHERE family = 'Baker');
+UPDATE appointment SET status = 'cancelled';
+INSERT INTO consent (id, patient_id, decision, account_id, category, valid_from, created_by, created_at)
+SELECT gen_random_uuid(), patient.id, 'permit', account.id, 'PSY', now(), account.id, now()
+FROM patient, account JOIN doctor ON doctor.id = doctor_id WHERE family = 'Adams';
+"""
+"""The doctor's only visit was cancelled, a consent is about other records, and another doctor is preferred."""
 
 
 @pytest.fixture
@@ -283,6 +297,46 @@ async def test_concurrent_reads_share_their_commits(
     await connection.close()
     assert len(await outbox(database_url)) == before + 50
     assert commits < before + 50
+
+
+async def test_a_read_and_a_page_of_records_are_two_statements_each(
+    clinic: Clinic, people: People
+):
+    said: list[str] = []
+    async with clinic.database.bare() as connection:
+        connection.add_query_logger(lambda statement: said.append(statement.query.split()[0]))
+    for _ in range(2):
+        said.clear()  # at first, the driver asks what types are
+        await read_record(clinic, people.adams, people.record.id)
+        await list_records(clinic, people.adams, people.patient_id, limit=20)
+    assert said == ["SELECT", "INSERT"] * 2
+
+
+async def test_a_page_of_records_says_of_the_patient_what_the_patients_own_row_says(
+    clinic: Clinic, people: People, database_url: str
+):
+    """Three facts are others of a patient than of a record: here each has another value."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(APART)
+    await connection.close()
+    span = page(people.adams, 20, None)
+    query = clinic.gate.listed(people.adams, reading._OF_PATIENT, span["limit"])
+    (row,) = await clinic.database.all(query, patient_id=people.patient_id, **span)
+    record, patient = reading.resource_of(row), reading._patient_of(row)
+    assert patient == await patient_in_sight(clinic, people.adams, people.patient_id)
+    assert (record.own_appointment, record.consent_granted, record.department) == (1, 0, "Eyes")
+    assert (patient.own_appointment, patient.consent_granted, patient.department) == (0, 1, "Ears")
+
+
+async def test_whoever_may_read_records_but_not_their_patient_is_shown_none(
+    clinic: Clinic, people: People, database_url: str
+):
+    barred = Rule("barred", 1, "doctor", "patient", "read", "deny", "True")
+    clinic.policy._snapshot = PolicySnapshot.build(1, [*defaults(), barred])
+    with pytest.raises(NotFound):
+        await list_records(clinic, people.adams, people.patient_id, limit=20)
+    event = (await outbox(database_url))[-1]
+    assert (event["resource_type"], event["outcome"], event["rule"]) == ("patient", "deny", "barred")
 
 
 async def test_a_list_of_records_hides_what_a_read_hides(clinic: Clinic, people: People):

@@ -22,6 +22,7 @@ from records.access.relations import (
     asking,
     consent_denied,
     consent_granted,
+    department_at,
     department_of,
     ids_of,
     own_appointment,
@@ -118,9 +119,16 @@ CURRENT: Final = with_facts(record_rows(), facts_of).where(
 )
 _ONE: Final = Query(CURRENT)
 _ID: Final = bindparam("patient_id", type_=PGUUID())
+_WHOSE: Final = {
+    "department": department_at(_ID),
+    "own_appointment": own_appointment(_ID),
+    "consent_granted": consent_granted(_ID),
+}
+"""What is said of a patient in other words than of a record of theirs; the rest is the same of both."""
 _OF_PATIENT: Final = Listing(
     ResourceType.RECORD,
     record_rows()
+    .add_columns(*(fact.label(f"whose_{name}") for name, fact in _WHOSE.items()))
     .where(still_there(), _record.patient_id.in_(ids_of(_ID)), _record.id < BEFORE)
     .order_by(_record.id.desc()),
     partial(facts_of, patient=_ID),
@@ -137,11 +145,17 @@ async def read_record(clinic: Clinic, me: Me, record_id: UUID) -> OpenRecord:
 async def list_records(
     clinic: Clinic, me: Me, patient_id: UUID, *, limit: int, after: UUID | None = None
 ) -> tuple[Sequence[OpenRecord], UUID | None]:
-    """Return a patient's records that the caller may read, newest first, and where the next page starts."""
-    await patient_in_sight(clinic, me, patient_id)
+    """Return a patient's records that the caller may read, newest first, and where the next page starts.
+
+    Each row says of its patient, too, whether the caller may see them; where there is none, that is asked for by itself.
+    """
     span = page(me, limit, after)
     query = clinic.gate.listed(me, _OF_PATIENT, span["limit"])
     rows = await clinic.database.all(query, patient_id=patient_id, **span)
+    if rows:
+        await clinic.gate.require(me, Action.READ, _patient_of(rows[0]))
+    else:
+        await patient_in_sight(clinic, me, patient_id)
     found = await disclosed(clinic, me, rows[:limit])
     return found, rows[limit - 1]["id"] if len(rows) > limit else None
 
@@ -185,6 +199,15 @@ def resource_of(row: Mapping[str, Any]) -> Resource:
         department=row["department"],
         **related(row),
         consent_denied=row["consent_denied"],
+    )
+
+
+def _patient_of(row: Mapping[str, Any]) -> Resource:
+    """Return what the policy looks at of the patient whose records are listed."""
+    whose = {name: row[f"whose_{name}"] for name in _WHOSE}
+    person = row["person_id"]
+    return Resource(
+        ResourceType.PATIENT, id=person, patient_id=person, **{**related(row), **whose}
     )
 
 
