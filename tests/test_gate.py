@@ -299,9 +299,7 @@ async def test_concurrent_reads_share_their_commits(
     assert commits < before + 50
 
 
-async def test_a_read_and_a_page_of_records_are_two_statements_each(
-    clinic: Clinic, people: People
-):
+async def test_a_read_and_a_page_of_records_are_two_statements_each(clinic: Clinic, people: People):
     said: list[str] = []
     async with clinic.database.bare() as connection:
         connection.add_query_logger(lambda statement: said.append(statement.query.split()[0]))
@@ -336,7 +334,11 @@ async def test_whoever_may_read_records_but_not_their_patient_is_shown_none(
     with pytest.raises(NotFound):
         await list_records(clinic, people.adams, people.patient_id, limit=20)
     event = (await outbox(database_url))[-1]
-    assert (event["resource_type"], event["outcome"], event["rule"]) == ("patient", "deny", "barred")
+    assert (event["resource_type"], event["outcome"], event["rule"]) == (
+        "patient",
+        "deny",
+        "barred",
+    )
 
 
 async def test_a_list_of_records_hides_what_a_read_hides(clinic: Clinic, people: People):

@@ -206,9 +206,7 @@ def _patient_of(row: Mapping[str, Any]) -> Resource:
     """Return what the policy looks at of the patient whose records are listed."""
     whose = {name: row[f"whose_{name}"] for name in _WHOSE}
     person = row["person_id"]
-    return Resource(
-        ResourceType.PATIENT, id=person, patient_id=person, **{**related(row), **whose}
-    )
+    return Resource(ResourceType.PATIENT, id=person, patient_id=person, **{**related(row), **whose})
 
 
 async def opened(clinic: Clinic, me: Me, permit: Permit, row: Mapping[str, Any]) -> OpenRecord:
