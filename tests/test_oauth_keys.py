@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.crypto.assertions import asserted, public_keys
-from core.crypto.signing import KEPT_RETIRED, BadToken, SigningKeys, trusted, verified
+from core.crypto.signing import ALGORITHM, KEPT_RETIRED, BadToken, SigningKeys, trusted, verified
 from tests.logins import Service, serve
 from tests.outside import outside
 
@@ -76,7 +76,7 @@ def groups(name: str) -> list[dict[str, Any]]:
 def ours(records: list[dict[str, Any]], token: str) -> bool:
     """Whether our own tokens' verifier takes a token under these keys."""
     try:
-        verified(token, {str(r.get("kid")): trusted(r) for r in records})
+        verified(token, {str(r.get("kid")): (ALGORITHM, trusted(r)) for r in records})
     except BadToken:
         return False
     return True

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, RSAKey
 
 from core.crypto import keyfile
 from core.crypto.refusal import Unpicklable
@@ -22,10 +22,16 @@ ALGORITHM: Final = "ES256"
 LONGEST: Final = 4096
 """Characters of a token at most; ours have some 700."""
 
+HEADER, CLAIMS = range(2)
+"""Parts of a token."""
 RETIRED: Final = "retired"
 """Member of a record in the file: since when the key signs no more, in seconds since 1970."""
 KEPT_RETIRED: Final = 86_400
 """Seconds a retired key stays: tokens live for minutes, clients' copies of the key set for hours."""
+
+Key = ECKey | RSAKey
+Keys = Mapping[str, tuple[str, Key]]
+"""By id, each with the one algorithm that it is good for."""
 
 _HEADER: Final = frozenset({"alg", "kid", "typ"})
 _RECORD: Final = {"kty": "EC", "crv": "P-256", "alg": ALGORITHM, "use": "sig"}
@@ -41,7 +47,7 @@ class SigningKeys(Unpicklable):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._identity: tuple[int, int] | None = None
-        self._keys: dict[str, ECKey] = {}
+        self._keys: dict[str, tuple[str, ECKey]] = {}
         self._load()
 
     @classmethod
@@ -83,7 +89,7 @@ class SigningKeys(Unpicklable):
     def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
         """Return the claims as a token of the type given."""
         self._load()
-        kid, key = list(self._keys.items())[-1]
+        kid, (_, key) = list(self._keys.items())[-1]
         header = {"alg": ALGORITHM, "typ": typ, "kid": kid}
         return jws.serialize_compact(header, json.dumps(claims), key, [ALGORITHM])
 
@@ -98,7 +104,7 @@ class SigningKeys(Unpicklable):
     def jwks(self) -> dict[str, Any]:
         """Return the public halves, as a JWK set."""
         self._load()
-        return {"keys": [_public(key) for key in self._keys.values()]}
+        return {"keys": [_public(key) for _, key in self._keys.values()]}
 
     def changed(self) -> bool:
         """Tell whether the file was replaced since it was read; what was verified before is open again."""
@@ -110,10 +116,10 @@ class SigningKeys(Unpicklable):
             return
         try:
             records = json.loads(keyfile.read(self._path))["keys"]
-            keys = {record["kid"]: trusted(record) for record in records}
+            keys = {record["kid"]: (ALGORITHM, trusted(record)) for record in records}
         except (ValueError, KeyError, TypeError, BadToken):
             raise Unavailable("The signing keys cannot be read.", code="key-unavailable") from None
-        if not keys or not all(key.is_private for key in keys.values()):
+        if not keys or not all(key.is_private for _, key in keys.values()):
             raise Unavailable("There is no key to sign with.", code="key-unavailable")
         self._keys, self._identity = keys, identity
 
@@ -139,26 +145,26 @@ def trusted(record: Mapping[str, Any]) -> ECKey:
         raise BadToken from None
 
 
-def verified(token: str, keys: Mapping[str, ECKey]) -> tuple[dict[str, Any], bytes]:
+def verified(token: str, keys: Keys) -> tuple[dict[str, Any], bytes]:
     """Return header and payload of a token that one of the keys signed; raise BadToken for any other."""
-    header = header_of(token)
-    key = keys.get(str(header.get("kid")))
-    if key is None or header.get("alg") != ALGORITHM or not header.keys() <= _HEADER:
+    header = said(token, HEADER)
+    algorithm, key = keys.get(str(header.get("kid")), (None, None))
+    if key is None or header.get("alg") != algorithm or not header.keys() <= _HEADER:
         raise BadToken
     try:
-        signed = jws.deserialize_compact(token, key, algorithms=[ALGORITHM])
+        signed = jws.deserialize_compact(token, key, algorithms=[str(algorithm)])
     except (JoseError, ValueError):
         raise BadToken from None
     return header, signed.payload
 
 
-def header_of(token: str) -> dict[str, Any]:
-    """Read the header before the signature is looked at; base64url's one spelling is joserfc's business."""
+def said(token: str, part: int) -> dict[str, Any]:
+    """Read the header or the claims before any of it is believed; base64url's one spelling is joserfc's business."""
     if len(token) > LONGEST or token.count(".") != 2:  # noqa: PLR2004
         raise BadToken
-    part = token.partition(".")[0]
+    encoded = token.split(".")[part]
     try:
-        return json_object(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        return json_object(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
     except ValueError:
         raise BadToken from None
 

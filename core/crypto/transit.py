@@ -60,22 +60,10 @@ class VaultTransit(Unpicklable):
         return _wrapped(made["ciphertext"])
 
     def unwrap(self, purpose: KeyPurpose, wrapped: Wrapped, context: bytes) -> bytes:
-        text, bound = self._ciphertext(purpose, wrapped), _bound(context)
-        opened = self._asked(
-            purpose,
-            wrapped.version,
-            lambda: self._call("decrypt_data", purpose, ciphertext=text, context=bound),
-        )
-        return b64decode(opened["plaintext"])
+        return b64decode(self._of("decrypt_data", purpose, wrapped, context)["plaintext"])
 
     def rewrap(self, purpose: KeyPurpose, wrapped: Wrapped, context: bytes) -> Wrapped:
-        text, bound = self._ciphertext(purpose, wrapped), _bound(context)
-        moved = self._asked(
-            purpose,
-            wrapped.version,
-            lambda: self._call("rewrap_data", purpose, ciphertext=text, context=bound),
-        )
-        return _wrapped(moved["ciphertext"])
+        return _wrapped(self._of("rewrap_data", purpose, wrapped, context)["ciphertext"])
 
     def mac(self, purpose: KeyPurpose, label: bytes, message: bytes) -> bytes:
         made = self._made("generate_hmac", purpose, hash_input=_digest(label, message))
@@ -119,11 +107,15 @@ class VaultTransit(Unpicklable):
         self._call("update_key_configuration", purpose, min_decryption_version=version + 1)
         self._call("trim_key", purpose, min_version=version + 1)
 
-    def _ciphertext(self, purpose: KeyPurpose, wrapped: Wrapped) -> str:
-        """Return transit's own text of a wrapped key, which must be of the version that its row says."""
+    def _of(self, what: str, purpose: KeyPurpose, wrapped: Wrapped, context: bytes) -> Any:
+        """Return what a call makes of a wrapped key: transit's own text, which must be of the version that its row says.
+
+        Vault says of a refusal no more than 400; the key's versions tell why.
+        """
         text = wrapped.blob.decode("latin-1")
         if text.isascii() and text.startswith(f"vault:v{wrapped.version}:"):
-            return text
+            with suppress(InvalidRequest):
+                return self._call(what, purpose, ciphertext=text, context=_bound(context))
         raise self._refusal(purpose, wrapped.version)
 
     def _made(self, what: str, purpose: KeyPurpose, **given: Any) -> Any:
@@ -131,14 +123,6 @@ class VaultTransit(Unpicklable):
         with suppress(InvalidRequest, InvalidPath):
             return self._call(what, purpose, **given)
         raise out_of_reach()
-
-    def _asked(self, purpose: KeyPurpose, version: int, ask: Callable[[], Any]) -> Any:
-        """Return what a call returns. Vault says of a refusal no more than 400; the key's versions tell why."""
-        try:
-            return ask()
-        except InvalidRequest:
-            pass
-        raise self._refusal(purpose, version)
 
     def _refusal(self, purpose: KeyPurpose, version: int) -> Exception:
         left = self.versions(purpose)

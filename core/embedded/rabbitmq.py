@@ -41,11 +41,10 @@ def obtain(home: Path) -> Installation | None:
 
 def installed() -> Installation | None:
     """Find the machine's own. Debian's wrapper in /usr/sbin insists on another user: call what it wraps."""
-    wrapped = None if DEBIAN.exists() else shutil.which("rabbitmq-server")
-    server = DEBIAN if DEBIAN.exists() else wrapped and Path(wrapped)
+    server = DEBIAN if DEBIAN.exists() else shutil.which("rabbitmq-server")
     mappers = [shutil.which("epmd"), *map(str, Path("/usr/lib/erlang").glob("erts-*/bin/epmd"))]
     epmd = next(filter(None, mappers), None)
-    if server is None or server == "" or epmd is None or shutil.which("erl") is None:
+    if not (server and epmd and shutil.which("erl")):
         return None
     return Installation(Path(server), Path(epmd), {"PATH": os.environ.get("PATH", os.defpath)})
 
