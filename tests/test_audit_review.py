@@ -14,6 +14,7 @@ import pytest
 
 from core.clock import now
 from core.ids import new_id
+from core.settings import settings
 from core.transparency.notes import Key
 from core.transparency.proofs import Proof
 from policies.facts import Subject
@@ -201,6 +202,25 @@ async def test_r1_reading_without_a_treatment_relation(api: Api, database_url: s
         [str(strange.id)],
     )
     assert (found["patient"], found["count"], found["state"]) == (str(patient), 1, "open")
+
+
+async def test_r1_asks_who_treated_within_the_time_that_the_clinic_has_set(
+    api: Api, database_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    patient, baker = api.people.patient_id, api.people.baker
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "INSERT INTO care_team (id, patient_id, doctor_id, valid_from, valid_until)"
+        " VALUES ($1, $2, $3, now() - interval '200 days', now() - interval '100 days')",
+        new_id(), patient, baker.subject.doctor_id,
+    )  # fmt: skip
+    await connection.close()
+    monkeypatch.setenv("CONFIDE_TREATMENT_DAYS", "120")
+    settings.cache_clear()
+    assert await alerts(api, database_url, "R1", by(baker, patient=patient)) == []
+    monkeypatch.undo()
+    settings.cache_clear()
+    assert len(await alerts(api, database_url, "R1")) == 1
 
 
 async def test_r2_reading_the_data_of_ones_own_household(api: Api, database_url: str):

@@ -54,7 +54,8 @@ RELATIONS: Final = (
 ROLES: Final[ColumnElement[Any]] = bindparam("me_roles", type_=ARRAY(Text))
 PURPOSE: Final[ColumnElement[str]] = bindparam("me_purpose", type_=Text())
 
-_UNREAL: Final = ("proposed", "pending", "waitlist", "cancelled", "entered-in-error")
+UNREAL: Final = ("proposed", "pending", "waitlist", "cancelled", "entered-in-error")
+"""Statuses of an appointment that makes nobody treat the patient."""
 # Each under a name of its own: a table of the same name in the statement around would hide, or be hidden.
 _member, _consent, _proxy, _grant, _same = (
     table_of(kind).alias(f"r_{table_of(kind).name}").c
@@ -146,7 +147,7 @@ def own_appointment(patient: Any) -> ColumnElement[bool]:
         _same.patient_id == patient,
         visit.patient_id == _same.other_id,
         visit.doctor_id == DOCTOR,
-        visit.status != all_(array(_UNREAL)),
+        visit.status != all_(array(UNREAL)),
         visit.starts_at.between(func.now() - WINDOW, func.now() + WINDOW),
     )
 

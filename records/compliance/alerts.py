@@ -1,6 +1,7 @@
 """Alerts: what the rules find in the trail, and what a reviewer makes of it."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from core.clock import now
 from core.database import Database
 from core.errors import Conflict, NotFound
 from core.ids import new_id
+from core.settings import settings
 from policies.facts import Resource
 from policies.vocabulary import KEEPERS, ROLE_GROUPS, Action, ResourceType
 from records.access.gate import HIDDEN
@@ -32,10 +34,11 @@ _GROUPS: Final = [sorted(g) for g in (ROLE_GROUPS["staff"], ROLE_GROUPS["clinici
 
 async def look(database: Database) -> None:
     """Run every rule; what it finds is an alert, unless it is one already."""
+    known = (*_GROUPS, timedelta(days=settings().treatment_days))
     async with database.bare() as connection, connection.transaction():
         await connection.execute(RECENT)
         for rule, query in ((rule, q) for rule, queries in RULES.items() for q in queries):
-            found = await connection.fetch(query, *(_GROUPS if "$1" in query else ()))
+            found = await connection.fetch(query, *(known if "$1" in query else ()))
             await connection.executemany(_TELL, [(new_id(), rule, *row.values()) for row in found])
 
 

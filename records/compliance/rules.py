@@ -2,11 +2,14 @@
 """The rules that look for snooping (R1 to R13): each a query over the last day of the trail and what the clinic knows.
 
 A query returns `key` (the same thing is told once), `actor`, `patient`, `events` and `count`. Who works here and who treats
-is said by the policy's vocabulary: `$1` is staff, `$2` clinicians, `$3` who runs the system.
+is said by the policy's vocabulary: `$1` is staff, `$2` clinicians, `$3` who runs the system; `$4` is how long a visit makes its
+doctor treat the patient, before and after.
 """
 
 from collections.abc import Mapping
 from typing import Final
+
+from records.access.relations import UNREAL
 
 _READS: Final = "action IN ('read', 'search') AND outcome = 'allow' AND patient IS NOT NULL"
 RECENT: Final = """
@@ -17,9 +20,7 @@ FROM (SELECT *, convert_from(body, 'UTF8')::jsonb AS j FROM audit.event
       WHERE id > audit.lowest_id(now() - interval '25 hours')) AS day
 """
 """The last day of the trail, read once for all rules."""
-_KNOWN: Final = (
-    "WITH known AS (SELECT $1::text[] AS staff, $2::text[] AS clinicians, $3::text[] AS keepers)"
-)
+_KNOWN: Final = "WITH known AS (SELECT $1::text[] AS staff, $2::text[] AS clinicians, $3::text[] AS keepers, $4::interval AS around)"
 _IDS: Final = "(SELECT other_id FROM same_person WHERE same_person.patient_id = recent.patient)"
 """Every id of the person whom an event is about: what is known of one of them is known of all."""
 _TOLD: Final = "(array_agg(id ORDER BY id))[1:50] AS events, count(*)::int AS count"
@@ -31,11 +32,11 @@ AND resource_type IN ('patient', 'record', 'appointment', 'coverage')
 AND NOT EXISTS (
   SELECT FROM care_team AS t LEFT JOIN account AS a ON a.id = recent.actor
   WHERE t.patient_id IN {_IDS} AND (t.account_id = a.id OR t.doctor_id = a.doctor_id)
-  AND occurred_at BETWEEN t.valid_from - interval '90 days' AND coalesce(t.valid_until, now()) + interval '90 days')
+  AND occurred_at BETWEEN t.valid_from - around AND coalesce(t.valid_until, now()) + around)
 AND NOT EXISTS (
   SELECT FROM appointment AS v JOIN account AS a ON a.id = recent.actor AND a.doctor_id = v.doctor_id
-  WHERE v.patient_id IN {_IDS} AND v.status NOT IN ('proposed', 'waitlist', 'cancelled', 'entered-in-error')
-  AND v.starts_at BETWEEN occurred_at - interval '90 days' AND occurred_at + interval '90 days')
+  WHERE v.patient_id IN {_IDS} AND v.status <> ALL ('{{{",".join(UNREAL)}}}')
+  AND v.starts_at BETWEEN occurred_at - around AND occurred_at + around)
 AND NOT EXISTS (SELECT FROM record WHERE record.patient_id IN {_IDS} AND author_id = recent.actor)
 GROUP BY actor, patient, occurred_at::date
 """
@@ -192,7 +193,7 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "R13": (_MISSING, _SKEWED),
 }
 MEANING: Final[Mapping[str, str]] = {
-    "R1": "read without a treatment relation within 90 days",
+    "R1": "read without a treatment relation",
     "R2": "read the data of somebody with whom one shares a telephone number or an e-mail address",
     "R3": "read the data of a colleague",
     "R4": "read a patient whom compliance watches",
