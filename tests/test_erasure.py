@@ -42,13 +42,13 @@ async def erase(api: Api) -> None:
     assert (await api.post(api.people.compliance, path(api), REASON)).status_code == 200
 
 
-@pytest.mark.parametrize("who", ["adams", "baker", "nurse", "reception", "patient"])
-async def test_nobody_else_may_erase_a_patient(api: Api, who: str):
-    me = getattr(api.people, who)
-    answer = await api.post(me, path(api), REASON)
-    assert answer.status_code in {403, 404}
-    absent = await api.post(me, f"/v1/patients/{new_id()}/erasure", REASON)
-    assert absent.status_code == 404
+async def test_nobody_else_may_erase_a_patient(api: Api):
+    for who in ("adams", "baker", "nurse", "reception", "patient"):
+        me = getattr(api.people, who)
+        answer = await api.post(me, path(api), REASON)
+        assert answer.status_code in {403, 404}, who
+        absent = await api.post(me, f"/v1/patients/{new_id()}/erasure", REASON)
+        assert absent.status_code == 404
 
 
 async def test_one_person_alone_erases_nothing(api: Api):

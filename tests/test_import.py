@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from api.commands.importing import MISUSED, import_bundles
 from core.crypto.values import read
+from core.settings import Settings
 from policies.facts import Subject
 from policies.vocabulary import Role
 from records.access.me import Me
@@ -336,18 +338,14 @@ def test_the_command_says_in_words_what_it_did(database_url: str, tmp_path: Path
     assert not any(phi in done.stdout + done.stderr for phi in PHI)
 
 
-@pytest.mark.parametrize(
-    "argv", [["nowhere"], ["."], [".", "--care-team", "nobody@here"], ["good.json", "--what"]]
-)
-def test_a_command_that_cannot_be_meant_is_exit_code_2(
-    argv: list[str], database_url: str, tmp_path: Path
-):
+def test_a_command_that_cannot_be_meant_is_exit_code_2(database_url: str, tmp_path: Path):
     keyring(tmp_path)
+    here = Settings(home=tmp_path, environment="development", database_url=database_url)
     (tmp_path / "empty").mkdir()
-    if "--care-team" in argv:
-        save(small_bundle(), tmp_path / "empty" / "good.json")
-    given = [tmp_path / "empty" if part == "." else part for part in argv]
-    assert confide(database_url, tmp_path, "import", "fhir", *given).returncode == 2
+    good = save(small_bundle(), tmp_path / "good.json")
+    for paths, team in (([tmp_path / "empty"], []), ([good], ["nobody@here"])):
+        assert import_bundles(here, paths, team, as_json=False) == MISUSED, team
+    assert confide(database_url, tmp_path, "import", "fhir", "nowhere").returncode == MISUSED == 2
 
 
 async def test_members_of_a_care_team_can_be_named(clinic: Clinic, operator: Me):

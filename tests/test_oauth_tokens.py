@@ -176,12 +176,12 @@ async def test_no_forged_token_is_taken(service: Service, tmp_path: Path):
     assert taken == {}
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Basic {}", "Token {}", "{}", "Bearer x {}"])
-async def test_a_token_counts_in_a_bearer_header_only(service: Service, header: str):
+async def test_a_token_counts_in_a_bearer_header_only(service: Service):
     good = (await service.grant())["access_token"]
-    sent = {"Authorization": header.format(good)} if header else {}
-    assert (await service.http.get("/v1/me", headers=sent)).status_code == 401
-    assert (await service.http.get("/v1/me", params={"access_token": good})).status_code == 401
+    for header in ("", "Bearer", "Basic {}", "Token {}", "{}", "Bearer x {}"):
+        sent = {"Authorization": header.format(good)} if header else {}
+        assert (await service.http.get("/v1/me", headers=sent)).status_code == 401, header
+        assert (await service.http.get("/v1/me", params={"access_token": good})).status_code == 401
 
 
 async def test_a_remembered_token_dies_when_it_expires(service: Service, monkeypatch: Any):

@@ -109,11 +109,11 @@ async def test_the_passkey_of_another_is_no_second_factor(api: Api):
     await refused(api, page, other.get(options(page)))
 
 
-@pytest.mark.parametrize("nonsense", ["[" * 2000, "{}", "null", '{"id": []}', "\x00"])
-async def test_what_is_no_answer_is_refused_like_a_wrong_one(api: Api, nonsense: str):
+async def test_what_is_no_answer_is_refused_like_a_wrong_one(api: Api):
     await enrolled(api, api.people.nurse)
-    _, page = await opened(api)
-    await refused(api, page, nonsense)
+    for nonsense in ("[" * 2000, "{}", "null", '{"id": []}', "\x00"):
+        _, page = await opened(api)
+        await refused(api, page, nonsense)
 
 
 async def test_an_answer_counts_once(api: Api):

@@ -67,13 +67,11 @@ async def test_a_rule_with_a_field_too_many_is_refused(desk: Desk):
     assert answer.status_code == 422
 
 
-@pytest.mark.parametrize(
-    "rule", ["policy-read", "policy-draft", "policy-redraft", "policy-publish"]
-)
-async def test_administrators_cannot_lock_themselves_out(desk: Desk, rule: str):
-    body = {"reason": "x", "remove": [rule]}
-    answer = await desk.send(desk.first, "POST", "/drafts", body)
-    assert (answer.status_code, answer.json()["code"]) == (422, "policy-lockout")
+async def test_administrators_cannot_lock_themselves_out(desk: Desk):
+    for rule in ("policy-read", "policy-draft", "policy-redraft", "policy-publish"):
+        body = {"reason": "x", "remove": [rule]}
+        answer = await desk.send(desk.first, "POST", "/drafts", body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "policy-lockout"), rule
     bar = {**TIGHT, "id": "bar", "tier": 1, "subject": "staff", "resource": "*", "action": "*"}
     body = {"reason": "x", "put": [{**bar, "condition": "True"}]}
     answer = await desk.send(desk.first, "POST", "/drafts", body)

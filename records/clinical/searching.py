@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import UUID as PGUUID
 from sqlalchemy import ColumnElement, DateTime, Text, bindparam
 
+from policies.permit import Permit
 from policies.vocabulary import ResourceType
 from records.access.listing import BEFORE, Listing, page
 from records.access.me import Me
@@ -96,7 +97,7 @@ async def _fitting(
     ]
 
 
-async def _content(clinic: Clinic, me: Me, permit: Any, row: Mapping[str, Any]) -> Any:
+async def _content(clinic: Clinic, me: Me, permit: Permit, row: Mapping[str, Any]) -> Any:
     return (await clinic.reveal(me, permit, RecordVersion, row))["content"]
 
 

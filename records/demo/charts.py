@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from random import Random
 from typing import Any, Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from records.clinical.models import RecordKind
@@ -50,7 +51,7 @@ def windows(login: str) -> Iterator[tuple[int, time, time]]:
             yield weekday, first, last
 
 
-def schedules(login: str, doctor_id: Any, zone: str, today: date) -> Iterator[Schedule]:
+def schedules(login: str, doctor_id: UUID, zone: str, today: date) -> Iterator[Schedule]:
     """Yield a doctor's windows as rows, without an end."""
     for weekday, first, last in windows(login):
         yield Schedule(

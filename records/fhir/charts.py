@@ -83,9 +83,8 @@ async def keep_coverages(desk: Desk, whose: Whose, found: FoundPatient) -> None:
     rows = (await desk.session.execute(mine)).all()
     source = desk.clinic.indexes.source
     named = {source(f"{whose.id}/Coverage/{key!r}"): c for key, c in found.coverages.items()}
-    new = sorted(
-        named.keys() - {source for source, _ in rows}, key=lambda s: named[s].billed, reverse=True
-    )
+    missing = named.keys() - {name for name, _ in rows}
+    new = sorted(missing, key=lambda name: named[name].billed, reverse=True)
     desk.tally.count("coverage", len(new), len(named))
     if not new:
         return

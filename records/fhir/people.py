@@ -130,16 +130,15 @@ def _coverage(payor: Node, covered: Node | None) -> CoverageDetails:
     if covered is None:
         return CoverageDetails(name)
     relationship = covered.get("relationship")
-    period = covered.get("period")
-    first, last = [period and period.get(end) for end in ("start", "end")]
+    first, last = _days(covered)
     return CoverageDetails(
         payor=name,
         plan=_class(covered, "plan"),
         member_id=covered.optional("subscriberId", 100),
         group_number=_class(covered, "group"),
         relationship=_relationship(relationship) if relationship else "self",
-        valid_from=_start_of(first),
-        valid_until=_start_of(last),
+        valid_from=first,
+        valid_until=last,
     )
 
 
@@ -153,6 +152,13 @@ def _class(covered: Node, kind: str) -> str | None:
 def _relationship(concept: Node) -> str:
     code = coding(concept).get("code")
     return str(code) if code in _RELATIONSHIPS else "other"
+
+
+def _days(node: Node) -> tuple[date | None, date | None]:
+    """Return the days on which an element's period starts and ends, as far as it says."""
+    period = node.get("period")
+    first, last = [period and period.get(end) for end in ("start", "end")]
+    return _start_of(first), _start_of(last)
 
 
 def _start_of(moment: Node | None) -> date | None:
@@ -171,16 +177,8 @@ def _identifier(node: Node) -> IdentifierDetails:
     kind = node.get("type")
     code = coding(kind).get("code") if kind else None
     known = code if isinstance(code, str) and _TYPE.fullmatch(code) else "RI"
-    period = node.get("period")
-    first, last = [period and period.get(end) for end in ("start", "end")]
-    return IdentifierDetails(
-        known,
-        node.need("system").uri(),
-        value.text(100),
-        use(node).get("use"),
-        _start_of(first),
-        _start_of(last),
-    )
+    system = node.need("system").uri()
+    return IdentifierDetails(known, system, value.text(100), use(node).get("use"), *_days(node))
 
 
 def _contacts(resource: Node) -> Iterator[dict[str, str]]:

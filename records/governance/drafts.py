@@ -71,7 +71,7 @@ async def start_draft(
 
 async def read_draft(session: Executor, clinic: Clinic, me: Me, draft_id: UUID) -> OpenDraft:
     """Return one draft, or raise NotFound."""
-    row = await found(session, clinic, me, draft_id)
+    row = await draft_row(session, clinic, me, draft_id)
     await clinic.gate.read(me, Action.READ, resource_of(row))
     return _opened(row, await rules_of(session, row["base"]))
 
@@ -118,7 +118,7 @@ async def discard_draft(
     await session.execute(delete(DRAFTS).where(DRAFTS.c.id == draft_id))
 
 
-async def found(
+async def draft_row(
     session: Executor, clinic: Clinic, me: Me, draft_id: UUID, *, lock: bool = False
 ) -> Mapping[str, Any]:
     """Return a draft's row; who may not read policies at all does not learn which drafts there are."""
@@ -135,7 +135,7 @@ async def _to_change(
     session: Executor, clinic: Clinic, me: Me, draft_id: UUID, expected: int | None
 ) -> Mapping[str, Any]:
     """Return a draft's row, locked, if it is the caller's to change and is what the caller last saw."""
-    row = await found(session, clinic, me, draft_id, lock=True)
+    row = await draft_row(session, clinic, me, draft_id, lock=True)
     await clinic.gate.write(session, me, Action.UPDATE, resource_of(row))
     unpublished(row)
     if expected is not None and row["version"] != expected:

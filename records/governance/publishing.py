@@ -16,7 +16,7 @@ from records.access.me import Me
 from records.access.versions import enact, version_in_force
 from records.base import Executor
 from records.clinic import Clinic
-from records.governance.drafts import DRAFTS, found, resource_of, unpublished
+from records.governance.drafts import DRAFTS, draft_row, resource_of, unpublished
 from records.governance.models import DraftStatus
 from records.governance.versions import PUBLISHED, rules_of
 
@@ -29,7 +29,7 @@ async def publish_draft(
     `expected` is the version in force as the caller knows it. Raises Forbidden(`four-eyes`), PreconditionFailed,
     Conflict(`draft-published`, `draft-outdated`).
     """
-    draft = await found(session, clinic, me, draft_id, lock=True)
+    draft = await draft_row(session, clinic, me, draft_id, lock=True)
     await _agree(session, clinic, me, draft)
     unpublished(draft)
     head = await _hold(session, expected)

@@ -27,7 +27,7 @@ from records.access.me import Me
 from records.audit.event import Origin
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
-from records.governance.drafts import found, resource_of
+from records.governance.drafts import draft_row, resource_of
 from records.governance.impact import Effect, measure, totals, touched
 from records.governance.models import PolicySimulation, SimulationStatus
 from records.governance.replay import replay
@@ -48,7 +48,7 @@ async def ask(
     session: Executor, clinic: Clinic, me: Me, draft_id: UUID, days: int
 ) -> Mapping[str, Any]:
     """Ask for a draft, as it is written now, to be simulated against the rules in force."""
-    draft = await found(session, clinic, me, draft_id)
+    draft = await draft_row(session, clinic, me, draft_id)
     await clinic.gate.read(me, Action.READ, resource_of(draft))
     row = PolicySimulation(
         draft_id=draft_id,

@@ -13,7 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import pyotp
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,11 +39,6 @@ _DIGITS: Final = 6
 _totp, _code = table_of(AccountTotp), table_of(AccountRecoveryCode).c
 _account, _passkey = table_of(Account).c, table_of(AccountPasskey).c
 _ENROLLED = Query(select(_account.id).where(_account.id == bindparam("id"), has_factor()))
-_APP = Query(
-    select(_totp.c.account_id).where(
-        _totp.c.account_id == bindparam("id"), _totp.c.confirmed_at.is_not(None)
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +56,20 @@ async def enrolled(clinic: Clinic, account_id: UUID) -> bool:
 
 async def state(clinic: Clinic, account_id: UUID) -> Mapping[str, Any]:
     """Return what second factors an account has."""
+    app = exists().where(_totp.c.account_id == account_id, _totp.c.confirmed_at.is_not(None))
     unused = select(func.count()).where(_code.account_id == account_id, _code.used_at.is_(None))
     keys = select(func.count()).where(_passkey.account_id == account_id)
-    counts = select(
+    found = select(
+        app.label("totp"),
         unused.scalar_subquery().label("recovery_codes_left"),
         keys.scalar_subquery().label("passkeys"),
     )
-    return {"totp": await has_app(clinic, account_id), **(await clinic.database.select(counts))[0]}
-
-
-async def has_app(clinic: Clinic, account_id: UUID) -> bool:
-    """Tell whether an authenticator app is enrolled."""
-    return await clinic.database.one(_APP, id=account_id) is not None
+    return (await clinic.database.select(found))[0]
 
 
 async def begin(session: AsyncSession, clinic: Clinic, me: Me, issuer: str) -> Seed:
     """Return a seed for the caller's app. It counts once a code of it has been shown; Conflict if one does already."""
-    if await has_app(clinic, me.subject.id):
+    if (await state(clinic, me.subject.id))["totp"]:
         raise Conflict("there is an authenticator app already", code="factor-exists")
     secret = b32encode(secrets.token_bytes(_SEED)).decode()
     row = {

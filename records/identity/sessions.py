@@ -25,7 +25,8 @@ from records.identity.models import Account, OAuthCode, OAuthRefreshToken, OAuth
 
 CODE_LIFE: Final = timedelta(seconds=60)
 
-_session = table_of(OAuthSession).c
+_session, _code = table_of(OAuthSession).c, table_of(OAuthCode).c
+_refresh = table_of(OAuthRefreshToken).c
 
 
 class Replayed(Exception):
@@ -66,7 +67,7 @@ async def start(
 
 async def redeemable(session: AsyncSession, code: str, client_id: str) -> OAuthCode | None:
     """Return a code that may be redeemed now, locked; None if there is none; Replayed if it was."""
-    found = select(OAuthCode).where(OAuthCode.code_hash == hashed(code)).with_for_update()  # type: ignore[arg-type]
+    found = select(OAuthCode).where(_code.code_hash == hashed(code)).with_for_update()
     row: OAuthCode | None = (await session.execute(found)).scalar_one_or_none()
     if row is None or row.client_id != client_id:
         return None
@@ -89,8 +90,8 @@ async def refreshable(
     """Return a refresh token that may be used now and its session, locked; Replayed if it was used."""
     found = (
         select(OAuthRefreshToken, OAuthSession)
-        .join(OAuthSession, _session.id == OAuthRefreshToken.session_id)
-        .where(OAuthRefreshToken.token_hash == hashed(token))  # type: ignore[arg-type]
+        .join(OAuthSession, _session.id == _refresh.session_id)
+        .where(_refresh.token_hash == hashed(token))
         .with_for_update()
     )
     row = (await session.execute(found)).one_or_none()
@@ -123,8 +124,8 @@ async def of_refresh_token(session: AsyncSession, token: str) -> OAuthSession | 
     """Return the session a refresh token belongs to, used or not."""
     found = (
         select(OAuthSession)
-        .join(OAuthRefreshToken, _session.id == OAuthRefreshToken.session_id)
-        .where(OAuthRefreshToken.token_hash == hashed(token))  # type: ignore[arg-type]
+        .join(OAuthRefreshToken, _session.id == _refresh.session_id)
+        .where(_refresh.token_hash == hashed(token))
     )
     return (await session.execute(found)).scalar_one_or_none()
 
