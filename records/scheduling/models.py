@@ -74,11 +74,12 @@ BUFFERED = "tstzrange(coalesce(blocked_from, starts_at), coalesce(blocked_until,
 """The time a visit takes from doctor and room: with the buffers around it. The patient is free of those."""
 
 SESSION_NAME = (
-    "substring(encode(sha256(convert_to(doctor_id || ' ' || service_id || ' ' ||"
-    " (extract(epoch FROM starts_at) * 1000000)::bigint, 'UTF8')), 'hex') FOR 32)::uuid"
+    "substring(encode(sha256(convert_to(doctor_id::text || ' ' || service_id::text || ' ' ||"
+    " (extract(epoch FROM starts_at) * 1000000)::bigint::text, 'UTF8')), 'hex') FOR 32)::uuid"
 )
 """The name of a group visit, as `terms.session_name` works it out. It is checked, so that nobody who writes SQL can
-let two visits pass for one by giving them one name."""
+let two visits pass for one by giving them one name. Each cast is written out: `uuid || text` is a function in SQL, which
+PostgreSQL would parse anew at every INSERT."""
 
 _SESSION = "coalesce(session_id, id)"
 
