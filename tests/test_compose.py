@@ -44,6 +44,12 @@ def test_nothing_is_published_beyond_this_machine():
     assert all(str(port).startswith("127.0.0.1:") for port in ports)
 
 
+def test_tokens_are_issued_for_the_address_that_is_published():
+    (port,) = SERVICES["api"]["ports"]
+    published = port.rpartition(":")[0]
+    assert f"http://{published}" in SERVICES["api"]["environment"]["CONFIDE_ISSUER"]
+
+
 @pytest.mark.parametrize("name", ["postgres", "rabbitmq", "api", "worker"])
 def test_a_long_running_service_has_a_healthcheck(name: str):
     assert SERVICES[name]["healthcheck"]["test"]

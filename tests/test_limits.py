@@ -144,6 +144,9 @@ async def test_the_token_endpoint_is_limited_by_client_and_network(api: Api):
     assert answers[-1].json() == {"error": "slow_down"}
     other = await api.http.post("/oauth/token", data=form | {"client_id": "confide-docs"})
     assert other.status_code == 400
+    for path in ("par", "device_authorization"):  # each leaves a row, and anybody may ask for it
+        answer = await api.http.post(f"/oauth/{path}", data={"client_id": "confide-cli"})
+        assert (answer.status_code, answer.json()) == (429, {"error": "slow_down"})
 
 
 def test_counting_costs_next_to_nothing():

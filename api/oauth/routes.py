@@ -32,11 +32,7 @@ _CORS: Final = {"Access-Control-Allow-Origin": "*"}
 @router.post("/oauth/token")
 async def token(request: Request) -> Response:
     """Exchange a code or a refresh token for tokens, or give a client one of its own."""
-    try:
-        answer = await _protocol(request, Server.create_token_response, counted=True)
-    except Throttled as error:
-        wait = str(error.members["retry_after"])
-        answer = JSONResponse({"error": "slow_down"}, 429, NO_STORE | {"Retry-After": wait})
+    answer = await _counted(request, Server.create_token_response)
     answer.headers.update(_CORS)
     return answer
 
@@ -57,14 +53,14 @@ async def revoke(request: Request) -> Response:
 @router.post("/oauth/par")
 async def push(request: Request) -> Response:
     """Keep an authorization request under a name (RFC 9126)."""
-    return await _protocol(request, par.take)
+    return await _counted(request, par.take)
 
 
 @router.post("/oauth/device_authorization")
 async def device_authorization(request: Request) -> Response:
     """Let a device wait for its owner to log it in (RFC 8628)."""
     try:
-        return await _protocol(request, device.ask)
+        return await _counted(request, device.ask)
     except OAuth2Error as error:
         return _refusal(error)
 
@@ -95,6 +91,15 @@ async def userinfo(request: Request) -> Response:
         names = await profile(request.app.state.clinic.database, said.account)
         told |= {"roles": sorted(known.subject.roles)} | names
     return JSONResponse(told, headers=NO_STORE)
+
+
+async def _counted(request: Request, act: Callable[[Server, WebRequest], Response]) -> Response:
+    """Run an act that anybody may ask for, and that leaves a row or costs a signature: so often from one place."""
+    try:
+        return await _protocol(request, act, counted=True)
+    except Throttled as error:
+        wait = str(error.members["retry_after"])
+        return JSONResponse({"error": "slow_down"}, 429, NO_STORE | {"Retry-After": wait})
 
 
 async def _protocol(
