@@ -1,6 +1,6 @@
 """A clinic at work: the database, the gate and the vault, opened together and closed together."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,9 @@ from core.crypto.envelope import DataKey, DecryptCode, DecryptError, Value
 from core.crypto.kek import KekProvider
 from core.database import Database
 from core.errors import DomainError, Unavailable
+from policies.facts import Resource
 from policies.permit import Permit
+from policies.vocabulary import ResourceType
 from records.access.gate import Gate
 from records.access.me import Me
 from records.access.policy import Policy
@@ -82,6 +84,22 @@ class Clinic:
         except DecryptError as error:
             log.error("a data key does not open", code=error.code)
             raise _refusal(error.code) from None
+
+    async def disclose(
+        self,
+        me: Me,
+        listed: ResourceType,
+        kind: type[Protected],
+        rows: Sequence[Mapping[str, Any]],
+        resource_of: Callable[[Mapping[str, Any]], Resource],
+    ) -> Sequence[tuple[Mapping[str, Any], dict[str, Value | None]]]:
+        """Open rows of a list, each decided once more, once their events are on disk; what is not allowed is left out."""
+        permits = await self.gate.disclose(me, listed, map(resource_of, rows))
+        return [
+            (row, await self.reveal(me, permits[row["resource_id"]], kind, row))
+            for row in rows
+            if row["resource_id"] in permits
+        ]
 
     async def reveal(
         self,

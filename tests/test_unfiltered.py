@@ -24,6 +24,7 @@ ONE_BY_ONE = {
     "records/identity/administration.py": "accounts: no word of a patient, each row decided by itself",
     "records/compliance/disclosures.py": "rows of one patient, each decided by itself",
     "records/people/coverages.py": "rows of one patient, each decided by itself",
+    "records/clinic.py": "is handed the rows by those who do",
 }
 OPEN_CELLS = {"records/clinic.py"}
 """Against a Permit; what does not open is an event there."""
@@ -71,7 +72,9 @@ def test_who_selects_sealed_rows_asks_the_gate(path: Path):
         assert asks_the_gate(path)
 
 
-@pytest.mark.parametrize("path", sorted(users("disclose", of="gate")), ids=name)
+@pytest.mark.parametrize(
+    "path", sorted(users("disclose", of="gate") | users("disclose", of="clinic")), ids=name
+)
 def test_who_discloses_a_list_filtered_it_by_the_policy(path: Path):
     if not name(path).startswith("records/access/") and name(path) not in ONE_BY_ONE:
         assert {"listed", "visible", "shown"} & {called(call) for call in calls(path)}

@@ -1,9 +1,9 @@
 """Lists: rows in their order, those kept that the policy lets the caller read, compiled once for each caller and version of the rules."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
@@ -36,6 +36,7 @@ USUAL: Final = 21
 _WHOSE: Final = {"patient_id": "person_id"}
 """Where a fact has another name in a row: a row's own `patient_id` is the one that it was sealed for."""
 
+Row = TypeVar("Row", bound=Mapping[str, Any])
 Facts = Callable[[Any], Mapping[str, ColumnElement[Any]]]
 """What a rule may ask of a row, by name, given the columns of the row."""
 
@@ -111,6 +112,13 @@ def compiled(
 def page(me: Me, limit: int, after: UUID | None) -> Mapping[str, Any]:
     """Return the parameters of a page, with one row more than is shown: it tells whether another follows."""
     return {"before": after or LAST, "after": after or FIRST, "limit": limit + 1, **asking(me)}
+
+
+def cut(
+    rows: Sequence[Row], limit: int, key: str = "resource_id"
+) -> tuple[Sequence[Row], UUID | None]:
+    """Return the rows of a page, and the id after which the next one starts, if one row more was found."""
+    return rows[:limit], rows[limit - 1][key] if len(rows) > limit else None
 
 
 def whole(me: Me, limit: int | None = None) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from core.errors import Conflict
 from core.ids import new_id
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
-from records.access.listing import BEFORE, Listing, page
+from records.access.listing import BEFORE, Listing, cut, page
 from records.access.me import Me
 from records.access.models import BreakGlass
 from records.access.relations import ids_of
@@ -123,14 +123,9 @@ async def list_grants(
     span = page(me, limit, after)
     query = clinic.gate.listed(me, _LISTINGS[reviewed], span["limit"])
     rows = await clinic.database.all(query, **span)
-    first = rows[:limit]
-    permits = await clinic.gate.disclose(me, ResourceType.BREAK_GLASS, map(_resource, first))
-    shown = [
-        _shown(row, await clinic.reveal(me, permits[row["resource_id"]], BreakGlass, row))
-        for row in first
-        if row["resource_id"] in permits
-    ]
-    return shown, first[-1]["resource_id"] if len(rows) > limit else None
+    first, last = cut(rows, limit)
+    found = await clinic.disclose(me, ResourceType.BREAK_GLASS, BreakGlass, first, _resource)
+    return [_shown(row, phi) for row, phi in found], last
 
 
 async def read_grant(clinic: Clinic, me: Me, grant_id: UUID) -> Mapping[str, Any]:

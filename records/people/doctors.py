@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from core.errors import Conflict, NotFound
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
+from records.access.listing import cut
 from records.access.me import Me
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
@@ -120,7 +121,7 @@ async def list_doctors(
         statement = statement.where(_doctor.id > after)
     statement = statement.where(*_answering(search))
     rows = await clinic.database.select(statement)
-    return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
+    return cut(rows, limit, "id")
 
 
 def _answering(search: Search) -> Iterator[ColumnElement[bool]]:

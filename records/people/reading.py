@@ -14,7 +14,7 @@ from core.database import Query
 from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
-from records.access.listing import BEFORE, Listing, labelled, page, with_facts
+from records.access.listing import BEFORE, Listing, cut, labelled, page, with_facts
 from records.access.me import Me
 from records.access.relations import (
     asking,
@@ -123,8 +123,8 @@ async def list_patients(
     span = page(me, limit, after)
     query = clinic.gate.listed(me, _EVERYBODY, span["limit"])
     rows = await clinic.database.all(query, **span)
-    found = await disclosed(clinic, me, rows[:limit])
-    return found, rows[limit - 1]["resource_id"] if len(rows) > limit else None
+    first, last = cut(rows, limit)
+    return await disclosed(clinic, me, first), last
 
 
 async def patient_in_sight(clinic: Clinic, me: Me, patient_id: UUID) -> Resource:
@@ -171,12 +171,8 @@ async def disclosed(
     clinic: Clinic, me: Me, rows: Sequence[Mapping[str, Any]]
 ) -> Sequence[OpenPatient]:
     """Open fetched patients for the caller: an event each."""
-    permits = await clinic.gate.disclose(me, ResourceType.PATIENT, map(resource_of, rows))
-    return [
-        opened_patient(row, await clinic.reveal(me, permits[row["resource_id"]], Patient, row))
-        for row in rows
-        if row["resource_id"] in permits
-    ]
+    found = await clinic.disclose(me, ResourceType.PATIENT, Patient, rows, resource_of)
+    return [opened_patient(row, phi) for row, phi in found]
 
 
 def as_kept(

@@ -7,14 +7,26 @@ a hidden patient does what a search that hits nobody does.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    or_,
+    select,
+)
 
 from core.crypto.blind_index import normal_code, normal_text
 from core.errors import FieldError, Invalid
 from policies.vocabulary import ResourceType
+from records.access.listing import BEFORE, Listing, cut, page
 from records.access.me import Me
 from records.base import Searchable, table_of
 from records.clinic import Clinic
@@ -27,9 +39,18 @@ from records.people.contact import (
     phones_of,
     sound,
 )
-from records.people.finding import BORN, EMAIL, FAMILY, PHONE, SOUND, family_born, sound_born
+from records.people.finding import (
+    BORN,
+    EMAIL,
+    FAMILY,
+    PHONE,
+    SEARCHABLE,
+    SOUND,
+    family_born,
+    sound_born,
+)
 from records.people.models import Identifier, Patient, PatientToken
-from records.people.reading import OpenPatient, disclosed, everybody, resource_of, visible
+from records.people.reading import OpenPatient, disclosed, everybody, facts_of, resource_of, visible
 
 CANDIDATES: Final = 64
 """Patients fetched and compared at once, however many a token fits."""
@@ -60,12 +81,10 @@ async def search_patients(
     A page may be short, or even empty, and yet have a next one: then all candidates so far only looked alike to
     the index. Raises Invalid(`search-too-broad`) for what no index is for.
     """
-    rows = await _candidates(clinic, me, wanted, after)
-    fits = await _fitting(clinic, me, wanted, rows[:CANDIDATES])
-    page = await disclosed(clinic, me, await _survivors(clinic, me, fits[:limit])) if fits else []
-    if len(fits) > limit:
-        return page, fits[limit - 1]["resource_id"]
-    return page, rows[CANDIDATES - 1]["resource_id"] if len(rows) > CANDIDATES else None
+    first, last = cut(await _candidates(clinic, me, wanted, after), CANDIDATES)
+    fits = await _fitting(clinic, me, wanted, first)
+    shown = await disclosed(clinic, me, await _survivors(clinic, me, fits[:limit])) if fits else []
+    return shown, fits[limit - 1]["resource_id"] if len(fits) > limit else last
 
 
 def matches(values: Mapping[str, Any], wanted: Wanted) -> bool:
@@ -83,13 +102,12 @@ async def _candidates(
 ) -> Sequence[Mapping[str, Any]]:
     """Search by the root keys that are known, and once more if there is a newer one: tokens may have gone over to it meanwhile."""
     rows: Sequence[Mapping[str, Any]] = ()
-    searched = None
+    searched, span = None, page(me, CANDIDATES, after)
     while searched != clinic.indexes.version:
         searched = clinic.indexes.version
-        statement = _narrowed(clinic, wanted).order_by(_patient.id.desc())
-        if after:
-            statement = statement.where(_patient.id < after)
-        rows = await visible(clinic, me, statement, CANDIDATES + 1)
+        by, given = _narrowing(clinic, wanted)
+        query = clinic.gate.listed(me, _listing(by, len(clinic.indexes.living)), span["limit"])
+        rows = await clinic.database.all(query, **given, **span)
         await clinic.indexes.look(clinic.database)
     return rows
 
@@ -120,32 +138,58 @@ async def _survivors(
     return [*kept.values(), *others]
 
 
-def _narrowed(clinic: Clinic, wanted: Wanted) -> Select[Any]:
-    statement, narrow = everybody(), False
-    for index, parts in _asked(wanted):
+def _narrowing(clinic: Clinic, wanted: Wanted) -> tuple[frozenset[str], Mapping[str, Any]]:
+    """Return by what a search is narrowed, and with which parameters: a token of each under each living root key."""
+    asked = list(_asked(wanted))
+    for _, parts in asked:
         _refuse_nothing(parts)
-        tokens = clinic.indexes.asked(Patient, index.name, parts)
-        holders = select(_token.patient_id).where(
-            _token.index == index.name, tuple_(_token.key_version, _token.token).in_(tokens)
-        )
-        statement, narrow = statement.where(_patient.id.in_(holders)), True
+    versions = enumerate(clinic.indexes.living)
+    tokens = {index.name: clinic.indexes.asked(Patient, index.name, p) for index, p in asked}
     if wanted.identifier is not None:
         _refuse_nothing((normal_code(wanted.identifier),))
-        tokens_of_it = clinic.indexes.identifiers(wanted.identifier)
-        having = select(_identifier.patient_id).where(
-            _identifier.token.in_(tokens_of_it), _identifier.active
-        )
-        if wanted.system:
-            having = having.where(_identifier.system == wanted.system)
-        statement, narrow = statement.where(_patient.id.in_(having)), True
+        tokens["identifier"] = clinic.indexes.identifiers(wanted.identifier)
     if wanted.given is not None:
         _refuse_nothing(tuple(given_names({"given": wanted.given})) or ("",))
-    if not narrow or (wanted.sounds_like and not (wanted.family and wanted.birth_date)):
+    if not tokens or (wanted.sounds_like and not (wanted.family and wanted.birth_date)):
         raise Invalid(
             "search by identifier, phone, e-mail or family name; by sound with a birth date",
             code="search-too-broad",
         )
-    return statement
+    given: dict[str, Any] = {f"version_{n}": version for n, version in versions}
+    given |= {f"{by}_{n}": token for by, each in tokens.items() for n, token in enumerate(each)}
+    if wanted.identifier is None or not wanted.system:
+        return frozenset(tokens), given
+    return frozenset({*tokens, "system"}), given | {"system": wanted.system}
+
+
+@cache
+def _listing(by: frozenset[str], keys: int) -> Listing:
+    """Return the listing of who has a token of each of these, under one of so many root keys: compiled once a shape."""
+    narrow = [_holders(index.name, keys) for index in SEARCHABLE if index.name in by]
+    if "identifier" in by:
+        tokens = (_identifier.token == _token_of("identifier", n) for n in range(keys))
+        having = select(_identifier.patient_id).where(or_(*tokens), _identifier.active)
+        if "system" in by:
+            having = having.where(_identifier.system == bindparam("system", type_=Text()))
+        narrow.append(having)
+    found = everybody().where(_patient.id < BEFORE, *(_patient.id.in_(each) for each in narrow))
+    return Listing(ResourceType.PATIENT, found.order_by(_patient.id.desc()), facts_of)
+
+
+def _holders(index: str, keys: int) -> Select[Any]:
+    """Select who has the token that is asked for in an index, under one of the root keys."""
+    under = (
+        and_(
+            _token.key_version == bindparam(f"version_{n}", type_=Integer()),
+            _token.token == _token_of(index, n),
+        )
+        for n in range(keys)
+    )
+    return select(_token.patient_id).where(_token.index == index, or_(*under))
+
+
+def _token_of(index: str, n: int) -> ColumnElement[bytes]:
+    return bindparam(f"{index}_{n}", type_=LargeBinary())
 
 
 def _asked(wanted: Wanted) -> Iterator[tuple[Searchable, tuple[str, ...]]]:

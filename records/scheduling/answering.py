@@ -13,8 +13,8 @@ from records.access.me import Me
 from records.access.relations import asking
 from records.base import rewrite, table_of
 from records.clinic import Clinic
-from records.scheduling.changing import Why, call_off, changed, locked
-from records.scheduling.models import Act, AppointmentStatus, CancellationReason
+from records.scheduling.changing import BOOKED, Why, call_off, changed, locked
+from records.scheduling.models import Act, CancellationReason
 from records.scheduling.offering import ENDS
 from records.scheduling.reading import OpenAppointment
 from records.scheduling.waiting import ONE, resource_of
@@ -33,12 +33,9 @@ async def accept(
     words = await clinic.reveal(me, permit, WaitlistEntry, entry)
     row = await locked(session, clinic, me, Act.CONFIRM, _offered(entry))
     _refuse_gone(row)
-    new = {"status": AppointmentStatus.BOOKED, "held_until": None}
-    reason = words["reason"]
-    return await changed(
-        session, clinic, me, Act.CONFIRM, Action.BOOK, row, new, Why(note=why.note),
-        reason=str(reason) if reason else None,
-    )  # fmt: skip
+    reason, how = words["reason"], (Act.CONFIRM, Action.BOOK)
+    said = str(reason) if reason else None
+    return await changed(session, clinic, me, *how, row, BOOKED, Why(note=why.note), reason=said)
 
 
 async def decline(session: Session, clinic: Clinic, me: Me, entry_id: UUID, why: Why) -> None:

@@ -51,6 +51,10 @@ _ROOM_KIND: Final = (
 _LOCKED: Final = selected(*_HELD, _ROOM_KIND).where(_visit.c.id == _ID).with_for_update(of=_visit)
 
 
+BOOKED: Final = {"status": AppointmentStatus.BOOKED, "held_until": None}
+"""What a hold, an offer or a proposal is from its confirmation on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Why:
     """What the caller gives for a change: a code, a few words (sealed), the version they saw."""

@@ -38,7 +38,7 @@ _ALL: Final = Query(
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Step:
     """One step: `by` is an account, or None where the clinic's own clockwork did it."""
 
     version: int
@@ -55,14 +55,14 @@ class Entry:
     at: datetime
 
 
-async def read_history(clinic: Clinic, me: Me, appointment_id: UUID) -> Sequence[Entry]:
+async def read_history(clinic: Clinic, me: Me, appointment_id: UUID) -> Sequence[Step]:
     """Return every step of an appointment, oldest first, or raise NotFound."""
     visit = await clinic.database.one(_ONE, appointment_id=appointment_id, **asking(me))
     if visit is None:
         await clinic.gate.absent(me, Action.READ, ResourceType.APPOINTMENT, appointment_id)
     permit = await clinic.gate.read(me, Action.READ, resource_of(visit))
     rows = await clinic.database.all(_ALL, appointment_id=appointment_id)
-    steps = [_step(row, (await clinic.reveal(me, permit, AppointmentChange, row))) for row in rows]
+    steps = [_step(row, await clinic.reveal(me, permit, AppointmentChange, row)) for row in rows]
     return [_beginning(visit, rows), *steps]
 
 
@@ -104,41 +104,41 @@ async def write_down(
     await add(session, step)
 
 
-def _beginning(visit: Any, changes: Sequence[Any]) -> Entry:
+def _beginning(visit: Any, changes: Sequence[Any]) -> Step:
     """Return the booking itself, which the row and the first change tell together."""
     first = visit
     if changes:
         parts = {"status": "status", "starts_at": "start", "ends_at": "end"}
         parts |= {name: name for name in ("doctor_id", "location_id")}
         first = {name: changes[0][f"from_{part}"] for name, part in parts.items()}
-    return Entry(
-        1,
-        "book",
-        None,
-        first["status"],
-        first["starts_at"],
-        first["ends_at"],
-        first["doctor_id"],
-        first["location_id"],
-        None,
-        None,
-        visit["created_by"],
-        visit["created_at"],
+    return Step(
+        version=1,
+        act="book",
+        from_status=None,
+        to_status=first["status"],
+        start=first["starts_at"],
+        end=first["ends_at"],
+        doctor_id=first["doctor_id"],
+        location_id=first["location_id"],
+        reason_code=None,
+        note=None,
+        by=visit["created_by"],
+        at=visit["created_at"],
     )
 
 
-def _step(row: Any, phi: dict[str, Value | None]) -> Entry:
-    return Entry(
-        row["number"],
-        row["act"],
-        row["from_status"],
-        row["to_status"],
-        row["to_start"],
-        row["to_end"],
-        row["to_doctor_id"],
-        row["to_location_id"],
-        row["reason_code"],
-        phi["note"],
-        row["changed_by"],
-        row["changed_at"],
+def _step(row: Any, phi: dict[str, Value | None]) -> Step:
+    return Step(
+        version=row["number"],
+        act=row["act"],
+        from_status=row["from_status"],
+        to_status=row["to_status"],
+        start=row["to_start"],
+        end=row["to_end"],
+        doctor_id=row["to_doctor_id"],
+        location_id=row["to_location_id"],
+        reason_code=row["reason_code"],
+        note=phi["note"],
+        by=row["changed_by"],
+        at=row["changed_at"],
     )

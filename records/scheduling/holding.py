@@ -14,8 +14,8 @@ from records.access.me import Me
 from records.access.relations import person_of
 from records.clinic import Clinic
 from records.scheduling.booking import book
-from records.scheduling.changing import Why, call_off, changed, locked
-from records.scheduling.models import Act, AppointmentStatus, CancellationReason
+from records.scheduling.changing import BOOKED, Why, call_off, changed, locked
+from records.scheduling.models import Act, CancellationReason
 from records.scheduling.reading import OpenAppointment, read_appointment
 
 LONGEST: Final = timedelta(minutes=30)
@@ -63,10 +63,8 @@ async def book_held(
     if (row["person_id"], row["doctor_id"], row["starts_at"]) != (whose, doctor_id, start):
         fault = FieldError("/hold_id", "mismatch", "this hold is for something else")
         raise Invalid(errors=[fault])
-    new = {"status": AppointmentStatus.BOOKED, "held_until": None}
-    return await changed(
-        session, clinic, me, Act.CONFIRM, Action.BOOK, row, new, Why(), reason=reason
-    )
+    how = Act.CONFIRM, Action.BOOK
+    return await changed(session, clinic, me, *how, row, BOOKED, Why(), reason=reason)
 
 
 async def _held(session: Session, clinic: Clinic, me: Me, act: Act, hold_id: UUID) -> Any:

@@ -20,7 +20,7 @@ from records.base import table_of
 from records.clinic import Clinic
 from records.scheduling.admission import Time, admit
 from records.scheduling.booking import refuse_impossible
-from records.scheduling.changing import Why, changed, image_of, locked
+from records.scheduling.changing import BOOKED, Why, changed, image_of, locked
 from records.scheduling.clockwork import lapse
 from records.scheduling.life import FINAL, LIFE
 from records.scheduling.models import Act, AppointmentChange, AppointmentStatus
@@ -87,10 +87,10 @@ async def confirm(
 ) -> OpenAppointment:
     """Book what was held or proposed. A proposal holds no time: it is admitted, seated and judged now, like a booking."""
     row = await locked(session, clinic, me, Act.CONFIRM, appointment_id)
-    new: dict[str, Any] = {"status": AppointmentStatus.BOOKED, "held_until": None}
+    new: Mapping[str, Any] = BOOKED
     if row["status"] == AppointmentStatus.PROPOSED:
         await clinic.gate.require(me, Action.BOOK, resource_of(row))
-        new |= await _seated(session, clinic, me, row, override)
+        new = {**BOOKED, **await _seated(session, clinic, me, row, override)}
     return await changed(session, clinic, me, Act.CONFIRM, Action.BOOK, row, new, why)
 
 

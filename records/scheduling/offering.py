@@ -108,12 +108,12 @@ async def _keep(
     try:
         terms = await _terms(session, entry, freed)
         row = _hold(entry, freed, terms)
+        if row["ends_at"] > freed["ends_at"]:
+            return False
         resource = _resource(entry, row)
         await clinic.gate.require(_me(), Action.BOOK, resource)
         places = await seats(session, terms, row["session_id"])
     except DomainError:
-        return False
-    if row["ends_at"] > freed["ends_at"]:
         return False
     kept = await take(session, clinic, _me(), resource, places, row)
     if kept:

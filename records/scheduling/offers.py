@@ -9,6 +9,7 @@ from sqlalchemy import select
 from core.errors import NotFound
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
+from records.access.listing import cut
 from records.access.me import Me
 from records.base import Executor, add, revise, table_of
 from records.clinic import Clinic
@@ -69,4 +70,4 @@ async def list_offers(
     if after:
         statement = statement.where(table.c.id > after)
     rows = await clinic.database.select(statement)
-    return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
+    return cut(rows, limit, "id")

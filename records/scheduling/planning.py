@@ -11,6 +11,7 @@ from core.clock import now
 from core.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
+from records.access.listing import cut
 from records.access.me import Me
 from records.base import Executor, add, revise, table_of
 from records.clinic import Clinic
@@ -105,7 +106,7 @@ async def list_plans(
     if after:
         statement = statement.where(table.c.id > after)
     rows = await clinic.database.select(statement)
-    return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
+    return cut(rows, limit, "id")
 
 
 async def _theirs(

@@ -15,7 +15,7 @@ from core.crypto.envelope import Value
 from core.database import Query
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
-from records.access.listing import BEFORE, Listing, page, with_facts
+from records.access.listing import BEFORE, Listing, cut, page, with_facts
 from records.access.me import Me
 from records.access.relations import asking, department_of, ids_of, related, relations
 from records.base import table_of
@@ -144,14 +144,10 @@ async def list_appointments(
     given, span = _asked(wanted), page(me, limit, after)
     query = clinic.gate.listed(me, _listing(frozenset(given)), span["limit"])
     rows = await clinic.database.all(query, **_days(wanted), **given, **span)
-    first = rows[:limit]
-    permits = await clinic.gate.disclose(me, ResourceType.APPOINTMENT, map(resource_of, first))
-    shown = [
-        opened(row, await clinic.reveal(me, permits[row["resource_id"]], Appointment, row))
-        for row in first
-        if row["resource_id"] in permits
-    ]
-    return shown, first[-1]["resource_id"] if len(rows) > limit else None
+    first, last = cut(rows, limit)
+    kind = ResourceType.APPOINTMENT
+    found = await clinic.disclose(me, kind, Appointment, first, resource_of)
+    return [opened(row, phi) for row, phi in found], last
 
 
 async def list_patient_appointments(

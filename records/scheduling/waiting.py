@@ -15,7 +15,7 @@ from core.errors import FieldError, Invalid
 from core.ids import new_id
 from policies.facts import Resource
 from policies.vocabulary import Action, ResourceType
-from records.access.listing import AFTER, Listing, page, with_facts
+from records.access.listing import AFTER, Listing, cut, page, with_facts
 from records.access.me import Me
 from records.access.relations import asking, department_at, person_of, related, relations
 from records.base import Executor, add, table_of
@@ -161,14 +161,10 @@ async def list_entries(
     span = page(me, limit, after)
     query = clinic.gate.listed(me, _LISTINGS[bool(status)], span["limit"])
     rows = await clinic.database.all(query, status=status, **span)
-    first = rows[:limit]
-    permits = await clinic.gate.disclose(me, ResourceType.WAITLIST, map(resource_of, first))
-    shown = [
-        opened(row, await clinic.reveal(me, permits[row["resource_id"]], WaitlistEntry, row))
-        for row in first
-        if row["resource_id"] in permits
-    ]
-    return shown, first[-1]["resource_id"] if len(rows) > limit else None
+    first, last = cut(rows, limit)
+    kind = ResourceType.WAITLIST
+    found = await clinic.disclose(me, kind, WaitlistEntry, first, resource_of)
+    return [opened(row, phi) for row, phi in found], last
 
 
 def resource_of(row: Mapping[str, Any]) -> Resource:

@@ -76,6 +76,11 @@ class Indexes:
         """The version of the root key that makes tokens now."""
         return max(self._living)
 
+    @property
+    def living(self) -> Sequence[int]:
+        """The versions of the root keys under which patients may be found."""
+        return list(self._living)
+
     async def look(self, database: Database) -> None:
         """See which root keys patients are found by now: whoever searched by others searches again."""
         await self._take(await database.all(_LIVING))
@@ -132,13 +137,11 @@ class Indexes:
         """Yield, for a row with these opened values, each token by the name of its index."""
         return tokens(self._living[self.version], self.patients, kind, values)
 
-    def asked(
-        self, kind: type[Protected], name: str, parts: tuple[str, ...]
-    ) -> list[tuple[int, bytes]]:
-        """Return the tokens under which these parts may stand in an index, each with its key's version."""
+    def asked(self, kind: type[Protected], name: str, parts: tuple[str, ...]) -> list[bytes]:
+        """Return the tokens under which these parts may stand in an index, one of each living key."""
         return [
-            (version, token)
-            for version, key in self._living.items()
+            token
+            for key in self._living.values()
             for token in _of(key, self.patients, kind, name, [parts])
         ]
 
