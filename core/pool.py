@@ -7,7 +7,8 @@ statement did not come to its end.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
@@ -129,3 +130,13 @@ class Loan:
         """Give it back."""
         self._pool.give(self._connection, error)
         translated().__exit__(kind, error, where)
+
+
+@asynccontextmanager
+async def alone(url: str) -> AsyncIterator[Any]:
+    """Yield one connection as the URL's user, in no pool, and close it: for who looks once."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-import asyncpg
 import orjson
 
 from api.bench import floor
 from core.clock import now
 from core.crypto.keyring import open_provider
 from core.ids import new_id
+from core.pool import alone
 from core.settings import Settings
 from policies.facts import Environment, Subject
 from policies.vocabulary import Purpose, Role
@@ -127,10 +127,7 @@ async def _token(clinic: Clinic, chosen: Settings, me: Me) -> str:
 
 async def _copy(chosen: Settings) -> None:
     """Give the floor the same rows in clear, and the planner fresh figures of both."""
-    connection = await asyncpg.connect(chosen.postgres_url)
-    try:
+    async with alone(chosen.postgres_url) as connection:
         await connection.execute(floor.SCHEMA)
         await connection.execute(floor.COPY, TITLE, orjson.dumps(CONTENT).decode())
         await connection.execute("VACUUM ANALYZE")
-    finally:
-        await connection.close()

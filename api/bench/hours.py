@@ -3,10 +3,9 @@
 from datetime import date, time, timedelta
 from typing import Final
 
-import asyncpg
-
 from core.clock import now
 from core.crypto.keyring import open_provider
+from core.pool import alone
 from core.settings import Settings
 from records.base import add
 from records.clinic import Clinic
@@ -51,12 +50,9 @@ async def open_hours(chosen: Settings, doctors: int = DOCTORS) -> str:
 
 
 async def _store(chosen: Settings) -> None:
-    connection = await asyncpg.connect(chosen.postgres_url)
-    try:
+    async with alone(chosen.postgres_url) as connection:
         await connection.execute(_STORE, SPECIALTY)
         await connection.execute("VACUUM ANALYZE")
-    finally:
-        await connection.close()
 
 
 def window() -> tuple[str, str]:

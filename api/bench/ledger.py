@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
-import asyncpg
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +17,7 @@ from api.bench.report import machine
 from core.clock import now
 from core.database import Database
 from core.embedded.home import write
+from core.pool import alone
 from core.settings import Settings
 from records.audit.queries import Filters, find_events
 from records.clinic import ROLE
@@ -101,8 +101,7 @@ async def _measure(settings: Settings, events: int, say: Callable[[str], None]) 
 
 async def _fill(url: str, events: int, say: Callable[[str], None]) -> Sequence[Any]:
     """Fill the ledger; return some of its events."""
-    connection = await asyncpg.connect(url)
-    try:
+    async with alone(url) as connection:
         await connection.execute(_MONTHS)
         await connection.execute("ALTER TABLE audit.event DISABLE TRIGGER event_queue_for_seal")
         for first in range(0, events, CHUNK):
@@ -112,8 +111,6 @@ async def _fill(url: str, events: int, say: Callable[[str], None]) -> Sequence[A
         await connection.execute("VACUUM ANALYZE audit.event", timeout=600)
         found: Sequence[Any] = await connection.fetch(_SOME, 1000 / events)
         return found
-    finally:
-        await connection.close()
 
 
 def _questions(rows: Sequence[Any]) -> list[Filters]:

@@ -11,12 +11,11 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import asyncpg
-
 from api.bench import cpu, fill
 from core.embedded import postgres
 from core.embedded.home import lock, port
 from core.embedded.processes import Child, Command, Family
+from core.pool import alone
 from core.settings import Environment, Settings
 
 HOST = "127.0.0.1"
@@ -127,12 +126,9 @@ def _environment(settings: Settings) -> dict[str, str]:
 async def _fresh(server: str) -> str:
     """Return the URL of an empty database on a server; the last run's goes."""
     plain = server.replace("+asyncpg", "", 1)
-    connection = await asyncpg.connect(plain)
-    try:
+    async with alone(plain) as connection:
         await connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
         await connection.execute(f"CREATE DATABASE {DATABASE}")
-    finally:
-        await connection.close()
     return urlsplit(plain)._replace(path=f"/{DATABASE}").geturl()
 
 

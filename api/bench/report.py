@@ -8,12 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from api.bench.cases import FLOOR, SECURED
 from api.bench.rounds import Measured
+from core.pool import alone
 
 PACKAGES = (
     "fastapi",
@@ -57,12 +57,9 @@ def machine() -> Report:
 
 async def versions(url: str) -> Report:
     """Return the versions of what was measured, and whether the database waits for its disk."""
-    connection = await asyncpg.connect(url)
-    try:
+    async with alone(url) as connection:
         names = ("server_version", "synchronous_commit", "fsync")
         shown = [await connection.fetchval(f"SHOW {name}") for name in names]
-    finally:
-        await connection.close()
     server, commit, fsync = shown
     return {
         "python": platform.python_version(),

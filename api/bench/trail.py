@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-import asyncpg
 from pydantic import SecretStr
 
 from api.bench.place import Place
 from core.embedded import rabbitmq
 from core.embedded.processes import ProcessError
+from core.pool import alone
 
 _READS = """
 SELECT count(*) FROM (SELECT convert_from(body, 'UTF8')::json AS e FROM audit.outbox) AS outbox
@@ -66,16 +66,13 @@ def measure_pipeline(here: Place, home: Path) -> Pipeline:
 
 async def _insert_pace(here: Place) -> float:
     """Return how many of the outbox's events a second PostgreSQL stores, a thousand to one INSERT."""
-    connection = await asyncpg.connect(here.settings.postgres_url)
-    try:
+    async with alone(here.settings.postgres_url) as connection:
         rows = await connection.fetch(_SOME)
         bodies, rounds, began = [row["body"] for row in rows], 0, time.monotonic()
         while time.monotonic() - began < SECONDS_TO_INSERT:
             await connection.execute(_UNNEST, [uuid4() for _ in bodies], bodies)
             rounds += 1
         return rounds * len(bodies) / (time.monotonic() - began)
-    finally:
-        await connection.close()
 
 
 async def _caught_up(here: Place, floor: float) -> Pipeline:
@@ -95,9 +92,6 @@ async def _caught_up(here: Place, floor: float) -> Pipeline:
 
 
 async def _value(here: Place, query: str) -> int:
-    connection = await asyncpg.connect(here.settings.postgres_url)
-    try:
+    async with alone(here.settings.postgres_url) as connection:
         found: int = await connection.fetchval(query)
-    finally:
-        await connection.close()
     return found

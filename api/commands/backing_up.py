@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-import asyncpg
 from rich.console import Console
 
 from core.blobs import COMING
 from core.clock import now
 from core.embedded.postgres import binaries
+from core.pool import alone
 from core.settings import Settings
 
 DUMP: Final = "database.dump"
@@ -117,20 +117,14 @@ def _digest(path: Path) -> str:
 
 
 async def _one(url: str, query: str) -> Any:
-    connection = await asyncpg.connect(url)
-    try:
+    async with alone(url) as connection:
         return await connection.fetchrow(query)
-    finally:
-        await connection.close()
 
 
 async def _make_roles(url: str, roles: Sequence[str]) -> None:
-    connection = await asyncpg.connect(url)
-    try:
+    async with alone(url) as connection:
         for role in roles:
             await connection.execute(_ROLE.format(role=await _quoted(connection, role)))
-    finally:
-        await connection.close()
 
 
 async def _quoted(connection: Any, name: str) -> str:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any, Final
 
-import asyncpg
-
 from api.soak.caller import Answer, Caller, pages
 from api.soak.ground import FIRST, Ground
 from api.soak.kills import Outage
 from api.soak.memory import LIMITS, STEEPEST, Curve
 from api.soak.office import Done
 from core.embedded.processes import ProcessError
+from core.pool import alone
 from records.scheduling.models import BLOCKING
 
 _TWICE: Final = """
@@ -119,14 +118,11 @@ def judged_calendar(ground: Ground) -> Verdict:
 
 
 async def _booked_twice(url: str) -> list[str]:
-    connection = await asyncpg.connect(url)
-    try:
+    async with alone(url) as connection:
         found = {
             who: await connection.fetchval(_TWICE.format(who=who, where=where, blocking=BLOCKING))
             for who, where in _WHO.items()
         }
-    finally:
-        await connection.close()
     return [f"{who}: {count}" for who, count in found.items() if count]
 
 

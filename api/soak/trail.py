@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Final
 
-import asyncpg
-
 from api.soak.caller import Answer
 from core.embedded.processes import ProcessError
+from core.pool import alone
 
 SILENT: Final = frozenset({"free slots", "list doctors"})
 """What is asked here that shows nobody's data, and is no event."""
@@ -44,22 +43,18 @@ FROM steps WHERE seq > before + 1
 async def drained(url: str, patience: float) -> float:
     """Return how many seconds it took until everything was in the ledger and had its place in the log."""
     began = monotonic()
-    connection = await asyncpg.connect(url)
-    try:
+    async with alone(url) as connection:
         while left := await connection.fetchval(_WAITING):
             if monotonic() - began > patience:
                 raise ProcessError(f"{left} events are not in the log after {patience:g} s")
             await asyncio.sleep(0.2)
-    finally:
-        await connection.close()
     return monotonic() - began
 
 
 async def examined(url: str, answers: Sequence[Answer]) -> dict[str, Any]:
     """Return what is wrong with the ledger, by name; 0 or nothing is good."""
     good = [a for a in answers if a.good and a.act not in SILENT]
-    connection = await asyncpg.connect(url)
-    try:
+    async with alone(url) as connection:
         rows = await connection.fetch(_KNOWN, [answer.request_id for answer in good])
         reads = {row["request_id"]: row["reads"] for row in rows}
         log = await connection.fetchrow(_LOG)
@@ -73,5 +68,3 @@ async def examined(url: str, answers: Sequence[Answer]) -> dict[str, Any]:
             "refused": await connection.fetchval(_REFUSED),
             "gaps": [dict(row) for row in await connection.fetch(_GAPS)],
         }
-    finally:
-        await connection.close()
