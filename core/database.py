@@ -8,7 +8,7 @@ one round trip, no ORM.
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from sys import intern
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import asyncpg
 from sqlalchemy import make_url
@@ -89,7 +89,7 @@ class Session(AsyncSession):
 
 
 class Database:
-    """The way to one PostgreSQL database under one role; `open()` before use, `close()` after."""
+    """The way to one PostgreSQL database under one role; `open()` before use, `close()` after, or `async with`."""
 
     def __init__(
         self, url: str, *, role: str | None = None, size: int = 10, patience: float | None = None
@@ -129,6 +129,13 @@ class Database:
         """Let every connection go."""
         await self._pool.close()
         await self.engine.dispose()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:

@@ -46,12 +46,8 @@ def event_at(at: datetime, **changes: object) -> Event:
 
 @asynccontextmanager
 async def role(url: str, name: str | None) -> AsyncIterator[Database]:
-    database = Database(url, role=name, size=1)
-    await database.open()
-    try:
+    async with Database(url, role=name, size=1) as database:
         yield database
-    finally:
-        await database.close()
 
 
 async def store(url: str, *events: Event) -> None:

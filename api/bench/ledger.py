@@ -79,13 +79,9 @@ async def _measure(settings: Settings, events: int, say: Callable[[str], None]) 
     began = time.monotonic()
     rows = await _fill(settings.postgres_url, events, say)
     filled = time.monotonic() - began
-    database = Database(settings.postgres_url, role=ROLE, size=1)
-    await database.open()
     say("Asking")
-    try:
+    async with Database(settings.postgres_url, role=ROLE, size=1) as database:
         asked = [await _ask(database, filters) for filters in _questions(rows)]
-    finally:
-        await database.close()
     times = sorted(ms for _, _, ms in asked)
     slowest = sorted(asked, key=lambda each: -each[2])[:10]
     return {

@@ -1,7 +1,6 @@
 """Where the bench runs: a home, a database and ports of its own, gone from memory when it ends."""
 
 import asyncio
-import http.client
 import os
 import sys
 from collections.abc import Iterator
@@ -12,13 +11,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from api.bench import cpu, fill
+from api.commands.stack import HOST, answers
 from core.embedded import postgres
 from core.embedded.home import lock, port
 from core.embedded.processes import Child, Command, Family
 from core.pool import alone
 from core.settings import Environment, Settings
 
-HOST = "127.0.0.1"
 DATABASE = "confide_bench"
 DURABLE = {"synchronous_commit": "on", "fsync": "on"}
 PATIENCE = 10.0
@@ -90,9 +89,11 @@ def _migrated(home: Path, family: Family) -> Settings:
 def _up(home: Path, family: Family) -> Place:
     settings = _migrated(home, family)
     here = Place(home, family, settings, asyncio.run(fill.fill(settings)))
-    here.start("api", "api.cli", "serve").await_ready(partial(_answers, here.url("api")), 60)
-    floor = here.start("floor", "api.bench.floor", str(port(home, "floor")))
-    floor.await_ready(partial(_answers, here.url("floor")), 60)
+    for name, argv in (
+        ("api", ["api.cli", "serve"]),
+        ("floor", ["api.bench.floor", str(port(home, "floor"))]),
+    ):
+        here.start(name, *argv).await_ready(partial(answers, port(home, name), "/healthz"), 60)
     return here
 
 
@@ -130,14 +131,3 @@ async def _fresh(server: str) -> str:
         await connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
         await connection.execute(f"CREATE DATABASE {DATABASE}")
     return urlsplit(plain)._replace(path=f"/{DATABASE}").geturl()
-
-
-def _answers(url: str) -> bool:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)
-    try:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()

@@ -72,13 +72,9 @@ def _deciding(here: Place) -> Iterator[None]:
 
 
 async def _measure(url: str, publications: int) -> dict[str, Any]:
-    database = Database(url, role=ROLE, size=2)
-    await database.open()
-    try:
+    async with Database(url, role=ROLE, size=2) as database:
         await _until(database, _ALIVE, 60)
         taken = sorted([await _publication(database, n) for n in range(publications)])
-    finally:
-        await database.close()
     return {
         "processes": PROCESSES,
         "publications": publications,

@@ -177,11 +177,7 @@ def _with_database(
     work: Callable[[Database], Coroutine[Any, Any, T]], role: str | None = inspection.ROLE
 ) -> T:
     async def run() -> T:
-        database = Database(settings().postgres_url, role=role, size=2)
-        await database.open()
-        try:
+        async with Database(settings().postgres_url, role=role, size=2) as database:
             return await work(database)
-        finally:
-            await database.close()
 
     return asyncio.run(run())

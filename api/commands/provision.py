@@ -35,13 +35,12 @@ def make_keys(chosen: Settings) -> list[str]:
 
 
 async def _complete(chosen: Settings) -> None:
-    database = Database(chosen.postgres_url, size=1)
-    try:
-        async with database.transaction() as session:
-            await publish_defaults(session)
-            await ensure_clients(session, chosen.issuer)
-    finally:
-        await database.close()
+    async with (
+        Database(chosen.postgres_url, size=1) as database,
+        database.transaction() as session,
+    ):
+        await publish_defaults(session)
+        await ensure_clients(session, chosen.issuer)
 
 
 def alembic() -> Config:

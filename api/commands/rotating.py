@@ -55,17 +55,16 @@ async def _rotate(
     async with at_work(chosen, "keys rotate") as (clinic, me):
         async with clinic.database.transaction() as session:
             row = await request_rotation(session, clinic, me, kind, purpose, patient)
-        database = Database(chosen.postgres_url, role=ROLE, size=1)
         with Progress(console=console) as progress:
             bar = progress.add_task(f"{kind} rotation", total=row.total)
-            while True:
-                moved = await step(database, clinic.vault.provider, clinic.trail)
-                now = await read_rotation(clinic, me, row.id)
-                progress.update(bar, completed=now["done"])
-                if now["state"] == RotationState.DONE:
-                    await database.close()
-                    return now
-                await asyncio.sleep(0 if moved else PAUSE)
+            async with Database(chosen.postgres_url, role=ROLE, size=1) as database:
+                while True:
+                    moved = await step(database, clinic.vault.provider, clinic.trail)
+                    now = await read_rotation(clinic, me, row.id)
+                    progress.update(bar, completed=now["done"])
+                    if now["state"] == RotationState.DONE:
+                        return now
+                    await asyncio.sleep(0 if moved else PAUSE)
 
 
 async def _versions(chosen: Settings) -> Sequence[Mapping[str, Any]]:

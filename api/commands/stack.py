@@ -185,11 +185,16 @@ class Stack:
 
     def answers(self, path: str) -> bool:
         """Tell whether the API says 200 to a path that needs no login."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return answers(self.port, path)
+
+
+def answers(port: int, path: str) -> bool:
+    """Tell whether what listens on a port of this machine says 200 to a path."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -65,13 +65,10 @@ async def _database(chosen: Settings) -> dict[str, Any]:
     from core.database import Database
     from records.audit.troubles import gauges
 
-    database = Database(chosen.postgres_url, size=1, patience=5)
-    try:
+    async with Database(chosen.postgres_url, size=1, patience=5) as database:
         schema = await database.select(text("SELECT version_num FROM alembic_version"))
         policy = await database.select(text("SELECT version FROM policy_head"))
         found = await gauges(database)
-    finally:
-        await database.close()
     return {
         "database": "ok",
         "schema": schema[0]["version_num"],

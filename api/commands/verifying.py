@@ -28,17 +28,11 @@ def tell(report: Comparison, *, as_json: bool) -> None:
 
 async def _compared() -> Comparison:
     keys = open_provider(settings().kms)
-    database = Database(settings().postgres_url, role=ROLE, size=1)
-    await database.open()
-    try:
-        with Progress(console=console, transient=True) as shown:
-            bar = shown.add_task("rows", total=None)
-            return await compare(
-                database,
-                keys,
-                lambda name, done, total: shown.update(
-                    bar, description=name, completed=done, total=total
-                ),
-            )
-    finally:
-        await database.close()
+    with Progress(console=console, transient=True) as shown:
+        bar = shown.add_task("rows", total=None)
+
+        def tell_progress(name: str, done: int, total: int) -> None:
+            shown.update(bar, description=name, completed=done, total=total)
+
+        async with Database(settings().postgres_url, role=ROLE, size=1) as database:
+            return await compare(database, keys, tell_progress)

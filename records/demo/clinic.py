@@ -25,9 +25,5 @@ async def load(chosen: Settings) -> str:
 
 async def _loaded(chosen: Settings) -> bool:
     """Tell whether the first doctor is there: all of the demo came in one transaction."""
-    database = Database(chosen.postgres_url, size=1)
-    try:
-        await database.open()
+    async with Database(chosen.postgres_url, size=1) as database:
         return await database.one(_LOADED, npi=DOCTORS[0][3]) is not None
-    finally:
-        await database.close()
