@@ -1,7 +1,5 @@
 """Keys turn over while the clinic works: nothing is unreadable for a moment, and a killed rotation goes on."""
 
-import asyncio
-import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
@@ -22,8 +20,7 @@ from records.custody.dek import protected
 from records.custody.models import KeyRotation, RotationKind, RotationState
 from records.custody.rotation import ROLE, read_rotation, request_rotation, step, work
 from records.people.reading import read_patient
-from records.people.registration import register
-from tests.clinics import DETAILS, People, open_clinic, populate
+from tests.clinics import People, open_clinic, populate
 
 
 @pytest.fixture
@@ -153,64 +150,3 @@ async def test_a_row_that_does_not_open_is_left_and_counted_and_the_rest_goes_on
     ended = await read_rotation(clinic, people.admin, rotation.id)
     assert (ended["state"], ended["failed"]) == (RotationState.DONE, 1)
     assert (await read_record(clinic, people.adams, people.record.id)).title == "Megrims"
-
-
-async def test_a_rotation_that_is_cut_twenty_times_finishes_and_nothing_is_lost(
-    clinic: Clinic, people: People, database_url: str
-):
-    for _ in range(12):
-        async with clinic.database.transaction() as session:
-            await register(session, clinic, people.reception, DETAILS)
-    chance = random.Random(4)
-    for kind in (RotationKind.DEK, RotationKind.KEK):
-        rotation = await ask(clinic, people, kind)
-        for _ in range(20):
-            cut = Database(database_url, role=ROLE, size=1)
-            await cut.open()
-            task = asyncio.create_task(work(cut, clinic.vault.provider, 20))
-            await asyncio.sleep(chance.uniform(0.001, 0.02))
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await cut.close()
-        last = Database(database_url, role=ROLE, size=1)
-        await last.open()
-        await work(last, clinic.vault.provider, 20)
-        await last.close()
-        ended = await read_rotation(clinic, people.admin, rotation.id)
-        assert (ended["state"], ended["done"]) == (RotationState.DONE, rotation.total)
-    clinic.vault._cache.clear()
-    for row in await sql(database_url, "SELECT id FROM patient"):
-        assert (await read_patient(clinic, people.reception, row["id"])).phi["name"]
-
-
-async def test_reads_and_writes_go_on_unharmed_while_keys_turn(
-    clinic: Clinic, people: People, rotor: Database
-):
-    ids = [people.patient_id]
-    for _ in range(10):
-        async with clinic.database.transaction() as session:
-            chart = await register(session, clinic, people.reception, DETAILS)
-        ids.append(chart.patient_id)
-    written: list[UUID] = []
-    done = asyncio.Event()
-
-    async def load() -> None:
-        draft = Draft(RecordKind.NOTE, "During", {"text": "x"})
-        while not done.is_set():
-            for patient_id in ids:
-                await read_patient(clinic, people.reception, patient_id)
-            async with clinic.database.transaction() as session:
-                row = await write_record(
-                    session, clinic, people.adams, people.appointment_id, draft
-                )
-            written.append(row.id)
-
-    busy = [asyncio.create_task(load()) for _ in range(3)]
-    for kind in (RotationKind.DEK, RotationKind.KEK, RotationKind.DEK):
-        await ask(clinic, people, kind)
-        await work(rotor, clinic.vault.provider, 20)
-    done.set()
-    await asyncio.gather(*busy)  # raises what any read or write raised
-    assert len(written) >= 3
-    for record_id in written:
-        assert (await read_record(clinic, people.adams, record_id)).title == "During"

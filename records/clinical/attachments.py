@@ -67,11 +67,10 @@ async def open_attachment(
 ) -> tuple[OpenAttachment, AsyncIterator[bytes]]:
     """Return an attachment and its bytes, of which the first piece is authentic already."""
     row = await fetched(clinic, me, Action.READ, record_id)
+    permit = await clinic.gate.read(me, Action.READ, resource_of(row))
     found = await clinic.database.one(_ONE, record_id=record_id, attachment_id=attachment_id)
     if found is None:
-        await clinic.gate.require(me, Action.READ, resource_of(row))
         await clinic.gate.absent(me, Action.READ, ResourceType.RECORD, record_id)
-    permit = await clinic.gate.read(me, Action.READ, resource_of(row))
     phi = await clinic.reveal(me, permit, Attachment, found)
     return _shown(found, phi), await bytes_of(clinic, me, permit, blobs, found, phi)
 
