@@ -130,7 +130,7 @@ class Settings(BaseSettings):
         generous = given.get("environment") == Environment.DEVELOPMENT
         return {
             **(_GENEROUS if generous else {}),
-            "kms": f"file:{home / 'keyring.json'}",
+            "kms": (home / "keyring.json").as_uri(),
             "issuer": f"http://127.0.0.1:{port}",
             "attachments": home / "attachments",
             **given,

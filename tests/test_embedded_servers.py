@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from core.embedded import debian, postgres, rabbitmq
+from core.embedded import debian, postgres
 from core.embedded.home import port
 from core.embedded.processes import Command, Family, ProcessError
 from tests.embedded_homes import (
@@ -217,12 +217,3 @@ def test_the_broker_accepts_its_own_and_is_on_loopback_only(broker: str):
         number = connection.port
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((outer_address(), number), 1)
-
-
-def test_a_broker_that_fell_starts_again(family: Family, home: Path):
-    installation = require_rabbitmq()
-    rabbitmq.await_ready(home, first := rabbitmq.start(home, family, installation))
-    os.kill(first.process.pid, signal.SIGKILL)
-    first.process.wait()
-    rabbitmq.await_ready(home, rabbitmq.start(home, family, installation))
-    assert family.children["broker"].exit_code is None

@@ -17,14 +17,12 @@ from core.transparency.merkle import Growth, leaf_hash, verify_consistency
 from core.transparency.notes import Checkpoint, Key, Note
 from core.transparency.proofs import Proof
 from core.transparency.tiles import unbundled
-from records.audit import inspection
 from records.audit.log_key import VERIFIER_KEY
 from records.audit.sealer import BOOK, Rewritten, serve_sealer
-from records.audit.verifier.findings import Verdict
 from tests.apis import Api, serve
 from tests.clinics import keyring
 from tests.pipelines import Pipeline
-from tests.sealing import as_superuser, drain, event, filled, role, seal, store
+from tests.sealing import as_superuser, drain, event, filled, seal, store
 
 
 def heads(home: Path) -> list[Checkpoint]:
@@ -207,24 +205,3 @@ async def test_the_process_ends_and_says_why_when_it_refuses(database_url: str, 
     with pytest.raises(SystemExit):
         await serve_sealer(chosen)
     assert len(heads(tmp_path)) == 1
-
-
-async def test_a_sealer_killed_again_and_again_signs_one_log_only(
-    database_url: str, tmp_path: Path
-):
-    keyring(tmp_path)
-    line = Pipeline(database_url, "memory://", tmp_path)
-    stored = 0
-    for _ in range(4):
-        line.start("sealer")
-        deadline, before = monotonic() + 30, len(heads(tmp_path))
-        while len(heads(tmp_path)) < before + 2:
-            assert monotonic() < deadline
-            await store(database_url, event(), event())
-            stored += 2
-            await asyncio.sleep(0.02)  # the sealer wants a processor too
-        line.kill("sealer")
-    await seal(database_url, tmp_path)
-    async with role(database_url, inspection.ROLE) as database:
-        report = await inspection.inspect(database, key(tmp_path), Book(tmp_path / BOOK))
-    assert (report.verdict, report.size) == (Verdict.GOOD, stored)

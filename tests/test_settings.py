@@ -1,8 +1,11 @@
 """What an operator sets is refused when it would not keep what is promised, and is never told again."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from core.crypto.keyring import create_keys
 from core.settings import Environment, Settings
 
 SECRET = "hunter2"
@@ -30,6 +33,12 @@ def test_tokens_are_not_issued_for_an_address_that_others_read_along(address: st
 )
 def test_an_issuer_is_https_or_this_machine(address: str):
     assert Settings(issuer=address).issuer == address
+
+
+def test_the_keyring_is_in_the_home_whatever_that_is_called(tmp_path: Path):
+    home = tmp_path / "clinic #1, 50% of it?"
+    home.mkdir()
+    assert create_keys(Settings(home=home).kms) == [str(home / "keyring.json")]
 
 
 @pytest.mark.parametrize("name", ["caller_limit", "search_limit", "miss_limit", "token_limit"])

@@ -86,7 +86,7 @@ class Stack:
         """Let those who carry and seal events have the key of the trail alone, unless the operator says where keys are."""
         if name not in CARRIERS or "CONFIDE_KMS" in os.environ:
             return {}
-        return {"CONFIDE_KMS": f"file:{self.home / 'keyring.json'}?purposes=audit"}
+        return {"CONFIDE_KMS": f"{(self.home / 'keyring.json').as_uri()}?purposes=audit"}
 
     def warn(self, text: str) -> None:
         self.console.print(f"[yellow]{text}[/yellow]", soft_wrap=True)
