@@ -440,6 +440,13 @@ async def test_a_merged_patient_may_be_joined_on_and_parted_in_any_order(api: Ap
     assert {i["value"] for i in numbers} == {"MRN-4711-QX", "TWIN-1"}
 
 
+async def test_of_many_who_part_two_files_at_once_one_does(api: Api, twin: str):
+    await joined(api, twin, api.people.patient_id)
+    path = f"/v1/patients/{twin}/unmerge"
+    answers = await asyncio.gather(*(api.post(api.people.reception, path, {}) for _ in range(4)))
+    assert sorted(a.status_code for a in answers) == [200, 409, 409, 409]
+
+
 async def test_joining_is_an_event_of_both_patients(api: Api, twin: str, database_url: str):
     await joined(api, twin, api.people.patient_id)
     events = [e for e in await outbox(database_url) if e["action"] == "merge"]
@@ -512,6 +519,11 @@ async def test_whoever_has_two_files_is_erased_in_both(api: Api, twin: str):
         assert (await api.get(people.reception, f"/v1/patients/{patient}")).status_code == 410
     found = await api.post(people.reception, "/v1/patients/search", {"identifier": "TWIN-1"})
     assert found.json()["items"] == []
+    other = await registered(api, {"identifiers": []})
+    for patient, into in ((other, mine), (twin, other), (mine, other)):
+        answer = await api.post(people.reception, f"/v1/patients/{patient}/merge", {"into": into})
+        assert answer.status_code == 409, answer.text
+    assert (await api.get(people.reception, f"/v1/patients/{other}")).status_code == 200
 
 
 async def test_a_legal_hold_on_one_file_keeps_both_and_is_lifted_by_either_id(api: Api, twin: str):

@@ -5,7 +5,7 @@ that the ids are one person's; what is read of either is read of both, and the o
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
@@ -25,9 +25,12 @@ from records.meanings import meaning
 from records.people.duplicates import are_distinct
 from records.people.models import Patient, PatientMerge
 from records.people.reading import FACTS, patient_in_sight, resource_of
+from records.vault.models import KeyState, PatientKey
 
 _patient, _merge = table_of(Patient).c, table_of(PatientMerge).c
 _same, _account = table_of(SamePerson).c, table_of(Account).c
+_key = table_of(PatientKey).c
+_APART: Final = "this patient is not joined to another"
 
 
 async def merge(
@@ -36,8 +39,9 @@ async def merge(
     """Join a patient to another, who survives; return what was done.
 
     Raises NotFound and Forbidden for either, Invalid for a patient and themselves, Conflict(`patient-merged`) for one
-    who is joined already, Conflict(`patients-distinct`) for two whom somebody said to be two, Conflict(`visits-overlap`)
-    for two who have visits at one time.
+    who is joined already, Conflict(`already-erased`) for one of whom nothing is left to be joined, or to be found by,
+    Conflict(`patients-distinct`) for two whom somebody said to be two, Conflict(`visits-overlap`) for two who have visits
+    at one time.
     """
     if patient_id == into:
         raise Invalid(errors=[FieldError("/into", "itself", "nobody is joined to themselves")])
@@ -45,6 +49,8 @@ async def merge(
     gone, kept = rows[patient_id], rows[into]
     if gone["replaced_by"] or kept["replaced_by"]:
         raise Conflict("one of them is joined to another already", code="patient-merged")
+    if await _erased(session, patient_id, into):
+        raise Conflict("one of them was erased", code="already-erased")
     if await are_distinct(session, patient_id, into):
         raise Conflict("these two were found to be two people", code="patients-distinct")
     for row in (gone, kept):
@@ -66,18 +72,21 @@ async def merge(
 async def unmerge(session: AsyncSession, clinic: Clinic, me: Me, patient_id: UUID) -> PatientMerge:
     """Part a patient from the one they were joined to: both are again what they were; return what was undone.
 
-    Raises Conflict(`not-merged`) for one who is not joined to another.
+    Raises Conflict(`not-merged`) for one who is not joined to another, or whom somebody else was quicker to part.
     """
     found = await session.execute(_open_merge(patient_id))
     row = found.mappings().first()
     rows = await _both(session, clinic, me, patient_id, row["into_id"] if row else patient_id)
     if row is None:
         await clinic.gate.require(me, Action.READ, resource_of(rows[patient_id]))
-        raise Conflict("this patient is not joined to another", code="not-merged")
+        raise Conflict(_APART, code="not-merged")
     for each in rows.values():
         await clinic.gate.write(session, me, Action.MERGE, resource_of(each))
     undone = {"undone_by": me.subject.id, "undone_at": now()}
-    await session.execute(update(PatientMerge).where(_merge.id == row["id"]).values(**undone))
+    its = _merge.id == row["id"], _merge.undone_at.is_(None)
+    parting = update(PatientMerge).where(*its).values(**undone).returning(_merge.id)
+    if (await session.execute(parting)).first() is None:
+        raise Conflict(_APART, code="not-merged")
     await _resolve(session, patient_id, None)
     await _follow(session, row["accounts"], patient_id)
     return PatientMerge(**{**row, **undone})
@@ -107,6 +116,12 @@ async def _both(
             await clinic.gate.absent(me, Action.MERGE, ResourceType.PATIENT, patient_id)
         await clinic.gate.require(me, Action.READ, resource_of(rows[patient_id]))
     return rows
+
+
+async def _erased(session: Executor, *ids: UUID) -> bool:
+    """Tell whether one of these patients was erased."""
+    gone = select(_key.key_id).where(_key.patient_id.in_(ids), _key.state == KeyState.DESTROYED)
+    return (await session.execute(gone)).first() is not None
 
 
 def _open_merge(patient_id: UUID) -> Any:
