@@ -108,3 +108,15 @@ async def as_superuser(url: str, *statements: str) -> None:
     for table in ("event", "leaf", "tree_node", "checkpoint"):
         await connection.execute(f"ALTER TABLE audit.{table} ENABLE TRIGGER USER")
     await connection.close()
+
+
+def unbundled(bundle: bytes) -> Sequence[bytes]:
+    """Return the entries of a bundle; ValueError if it ends in the midst of one."""
+    entries = list[bytes]()
+    while bundle:
+        size = int.from_bytes(bundle[:2], "big")
+        entry, bundle = bundle[2 : 2 + size], bundle[2 + size :]
+        if len(entry) != size:
+            raise ValueError("the bundle is cut short")
+        entries.append(entry)
+    return entries

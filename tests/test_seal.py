@@ -16,13 +16,12 @@ from core.transparency.book import Book
 from core.transparency.merkle import Growth, leaf_hash, verify_consistency
 from core.transparency.notes import Checkpoint, Key, Note
 from core.transparency.proofs import Proof
-from core.transparency.tiles import unbundled
 from records.audit.log_key import VERIFIER_KEY
 from records.audit.sealer import BOOK, Rewritten, serve_sealer
 from tests.apis import Api, serve
 from tests.clinics import keyring
 from tests.pipelines import Pipeline
-from tests.sealing import as_superuser, drain, event, filled, seal, store
+from tests.sealing import as_superuser, drain, event, filled, seal, store, unbundled
 
 
 def heads(home: Path) -> list[Checkpoint]:

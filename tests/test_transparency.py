@@ -21,8 +21,9 @@ from core.transparency.notes import (
     write_secret,
 )
 from core.transparency.proofs import Proof
-from core.transparency.tiles import entry_bundle, tile_path, tile_span, unbundled
+from core.transparency.tiles import entry_bundle, tile_path, tile_span
 from tests.outside import outside
+from tests.sealing import unbundled
 
 VKEY = "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
 

@@ -1,7 +1,7 @@
 """Tiles of a log (c2sp.org/tlog-tiles): 256 hashes of one level, and the bundles of the entries beneath level 0."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from core.transparency.merkle import Node, Span
@@ -49,15 +49,3 @@ def stored_at(node: Node) -> tuple[int, Span]:
 def entry_bundle(entries: Iterable[bytes]) -> bytes:
     """Return entries one after another, each with its length in two bytes before it."""
     return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
-
-
-def unbundled(bundle: bytes) -> Sequence[bytes]:
-    """Return the entries of a bundle; ValueError if it ends in the midst of one."""
-    entries = list[bytes]()
-    while bundle:
-        size = int.from_bytes(bundle[:2], "big")
-        entry, bundle = bundle[2 : 2 + size], bundle[2 + size :]
-        if len(entry) != size:
-            raise ValueError("the bundle is cut short")
-        entries.append(entry)
-    return entries

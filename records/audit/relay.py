@@ -3,7 +3,7 @@
 It sends, and does not delete: an outbox row leaves in the transaction that puts the event into the ledger. What was sent and
 did not arrive (broker killed, worker killed, message lost) is sent again. So the broker may lose, delay or
 repeat messages, and nothing is lost. It polls: a NOTIFY inside the transaction would make all commits queue
-for one lock, and looking at an empty partial index four times a second costs nothing that can be measured.
+for one lock, and looking at an empty partial index five times a second costs nothing that can be measured.
 """
 
 import asyncio
