@@ -130,8 +130,8 @@ def _insertion(kind: type[SQLModel]) -> Insert:
 
 async def revise(
     session: Executor, kind: type[SQLModel], row_id: UUID, version: int | None, **values: Any
-) -> int:
-    """Change a row that is still at `version` (None: at any); return the version it then has.
+) -> Mapping[str, Any]:
+    """Change a row that is still at `version` (None: at any); return it as it then is.
 
     Raises NotFound, or PreconditionFailed when somebody else was faster.
     """
@@ -139,15 +139,15 @@ async def revise(
     change = update(table).where(table.c.id == row_id)
     if version is not None:
         change = change.where(table.c.version == version)
-    change = change.values(**values, version=table.c.version + 1).returning(table.c.version)
+    change = change.values(**values, version=table.c.version + 1).returning(*table.c)
     with translated():
-        newest = (await session.execute(change)).scalar()
-    if newest is None:
+        row: Mapping[str, Any] | None = (await session.execute(change)).mappings().first()
+    if row is None:
         there = await session.execute(select(table.c.id).where(table.c.id == row_id))
         if there.first() is None:
             raise NotFound(f"there is no such {table.name.replace('_', ' ')}")
         raise PreconditionFailed("it has changed since you read it")
-    return int(newest)
+    return row
 
 
 @cache

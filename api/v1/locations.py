@@ -16,7 +16,7 @@ from api.once import once
 from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
 from api.texts import Line
-from records.scheduling.offers import add_offer, change_offer, list_offers, read_offer
+from records.scheduling.catalogue import add_item, change_item, list_items, read_item
 from records.scheduling.supply import Location, LocationKind
 
 router = APIRouter(tags=["locations"])
@@ -62,14 +62,14 @@ class LocationPatch(Patch):
 @router.get("/locations", operation_id="list_locations", response_model=Listing[LocationView])
 async def get_locations(clinic: Clinic, me: Me, page: Page) -> Response:
     """List the sites and rooms in use."""
-    found, last = await list_offers(clinic, me, Location, limit=page.limit, after=page.after)
+    found, last = await list_items(clinic, me, Location, limit=page.limit, after=page.after)
     return page.listed(found, last)
 
 
 @router.get("/locations/{location_id}", operation_id="read_location", response_model=LocationView)
 async def get_location(location_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one site or room."""
-    return _shown(await read_offer(clinic, me, Location, location_id))
+    return _shown(await read_item(clinic, me, Location, location_id))
 
 
 @router.post(
@@ -79,7 +79,7 @@ async def get_location(location_id: UUID, clinic: Clinic, me: Me) -> Response:
 async def post_location(new: NewLocation, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Add a site or a room."""
     location = Location(**new.model_dump())
-    await add_offer(session, clinic, me, location)
+    await add_item(session, clinic, me, location)
     headers = {"Location": f"/v1/locations/{location.id}", "ETag": etag(1)}
     return Json(location.model_dump(), 201, headers)
 
@@ -96,7 +96,7 @@ async def patch_location(
     seen: MustHaveSeen,
 ) -> Response:
     """Change a site or a room."""
-    changed = await change_offer(session, clinic, me, Location, location_id, seen, patch.changes())
+    changed = await change_item(session, clinic, me, Location, location_id, seen, patch.changes())
     return _shown(changed)
 
 

@@ -15,7 +15,7 @@ from api.once import once
 from api.paging import Listing, Page
 from api.patches import LEFT_OUT, Patch
 from api.texts import Line
-from records.scheduling.offers import add_offer, change_offer, list_offers, read_offer
+from records.scheduling.catalogue import add_item, change_item, list_items, read_item
 from records.scheduling.supply import Service
 
 router = APIRouter(tags=["services"])
@@ -73,14 +73,14 @@ class ServicePatch(Patch, NewService):
 @router.get("/services", operation_id="list_services", response_model=Listing[ServiceView])
 async def get_services(clinic: Clinic, me: Me, page: Page) -> Response:
     """List the kinds of visit that can be booked."""
-    found, last = await list_offers(clinic, me, Service, limit=page.limit, after=page.after)
+    found, last = await list_items(clinic, me, Service, limit=page.limit, after=page.after)
     return page.listed(found, last)
 
 
 @router.get("/services/{service_id}", operation_id="read_service", response_model=ServiceView)
 async def get_service(service_id: UUID, clinic: Clinic, me: Me) -> Response:
     """Read one kind of visit."""
-    return _shown(await read_offer(clinic, me, Service, service_id))
+    return _shown(await read_item(clinic, me, Service, service_id))
 
 
 @router.post("/services", operation_id="add_service", status_code=201, response_model=ServiceView)
@@ -88,7 +88,7 @@ async def get_service(service_id: UUID, clinic: Clinic, me: Me) -> Response:
 async def post_service(new: NewService, session: Transaction, clinic: Clinic, me: Me) -> Response:
     """Add a kind of visit."""
     service = Service(**new.model_dump())
-    await add_offer(session, clinic, me, service)
+    await add_item(session, clinic, me, service)
     headers = {"Location": f"/v1/services/{service.id}", "ETag": etag(1)}
     return Json(service.model_dump(), 201, headers)
 
@@ -103,7 +103,7 @@ async def patch_service(
     seen: MustHaveSeen,
 ) -> Response:
     """Change a kind of visit."""
-    changed = await change_offer(session, clinic, me, Service, service_id, seen, patch.changes())
+    changed = await change_item(session, clinic, me, Service, service_id, seen, patch.changes())
     return _shown(changed)
 
 

@@ -16,6 +16,7 @@ from records.audit.queries import Filters
 from records.base import add, table_of
 from records.clinic import Clinic
 from records.compliance.models import SavedSearch
+from records.meanings import meaning
 
 _search: Final = table_of(SavedSearch).c
 
@@ -26,10 +27,9 @@ async def save(
     """Save a search; Conflict if the name is taken."""
     row = SavedSearch(name=name, filters=filters.as_json(), saved_by=me.subject.id)
     await clinic.gate.write(session, me, Action.SEARCH, _about(row.id))
-    try:
+    taken = Conflict("another search has this name", code="search-name-taken")
+    with meaning(taken, "uq-saved-search-name"):
         await add(session, row)
-    except Conflict:
-        raise Conflict("another search has this name", code="search-name-taken") from None
     return row.model_dump()
 
 

@@ -22,7 +22,7 @@ from records.fhir.tally import KnownDoctor, Member, Tally
 from records.identity.commands import command_line
 from records.identity.models import Account
 from records.identity.passwords import passwords
-from records.scheduling.offers import add_offer
+from records.scheduling.catalogue import add_item
 from records.scheduling.practice import practise
 from records.scheduling.supply import Location, Service
 
@@ -53,7 +53,7 @@ async def _house(desk: Desk) -> UUID:
     places = list(house.locations())
     offers: list[Location | Service] = [*places, *house.services()]
     for offer in offers:
-        await add_offer(desk.session, desk.clinic, desk.me, offer)
+        await add_item(desk.session, desk.clinic, desk.me, offer)
     return places[0].id
 
 

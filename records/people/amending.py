@@ -83,10 +83,10 @@ async def amend(
     changed = {name for name in wanted.keys() | held.keys() if wanted.get(name) != held.get(name)}
     check(details, identifiers, only=changed)
     await clinic.gate.require(me, Action.UPDATE, resource_of({**before.row, **wanted}))
-    return await rewrite(session, clinic, before, details, identifiers)
+    return await _store(session, clinic, before, details, identifiers)
 
 
-async def rewrite(
+async def _store(
     session: Executor,
     clinic: Clinic,
     before: Standing,

@@ -18,13 +18,13 @@ from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, ResourceType
 from records.access.me import Me
-from records.access.relations import asking, ids_of, related
+from records.access.relations import ids_of, related
 from records.base import Executor, add, phi_names, rewrite, table_of
 from records.clinic import Clinic
 from records.meanings import meaning
 from records.people.details import Chart, CoverageDetails
 from records.people.models import Coverage, CoverageStatus
-from records.people.reading import SIGHT, patient_with_key, resource_of
+from records.people.reading import facts_in_sight, patient_with_key, resource_of
 from records.vault.vault import locked_row, sealed_rows
 
 _coverage = table_of(Coverage).c
@@ -47,9 +47,7 @@ async def read_coverages(
     clinic: Clinic, me: Me, patient_id: UUID, only: UUID | None = None
 ) -> Sequence[OpenCoverage]:
     """Return a patient's insurances, primary first, or `only` one; NotFound unless the caller may see them."""
-    facts = await clinic.database.one(SIGHT, patient_id=patient_id, **asking(me))
-    if facts is None:
-        await clinic.gate.absent(me, Action.READ, ResourceType.PATIENT, patient_id)
+    facts = await facts_in_sight(clinic, me, patient_id)
     await clinic.gate.require(me, Action.READ, _of(facts, None))
     rows = await clinic.database.all(_ALL, patient_id=patient_id)
     rows = [row for row in rows if only in (None, row["row_id"])]
@@ -64,9 +62,7 @@ async def coverage_in_sight(
     clinic: Clinic, me: Me, patient_id: UUID, coverage_id: UUID
 ) -> tuple[Resource, Mapping[str, Any]]:
     """Return an insurance, sealed, and what the gate is asked of it; NotFound unless the caller may see it."""
-    facts = await clinic.database.one(SIGHT, patient_id=patient_id, **asking(me))
-    if facts is None:
-        await clinic.gate.absent(me, Action.READ, ResourceType.PATIENT, patient_id)
+    facts = await facts_in_sight(clinic, me, patient_id)
     rows = await clinic.database.all(_ALL, patient_id=patient_id)
     row = next((row for row in rows if row["row_id"] == coverage_id), None)
     if row is None:

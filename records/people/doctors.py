@@ -13,6 +13,7 @@ from sqlalchemy import (
     column,
     exists,
     func,
+    literal,
     or_,
     select,
     table,
@@ -81,6 +82,14 @@ async def add_doctor(
     return profile.id
 
 
+def specialised(specialty: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return whether the doctor of a row has a specialty, named by its code or its display, whatever the case."""
+    named = (
+        func.lower(each) == func.lower(specialty) for each in (_specialty.code, _specialty.display)
+    )
+    return exists().where(_specialty.doctor_id == _doctor.id, or_(*named))
+
+
 async def doctor_in(session: Executor, doctor_id: UUID) -> Mapping[str, Any]:
     """Return a doctor's profile as a transaction sees it."""
     found = await session.execute(_select().where(_doctor.id == doctor_id))
@@ -125,12 +134,8 @@ async def list_doctors(
 
 
 def _answering(search: Search) -> Iterator[ColumnElement[bool]]:
-    if specialty := search.specialty:
-        named = or_(
-            func.lower(_specialty.code) == specialty.lower(),
-            func.lower(_specialty.display) == specialty.lower(),
-        )
-        yield exists().where(_specialty.doctor_id == _doctor.id, named)
+    if search.specialty:
+        yield specialised(literal(search.specialty))
     if search.language:
         spoken = func.unnest(_doctor.languages).column_valued("spoken")
         yield exists(select(spoken)).where(

@@ -99,7 +99,7 @@ _EVERYBODY: Final = Listing(
     .order_by(_patient.id.desc()),
     facts_of,
 )
-SIGHT: Final = Query(select(_patient.id.label("resource_id"), *FACTS).where(OF_PERSON))
+_SIGHT: Final = Query(select(_patient.id.label("resource_id"), *FACTS).where(OF_PERSON))
 NUMBERS: Final = identifier_rows().where(_identifier.patient_id.in_(ids_of(_ID)))
 _IDENTIFIERS: Final = Query(NUMBERS)
 
@@ -129,12 +129,18 @@ async def list_patients(
 
 async def patient_in_sight(clinic: Clinic, me: Me, patient_id: UUID) -> Resource:
     """Return the facts of whom a patient's id resolves to, if the caller may see them; else raise NotFound."""
-    facts = await clinic.database.one(SIGHT, patient_id=patient_id, **asking(me))
-    if facts is None:
-        await clinic.gate.absent(me, Action.READ, ResourceType.PATIENT, patient_id)
-    resource = resource_of(facts)
+    resource = resource_of(await facts_in_sight(clinic, me, patient_id))
     await clinic.gate.require(me, Action.READ, resource)
     return resource
+
+
+async def facts_in_sight(clinic: Clinic, me: Me, patient_id: UUID) -> Mapping[str, Any]:
+    """Return the facts of whom a patient's id resolves to, still to be decided about; NotFound when there is none."""
+    found = await clinic.database.one(_SIGHT, patient_id=patient_id, **asking(me))
+    facts: Mapping[str, Any] | None = found
+    if facts is None:
+        await clinic.gate.absent(me, Action.READ, ResourceType.PATIENT, patient_id)
+    return facts
 
 
 async def patient_with_key(

@@ -31,7 +31,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from core.database import Query
 from records.base import table_of
-from records.people.models import Doctor, DoctorSpecialty
+from records.people.doctors import specialised
+from records.people.models import Doctor
 from records.scheduling.availability import Closed, Extra, Hours, Weekly, holidays_of
 from records.scheduling.supply import (
     DoctorLocation,
@@ -46,8 +47,7 @@ from records.scheduling.terms import COLUMNS, OFFERED, Terms, doctors_and, terms
 
 _doctor, _weekly, _off = table_of(Doctor).c, table_of(Schedule).c, table_of(TimeOff).c
 _place, _practice = table_of(Location).c, table_of(DoctorLocation).c
-_specialty, _service = table_of(DoctorSpecialty).c, table_of(Service).c
-_calendar = table_of(HolidayCalendar).c
+_service, _calendar = table_of(Service).c, table_of(HolidayCalendar).c
 
 _OF_WEEKLY: Final = [
     _weekly.weekday,
@@ -175,12 +175,7 @@ def _filters(
     if "doctors" in by:
         found.append(_doctor.id == any_(_WANTED["doctors"]))
     if "specialty" in by:
-        named = _WANTED["specialty"]
-        same = or_(
-            func.lower(_specialty.code) == func.lower(named),
-            func.lower(_specialty.display) == func.lower(named),
-        )
-        found.append(exists().where(_specialty.doctor_id == _doctor.id, same))
+        found.append(specialised(_WANTED["specialty"]))
     if "service_id" in by:
         found.append(or_(hours.service_id.is_(None), hours.service_id == _WANTED["service_id"]))
     if "location_id" in by:

@@ -64,8 +64,7 @@ async def change_plan(
     await clinic.gate.write(session, me, Action.UPDATE, _resource(plan_id, doctor_id))
     await _theirs(session, kind, doctor_id, plan_id)
     with fitting(kind):
-        await revise(session, kind, plan_id, version, **values)
-    return await _theirs(session, kind, doctor_id, plan_id)
+        return await revise(session, kind, plan_id, version, **values)
 
 
 async def remove_plan(

@@ -23,44 +23,40 @@ _RESOURCE: Final[Mapping[Kind, ResourceType]] = {
 }
 
 
-async def add_offer(session: Executor, clinic: Clinic, me: Me, offer: Service | Location) -> None:
+async def add_item(session: Executor, clinic: Clinic, me: Me, item: Service | Location) -> None:
     """Add a service or a location; raise Invalid when it names a place that is not there."""
-    resource = Resource(_RESOURCE[type(offer)], id=offer.id)
+    resource = Resource(_RESOURCE[type(item)], id=item.id)
     await clinic.gate.write(session, me, Action.CREATE, resource)
-    with fitting(type(offer)):
-        await add(session, offer)
+    with fitting(type(item)):
+        await add(session, item)
 
 
-async def change_offer(
+async def change_item(
     session: Executor,
     clinic: Clinic,
     me: Me,
     kind: Kind,
-    offer_id: UUID,
+    item_id: UUID,
     version: int | None,
     values: Mapping[str, Any],
 ) -> Mapping[str, Any]:
     """Change some fields, and return the whole. What is booked already keeps what it was booked with."""
-    await clinic.gate.write(session, me, Action.UPDATE, Resource(_RESOURCE[kind], id=offer_id))
+    await clinic.gate.write(session, me, Action.UPDATE, Resource(_RESOURCE[kind], id=item_id))
     with fitting(kind):
-        await revise(session, kind, offer_id, version, **values)
-    table = table_of(kind)
-    found = await session.execute(select(table).where(table.c.id == offer_id))
-    changed: Mapping[str, Any] = found.mappings().one()
-    return changed
+        return await revise(session, kind, item_id, version, **values)
 
 
-async def read_offer(clinic: Clinic, me: Me, kind: Kind, offer_id: UUID) -> Mapping[str, Any]:
+async def read_item(clinic: Clinic, me: Me, kind: Kind, item_id: UUID) -> Mapping[str, Any]:
     """Return one service or location, or raise NotFound."""
-    await clinic.gate.require(me, Action.READ, Resource(_RESOURCE[kind], id=offer_id))
+    await clinic.gate.require(me, Action.READ, Resource(_RESOURCE[kind], id=item_id))
     table = table_of(kind)
-    rows = await clinic.database.select(select(table).where(table.c.id == offer_id))
+    rows = await clinic.database.select(select(table).where(table.c.id == item_id))
     if not rows:
         raise NotFound(f"there is no such {table.name}")
     return rows[0]
 
 
-async def list_offers(
+async def list_items(
     clinic: Clinic, me: Me, kind: Kind, *, limit: int, after: UUID | None = None
 ) -> tuple[Sequence[Mapping[str, Any]], UUID | None]:
     """Return the services or locations in use, oldest first, and where the next page starts."""
