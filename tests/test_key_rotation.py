@@ -20,7 +20,7 @@ from records.custody.dek import protected
 from records.custody.models import KeyRotation, RotationKind, RotationState
 from records.custody.rotation import ROLE, read_rotation, request_rotation, step, work
 from records.people.reading import read_patient
-from tests.clinics import People, open_clinic, populate
+from tests.clinics import People, open_clinic, outbox, populate
 
 
 @pytest.fixture
@@ -87,6 +87,12 @@ async def test_after_a_kek_rotation_the_old_version_is_needed_by_nothing(
     assert [r["kek_version"] for r in await sql(database_url, "SELECT * FROM patient_key")] == [2]
     async with clinic.database.transaction() as session:
         await versions.destroy(session, clinic, people.admin, KeyPurpose.RECORD, 1)
+    event = (await outbox(database_url))[-1]
+    assert (event["action"], event["resource_type"], event["reason"]) == (
+        "delete",
+        "key",
+        "record 1",
+    )
     clinic.vault._cache.clear()
     assert (await read_record(clinic, people.adams, people.record.id)).title == "Megrims"
 

@@ -42,10 +42,12 @@ class Gate:
         self._policy = policy
         self._trail = trail
 
-    async def read(self, me: Me, action: Action, resource: Resource) -> Permit:
-        """Let one thing be read: decide, wait until the event is durable, return the Permit."""
+    async def read(
+        self, me: Me, action: Action, resource: Resource, reason: str | None = None
+    ) -> Permit:
+        """Let one thing be read: decide, wait until the event is durable, return the Permit. `reason`: see `write`."""
         decision = await self.require(me, action, resource)
-        event = event_of(me, action, [resource], decision)
+        event = event_of(me, action, [resource], decision, reason=reason)
         await self._trail.note(event)
         return _permit(me, action, [resource], decision, event)
 
@@ -134,14 +136,16 @@ class Gate:
         action: Action,
         *resources: Resource,
         within: Resource | None = None,
+        reason: str | None = None,
     ) -> Permit:
         """Let rows of one patient be written; the event commits, or rolls back, with the transaction.
 
-        `within` is what a new row hangs on: if the caller may not see that, the answer is NotFound.
+        `within` is what a new row hangs on: if the caller may not see that, the answer is NotFound. `reason` tells apart, on
+        the trail, what the policy decides as one action.
         """
         for resource in resources:
             decision = await self.require(me, action, resource, within)
-        event = event_of(me, action, resources, decision)
+        event = event_of(me, action, resources, decision, reason=reason)
         await self._trail.note_within(session, event)
         return _permit(me, action, resources, decision, event)
 

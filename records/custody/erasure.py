@@ -28,6 +28,8 @@ from records.vault.models import KeyState, PatientKey
 _patient, _erasure, _hold = table_of(Patient), table_of(Erasure), table_of(LegalHold)
 _key, _account = table_of(PatientKey), table_of(Account)
 _number, _token = table_of(Identifier), table_of(PatientToken)
+REQUESTED: Final = "requested"
+ERASED: Final = "erased"
 BACKUPS: Final = timedelta(days=35)
 """How long backups of wrapped keys are kept: after that no copy anywhere can be opened."""
 
@@ -39,26 +41,28 @@ async def erase(
 
     Raises Locked(`legal-hold`), Conflict(`second-approver-needed`) for the one who asked, Conflict(`already-erased`).
     """
-    await _patient_for(session, clinic, me, patient_id, Action.ERASE)
+    patient = await _patient_for(session, clinic, me, patient_id, Action.ERASE)
     if await _held(session, patient_id):
         raise Locked("a legal hold keeps this patient's data", code="legal-hold")
     standing = await _standing(session, patient_id)
     if standing is None:
-        await add(
-            session, Erasure(patient_id=patient_id, reason=reason, requested_by=me.subject.id)
-        )
+        await clinic.gate.write(session, me, Action.ERASE, patient, reason=REQUESTED)
+        row = Erasure(patient_id=patient_id, reason=reason, requested_by=me.subject.id)
+        await add(session, row)
     elif standing["erased_at"]:
         raise Conflict("this patient is erased already", code="already-erased")
     elif standing["requested_by"] == me.subject.id:
         raise Conflict("another person must agree", code="second-approver-needed")
     else:
+        await clinic.gate.write(session, me, Action.ERASE, patient, reason=ERASED)
         await _destroy(session, me, standing)
     return _shown(await _standing(session, patient_id) or {})
 
 
 async def withdraw(session: Executor, clinic: Clinic, me: Me, patient_id: UUID) -> None:
     """Take back a request that nobody has agreed to yet; NotFound when there is none."""
-    await _patient_for(session, clinic, me, patient_id, Action.ERASE)
+    patient = await _patient_for(session, clinic, me, patient_id, Action.ERASE)
+    await clinic.gate.write(session, me, Action.ERASE, patient, reason="withdrawn")
     theirs = _erasure.c.patient_id.in_(ids_of(patient_id))
     waiting = delete(_erasure).where(theirs, _erasure.c.erased_at.is_(None))
     if not (await session.execute(waiting.returning(_erasure.c.id))).first():
@@ -69,10 +73,11 @@ async def read_erasure(
     session: Executor, clinic: Clinic, me: Me, patient_id: UUID
 ) -> Mapping[str, Any]:
     """Return the request, or, once it is done, the certificate."""
-    await _patient_for(session, clinic, me, patient_id, Action.ERASE)
+    patient = await _patient_for(session, clinic, me, patient_id, Action.ERASE)
     standing = await _standing(session, patient_id)
     if standing is None:
         await clinic.gate.absent(me, Action.ERASE, ResourceType.PATIENT, patient_id)
+    await clinic.gate.write(session, me, Action.ERASE, patient, reason="read")
     return _shown(standing)
 
 
@@ -80,9 +85,10 @@ async def place_hold(
     session: Executor, clinic: Clinic, me: Me, patient_id: UUID, reference: str
 ) -> Mapping[str, Any]:
     """Forbid erasure until the hold is lifted; Conflict(`hold-stands`) when one does."""
-    await _patient_for(session, clinic, me, patient_id, Action.HOLD)
+    patient = await _patient_for(session, clinic, me, patient_id, Action.HOLD)
     if await _held(session, patient_id):
         raise Conflict("a legal hold stands already", code="hold-stands")
+    await clinic.gate.write(session, me, Action.HOLD, patient, reason="placed")
     row = LegalHold(patient_id=patient_id, reference=reference, placed_by=me.subject.id)
     await add(session, row)
     return {"patient_id": patient_id, "reference": reference, "placed_at": row.placed_at}
@@ -90,7 +96,8 @@ async def place_hold(
 
 async def lift_hold(session: Executor, clinic: Clinic, me: Me, patient_id: UUID) -> None:
     """Lift the hold; NotFound when none stands."""
-    await _patient_for(session, clinic, me, patient_id, Action.HOLD)
+    patient = await _patient_for(session, clinic, me, patient_id, Action.HOLD)
+    await clinic.gate.write(session, me, Action.HOLD, patient, reason="lifted")
     standing = update(_hold).where(*_standing_holds(patient_id))
     changed = standing.values(lifted_at=now(), lifted_by=me.subject.id).returning(_hold.c.id)
     if not (await session.execute(changed)).first():
@@ -99,14 +106,18 @@ async def lift_hold(session: Executor, clinic: Clinic, me: Me, patient_id: UUID)
 
 async def _patient_for(
     session: Executor, clinic: Clinic, me: Me, patient_id: UUID, action: Action
-) -> None:
-    """Lock a person, under all their ids, for an act on all of them; whoever may not do it learns nothing."""
+) -> Resource:
+    """Lock a person, under all their ids, for an act on all of them; whoever may not do it learns nothing.
+
+    What comes of it is for the caller to note: the trail tells a request from an erasure by its reason.
+    """
     theirs = select(_patient.c.id).where(_patient.c.person_id == person_of(patient_id))
     locked = theirs.order_by(_patient.c.id).with_for_update()
     if (await session.execute(locked)).first() is None:
         await clinic.gate.absent(me, action, ResourceType.PATIENT, patient_id)
     resource = Resource(ResourceType.PATIENT, id=patient_id, patient_id=patient_id)
-    await clinic.gate.write(session, me, action, resource)
+    await clinic.gate.require(me, action, resource)
+    return resource
 
 
 async def _destroy(session: Executor, me: Me, standing: Mapping[str, Any]) -> None:
@@ -146,6 +157,6 @@ def _shown(row: Mapping[str, Any]) -> Mapping[str, Any]:
     erased: datetime | None = row["erased_at"]
     return {
         **row,
-        "state": "erased" if erased else "requested",
+        "state": ERASED if erased else REQUESTED,
         "shred_effective_at": erased + BACKUPS if erased else None,
     }

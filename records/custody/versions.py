@@ -41,5 +41,5 @@ async def destroy(
     await clinic.gate.require(me, Action.DELETE, key)
     if await in_use(session, purpose, version):
         raise Conflict("it still wraps keys: rotate first", code="key-in-use")
-    await clinic.gate.read(me, Action.DELETE, key)
+    await clinic.gate.read(me, Action.DELETE, key, reason=f"{purpose} {version}")
     await to_thread(clinic.vault.provider.destroy_version, purpose, version)
