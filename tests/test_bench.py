@@ -1,27 +1,35 @@
 """What `confide bench` asks of Confide and of the floor: each of its requests is answered well by either."""
 
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from api.app import create_app
-from api.bench import cases, cpu, floor, ledger
+from api.bench import arrival, cases, cpu, floor, ledger
 from api.bench.decisions import ENGINES, WHAT, WHO, WHY, others
 from api.bench.fill import NOTES, PEOPLE, Filled, fill
 from api.bench.hours import open_hours
-from api.bench.report import compared
+from api.bench.report import compared, doubled
 from api.bench.rounds import Case, Measured
+from api.soak.memory import MOST, heaviest
+from core.clock import now
 from core.settings import Settings
 from policies.enforcer import PolicySnapshot
 from policies.rules import defaults
-from policies.vocabulary import Action
+from policies.vocabulary import Action, Outcome
+from records.audit.ledger import ROLE as LEDGER
+from records.audit.ledger import store
 from tests import engines
 from tests.clinics import keyring, outbox
+from tests.sealing import event, role
 
 
 @dataclass(frozen=True)
@@ -108,9 +116,32 @@ def test_ratios_are_to_the_floor_and_the_p99_is_ours():
     assert [found[key] for key in kept] == [50.0, 100.0, 0.5, 2.0, 4.0]
 
 
-def test_cpu_seconds_of_this_very_process_are_seen_and_those_of_none_are_not():
-    import os
+def test_a_second_process_is_held_against_one_and_the_cores_that_were_left():
+    one, two = Measured(100, 1000.0, 1.0, 4.0, 0.6, 0.3), Measured(100, 1500.0, 1.0, 4.0, 0.8, 0.4)
+    found = doubled(one, two)
+    assert (found["ratio"], found["cores_used"]) == (1.5, 1.8)
 
+
+async def test_an_event_arrives_when_the_ledger_commits_it(database_url: str):
+    """Here with the time of its insertion: the tests' server does not keep those of commits."""
+    since = now() - timedelta(seconds=60)
+    refused, decided = event(outcome=Outcome.DENY), now() - timedelta(seconds=2)
+    async with role(database_url, LEDGER) as database:
+        stored = [refused, event(occurred_at=decided), event(occurred_at=since)]
+        await store(database, [e.body() for e in stored])
+    connection = await asyncpg.connect(database_url)
+    query = arrival._TOOK.replace("pg_xact_commit_timestamp(xmin)", "recorded_at")
+    took = await connection.fetchrow(query, since)
+    await connection.close()
+    assert took["events"] == 1
+    assert all(2000 <= ms < 10_000 for ms in took["ms"])
+
+
+def test_memory_is_that_of_the_largest_process_and_its_most_is_no_less():
+    assert 0 < heaviest(os.getpid()) <= heaviest(os.getpid(), MOST)
+
+
+def test_cpu_seconds_of_this_very_process_are_seen_and_those_of_none_are_not():
     assert (cpu.seconds(os.getpid()) or 0) > 0
     assert cpu.seconds(2**22 + 1) is None
 

@@ -8,12 +8,13 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from http import HTTPStatus
 
 from rich.console import Console
 
 from api.bench import cases, report
+from api.bench.arrival import measure_arrival, memory
 from api.bench.decisions import decisions
 from api.bench.hours import open_hours
 from api.bench.load import find_wrk
@@ -68,6 +69,9 @@ def _measure(chosen: Settings, effort: Effort, say: Callable[[str], None]) -> Re
         say("outbox to ledger")
         idle = Pipeline(ran=False, note="left out of a short run")
         pipeline = measure_pipeline(here, chosen.home) if effort.pipeline else idle
+        if pipeline.ran:
+            say("answers to ledger")
+            found |= {"arrival": measure_arrival(bench), "memory_mb": memory(here)}
         about = {
             "machine": report.machine(),
             "versions": _versions(here),
@@ -88,7 +92,19 @@ def _reads(bench: Bench) -> Report:
         raise ProcessError(f"{answered} reads were answered, and {events} are on the trail")
     found["audit"] = {"reads": answered, "events": events}
     listed = bench.compare(cases.lists(filled), connections=many)
-    return found | {"secured_list": compared(listed, many)}
+    return found | {"secured_list": compared(listed, many), "second_process": _second(bench)}
+
+
+def _second(bench: Bench) -> Report:
+    """Compare one API process with two, the load generator on the same cores."""
+    one = cases.reads(bench.place.filled)[-1]
+    two = replace(one, name="two processes", server="two")
+    bench.place.serve("two", "api.cli", "serve", "--workers", "2")
+    try:
+        found = bench.compare([one, two], connections=bench.effort.connections)
+    finally:
+        bench.place.family.end("two")
+    return report.doubled(found[one.name], found[two.name])
 
 
 def _writes(bench: Bench) -> Report:

@@ -43,8 +43,9 @@ class Wrk:
         seconds: int,
         token: str | None = None,
         statuses: bool = False,
+        pause: int = 0,
     ) -> Driven:
-        """Send the file's requests in turn for some seconds, each connection waiting for its answer."""
+        """Send the file's requests in turn for some seconds, each connection waiting for its answer, and so many milliseconds more."""
         headers = ["Content-Type: application/json"]
         if token:
             headers.append(f"Authorization: Bearer {token}")
@@ -54,7 +55,7 @@ class Wrk:
             self.program,
             *("-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s"),
             *(part for header in headers for part in ("-H", header)),
-            *("-s", SCRIPT, url, "--", lines),
+            *("-s", SCRIPT, url, "--", lines, str(pause)),
             *(["statuses"] if statuses else []),
         ]
         printed = output(argv, seconds=seconds + GRACE)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from api.bench import cpu, fill
@@ -19,7 +20,8 @@ from core.pool import alone
 from core.settings import Environment, Settings
 
 DATABASE = "confide_bench"
-DURABLE = {"synchronous_commit": "on", "fsync": "on"}
+DURABLE = {"synchronous_commit": "on", "fsync": "on", "track_commit_timestamp": "on"}
+"""And when what was committed, so that we can say how soon an event was in the ledger."""
 PATIENCE = 10.0
 """Seconds a read may wait for the trail: where others use the disk too, a stall is a long answer and no refusal."""
 
@@ -46,10 +48,15 @@ class Place:
         child = self.family.children.get("postgres")
         return cpu.seconds(child.process.pid) if child else None
 
-    def start(self, name: str, *argv: str) -> Child:
-        """Start a process of Confide's under the bench's settings."""
-        environment = _environment(self.settings)
+    def start(self, name: str, *argv: str, **other: Any) -> Child:
+        """Start a process of Confide's under the bench's settings, some of them changed."""
+        environment = _environment(self.settings.model_copy(update=other))
         return self.family.spawn(name, Command([sys.executable, "-m", *argv], env=environment))
+
+    def serve(self, name: str, *argv: str) -> None:
+        """Start a server at an address of its own; return when it answers."""
+        child = self.start(name, *argv, port=port(self.home, name))
+        child.await_ready(partial(answers, port(self.home, name), "/healthz"), 60)
 
 
 @contextmanager
@@ -89,11 +96,8 @@ def _migrated(home: Path, family: Family) -> Settings:
 def _up(home: Path, family: Family) -> Place:
     settings = _migrated(home, family)
     here = Place(home, family, settings, asyncio.run(fill.fill(settings)))
-    for name, argv in (
-        ("api", ["api.cli", "serve"]),
-        ("floor", ["api.bench.floor", str(port(home, "floor"))]),
-    ):
-        here.start(name, *argv).await_ready(partial(answers, port(home, name), "/healthz"), 60)
+    here.serve("api", "api.cli", "serve")
+    here.serve("floor", "api.bench.floor", str(port(home, "floor")))
     return here
 
 

@@ -44,6 +44,17 @@ def compared(found: Mapping[str, Measured], connections: int) -> Report:
     }
 
 
+def doubled(one: Measured, two: Measured) -> Report:
+    """Return what a second API process adds, and how many cores the servers had: the load has the rest."""
+    return {
+        "one": _short(one.requests_per_second),
+        "two": _short(two.requests_per_second),
+        "ratio": _ratio(two.requests_per_second, one.requests_per_second),
+        "cores_used": two.cores and _short(two.cores),
+        "cores": os.cpu_count(),
+    }
+
+
 def machine() -> Report:
     """Return what this ran on, and what else was running on it."""
     load = os.getloadavg()[0]
@@ -110,6 +121,7 @@ def _section(shown: Table, title: str, part: Report) -> None:
 def sentences(report: Report) -> Sequence[str]:
     """Return what a table does not say: the races, the trail, the pipeline."""
     race, one, audit = report["contested_slot"], report["one_doctor"], report["audit"]
+    two = report["second_process"]
     contest = f"{race['booked']} booked, {race['refused']} refused, p99 {_text(race['p99_ms'])} ms"
     return [
         f"One slot for {race['racers']} at once: {contest}",
@@ -117,7 +129,9 @@ def sentences(report: Report) -> Sequence[str]:
         f"Reads answered {audit['reads']}, audit events of them on disk {audit['events']}",
         f"One decision, µs of CPU by the number of rules about other things: {_costs(report)}",
         published(report["propagation"]),
+        f"Two API processes: {_text(two['ratio'])} of one's reads, with PostgreSQL on {_text(two['cores_used'])} of {two['cores']} cores",
         f"From the outbox to the ledger: {_pace(report['pipeline'])}",
+        *_arrived(report),
     ]
 
 
@@ -146,6 +160,20 @@ def _pace(pipeline: Mapping[str, Any]) -> str:
         f"{_text(pipeline['events_per_second'])} events/s ({pipeline['note']}), "
         f"{_text(pipeline['ratio'])} of a multi-row INSERT's {_text(pipeline['floor'])}"
     )
+
+
+def _arrived(report: Report) -> list[str]:
+    """Say how soon events can be asked for, and what memory that took, where it was measured."""
+    found, memory = report.get("arrival"), report.get("memory_mb", {})
+    said = []
+    if found:
+        pace = f"{_text(found['reads_per_second'])} reads/s, {found['events']} events"
+        took = f"p50 {found['p50_ms']} ms, p99 {found['p99_ms']} ms"
+        said.append(f"From a decision to its event in the ledger ({pace}): {took}")
+    if memory:
+        most = ", ".join(f"{name} {megabytes:.0f} MB" for name, megabytes in memory.items())
+        said.append(f"Memory at most, after all this: {most}")
+    return said
 
 
 def _rounded(figures: Mapping[str, Any]) -> Report:

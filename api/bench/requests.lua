@@ -1,5 +1,6 @@
 -- wrk's script: sends the lines of a file (`METHOD PATH [BODY]`) in turn, and sums up as one line of JSON.
--- Arguments: the file, and "statuses" to count every answer by its status (which costs wrk some speed).
+-- Arguments: the file, the milliseconds that each connection waits before a request, and "statuses" to count every answer
+-- by its status (which costs wrk some speed).
 
 local lines, position = {}, 0
 local threads = {}
@@ -13,8 +14,12 @@ function init(args)
     local method, path, body = line:match("^(%S+) (%S+) ?(.*)$")
     lines[#lines + 1] = wrk.format(method, path, nil, body ~= "" and body or nil)
   end
+  local pause = tonumber(args[2])
+  if pause > 0 then
+    delay = function() return pause end
+  end
   counted = ""
-  if args[2] == "statuses" then
+  if args[3] == "statuses" then
     local count = {}
     response = function(status)
       count[status] = (count[status] or 0) + 1

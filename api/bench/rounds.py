@@ -52,6 +52,11 @@ class Measured:
             return None
         return self.server_cpu + self.database_cpu
 
+    @property
+    def cores(self) -> float | None:
+        """How many cores' work that was."""
+        return None if self.cpu is None else self.cpu * self.requests_per_second / 1000
+
 
 @dataclass(frozen=True, slots=True)
 class _Round:
@@ -84,7 +89,13 @@ class Bench:
         return {name: _measured(rounds) for name, rounds in done.items()}
 
     def drive(
-        self, case: Case, *, connections: int, seconds: int, statuses: bool = False
+        self,
+        case: Case,
+        *,
+        connections: int,
+        seconds: int,
+        statuses: bool = False,
+        pause: int = 0,
     ) -> Driven:
         """Send a case's requests. All must succeed, unless they are counted by status."""
         file = write_lines(self.place.home / "requests.txt", case.lines(seconds))
@@ -95,6 +106,7 @@ class Bench:
             seconds=seconds,
             token=case.token,
             statuses=statuses,
+            pause=pause,
         )
         if driven.broken or not driven.requests or (driven.refused and not statuses):
             logs = self.place.family.logs / f"{case.server}.log"

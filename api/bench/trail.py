@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -44,7 +45,8 @@ class Pipeline:
 
 def read_events(here: Place) -> int:
     """Return how many allowed reads of records the outbox holds. Nothing has left it while no relay runs."""
-    return asyncio.run(_value(here, _READS))
+    found: int = asyncio.run(value(here, _READS))
+    return found
 
 
 def measure_pipeline(here: Place, home: Path) -> Pipeline:
@@ -77,21 +79,30 @@ async def _insert_pace(here: Place) -> float:
 
 async def _caught_up(here: Place, floor: float) -> Pipeline:
     """Watch from the first batch that arrives until nothing waits, or long enough to know the pace."""
-    first = await _value(here, _WAITING)
+    first = await value(here, _WAITING)
     deadline = time.monotonic() + SECONDS_TO_BEGIN
-    while (left := await _value(here, _WAITING)) == first:
+    while (left := await value(here, _WAITING)) == first:
         if time.monotonic() > deadline:
             raise ProcessError(f"no event reached the ledger, see {here.family.logs}")
         await asyncio.sleep(0.05)
     begun, began = left, time.monotonic()
     while left and time.monotonic() - began < SECONDS_TO_WATCH:
         await asyncio.sleep(0.2)
-        left = await _value(here, _WAITING)
+        left = await value(here, _WAITING)
     pace = (begun - left) / (time.monotonic() - began)
     return Pipeline(True, "RabbitMQ, one worker", first - left, pace, floor, pace / floor)
 
 
-async def _value(here: Place, query: str) -> int:
+def drained(here: Place) -> None:
+    """Return once the ledger has all that was in the outbox; ProcessError when that takes long."""
+    deadline = time.monotonic() + SECONDS_TO_BEGIN
+    while asyncio.run(value(here, _WAITING)):
+        if time.monotonic() > deadline:
+            raise ProcessError(f"the outbox does not empty, see {here.family.logs}")
+        time.sleep(0.2)
+
+
+async def value(here: Place, query: str) -> Any:
+    """Return what a query answers, asked as the database's owner."""
     async with alone(here.settings.postgres_url) as connection:
-        found: int = await connection.fetchval(query)
-    return found
+        return await connection.fetchval(query)

@@ -16,7 +16,9 @@ LIMITS: Final = {"api": 180.0, "worker": 150.0}
 STEEPEST: Final = 2.0
 """Megabytes a minute that memory may grow by, when it is calm."""
 _EVERY: Final = 1.0
-_STATUS: Final = "VmRSS:"
+_NOW: Final = "VmRSS:"
+MOST: Final = "VmHWM:"
+"""What a process has had at most (proc(5))."""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class Scales(Thread):
         while not self._over.wait(_EVERY):
             for part, curve in self.curves.items():
                 child = self._ground.stack.family.children.get(part)
-                weight = _heaviest(child.process.pid) if child else 0.0
+                weight = heaviest(child.process.pid) if child else 0.0
                 if weight:
                     curve.at.append(monotonic() - began)
                     curve.megabytes.append(weight)
@@ -65,9 +67,9 @@ def calm(seconds: float) -> float | None:
     return seconds * 5 / 6 if seconds >= CALM else None
 
 
-def _heaviest(root: int) -> float:
+def heaviest(root: int, figure: str = _NOW) -> float:
     """Return the megabytes of the largest among a process and its children."""
-    return max((_megabytes(pid) for pid in [root, *_children(root)]), default=0.0)
+    return max((_megabytes(pid, figure) for pid in [root, *_children(root)]), default=0.0)
 
 
 def _children(pid: int) -> Sequence[int]:
@@ -77,9 +79,9 @@ def _children(pid: int) -> Sequence[int]:
         return []
 
 
-def _megabytes(pid: int) -> float:
+def _megabytes(pid: int, figure: str) -> float:
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return 0.0
-    return next((int(x.split()[1]) / 1024 for x in lines if x.startswith(_STATUS)), 0.0)
+    return next((int(x.split()[1]) / 1024 for x in lines if x.startswith(figure)), 0.0)
