@@ -31,7 +31,8 @@ def account(api: Api, who: str) -> dict[str, str]:
 async def test_whoever_joins_the_care_team_reads_and_whoever_leaves_does_not(api: Api):
     for who, named in (("baker", doctor(api, "baker")), ("nurse", account(api, "nurse"))):
         assert await reads(api, who) == 404
-        joined = await about(api, "adams", "/care-team", named)
+        for _ in range(2):  # somebody clicked twice
+            joined = await about(api, "adams", "/care-team", named)
         assert joined.status_code == 201
         assert await reads(api, who) == 200
         path = f"/v1/patients/{api.people.patient_id}/care-team"
@@ -161,7 +162,8 @@ async def test_a_guardian_reads_what_bears_no_label_and_keeps_the_visits(
     assert (await api.get(guardian, path)).status_code == 404
     body = {"account_id": str(made.id), "relationship": "guardian"}
     assert (await about(api, "patient", "/proxies", body)).status_code in {403, 404}
-    proxy = await about(api, "reception", "/proxies", body)
+    for _ in range(2):
+        proxy = await about(api, "reception", "/proxies", body)
     assert proxy.status_code == 201
     assert (await api.get(guardian, path)).status_code == 200
     visit = f"/v1/appointments/{api.people.appointment_id}"

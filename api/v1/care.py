@@ -134,7 +134,7 @@ async def post_member(
 async def delete_member(
     patient_id: UUID, member_id: UUID, session: Transaction, clinic: Clinic, me: Me
 ) -> None:
-    """End a membership."""
+    """Take somebody out of the care team, however often they were brought in."""
     await end(session, clinic, me, CareTeam, patient_id, member_id)
 
 
@@ -191,5 +191,5 @@ async def post_proxy(
 async def delete_proxy(
     patient_id: UUID, proxy_id: UUID, session: Transaction, clinic: Clinic, me: Me
 ) -> None:
-    """End a proxy."""
+    """Let an account stand in for the patient no more, however often it was appointed."""
     await end(session, clinic, me, Proxy, patient_id, proxy_id)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, func, or_, select, update
+from sqlalchemy import ColumnElement, FromClause, func, or_, select, update
 
 from core.clock import now
 from core.errors import Conflict, FieldError, Invalid, NotFound
@@ -60,10 +60,16 @@ async def end(
     patient_id: UUID,
     row_id: UUID,
 ) -> None:
-    """End a membership or a proxy. The row stays, and says until when."""
+    """End a membership or a proxy, and all others of the same one: who was named twice is let in no more either.
+
+    The rows stay, and say until when.
+    """
     await _allow(session, clinic, me, Action.UPDATE, kind, patient_id, row_id)
-    table = table_of(kind)
-    ending = update(table).where(*_this(table, patient_id, row_id), _lasting(table))
+    table, this = table_of(kind), table_of(kind).alias("this")
+    same = or_(*(this.c[n] == table.c[n] for n in ("doctor_id", "account_id") if n in table.c))
+    named = select(this.c.id).where(*_this(this, patient_id, row_id), _lasting(this), same)
+    theirs = table.c.patient_id.in_(ids_of(patient_id)), _lasting(table)
+    ending = update(table).where(*theirs, named.exists())
     if not await rewrite(session, ending.values(valid_until=func.now())):
         raise NotFound(f"there is no such {_RESOURCE[kind].replace('_', ' ')}")
 
@@ -98,9 +104,9 @@ async def _allow(
     await clinic.gate.write(session, me, action, resource, within=within)
 
 
-def _this(table: Table, patient_id: UUID, row_id: UUID) -> Sequence[ColumnElement[bool]]:
+def _this(table: FromClause, patient_id: UUID, row_id: UUID) -> Sequence[ColumnElement[bool]]:
     return table.c.id == row_id, table.c.patient_id.in_(ids_of(patient_id))
 
 
-def _lasting(table: Table) -> ColumnElement[bool]:
+def _lasting(table: FromClause) -> ColumnElement[bool]:
     return or_(table.c.valid_until.is_(None), table.c.valid_until > func.now())
