@@ -159,7 +159,9 @@ async def test_a_change_names_the_version_it_is_based_on(api: Api):
 async def test_a_change_of_roles_acts_on_the_next_request(api: Api):
     nurse = await api.bearer(api.people.nurse)
     assert (await api.http.get("/v1/me", headers=nurse)).json()["roles"] == ["nurse"]
-    await change(api, api.people.admin, api.people.nurse.subject.id, {"roles": ["compliance"]})
+    body = {"roles": ["compliance", "compliance"]}
+    changed = await change(api, api.people.admin, api.people.nurse.subject.id, body)
+    assert changed.json()["roles"] == ["compliance"]
     assert (await api.http.get("/v1/me", headers=nurse)).json()["roles"] == ["compliance"]
     assert (await api.http.get("/v1/audit/events", headers=nurse)).status_code == 200
 

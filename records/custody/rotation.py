@@ -4,6 +4,7 @@ Each step leaves everything readable, so a killed rotation is not half done but 
 remembers a position: a wrapped key of an older KEK, or a data key older than the rotation, is itself what is left to do.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any, Final
@@ -27,6 +28,8 @@ from records.custody.models import KeyRotation, RotationKind, RotationState
 from records.custody.steps import Step
 from records.vault.models import KeyState, PatientKey
 
+PAUSE: Final = 0.2
+"""Seconds before the next look at what is left, when others hold all of it: each look is an event."""
 ROLE: Final = "confide_keys"
 """The database role of rotations: it reads and rewrites sealed cells and wrapped keys, and asks nobody's name."""
 
@@ -113,6 +116,8 @@ async def step(database: Database, keys: KekProvider, trail: Trail) -> bool:
         ended = {"state": RotationState.DONE, "finished_at": now()} if made.last else {}
         counts = {"done": row["done"] + made.done, "failed": row["failed"] + made.failed}
         await _keep(session, row, **counts, **ended)
+    if not (made.done or made.last):
+        await asyncio.sleep(PAUSE)
     return True
 
 

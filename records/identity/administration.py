@@ -55,9 +55,9 @@ async def create_account(
         id=account_id,
         login=clinic.indexes.login(new.username),
         password_hash=await _hashed(new),
-        roles=sorted(set(new.roles)),
+        roles=_once_each(new.roles),
         department=new.department,
-        clearances=None if new.clearances is None else sorted(set(new.clearances)),
+        clearances=_once_each(new.clearances),
         label=new.label,
         doctor_id=new.doctor_id,
         patient_id=new.patient_id,
@@ -118,6 +118,8 @@ async def change_account(
     """
     row = await _found(clinic, me, Action.UPDATE, account_id)
     _check(changes.get("roles", row["roles"]), changes.get("label", row["label"]))
+    sets = {n: _once_each(changes[n]) for n in ("roles", "clearances") if n in changes}
+    changes = {**changes, **sets}
     await clinic.gate.write(session, me, Action.UPDATE, _resource(account_id, row["status"]))
     version = row["version"] if seen is None else seen
     at = _account.id == account_id, _account.version == version
@@ -192,6 +194,10 @@ async def _hashed(new: NewAccount) -> str:
 def _check(roles: Sequence[Role], label: str | None) -> None:
     if label and UNNAMED.intersection(roles):
         raise Invalid(errors=[FieldError("/label", "unnamed", "such an account carries no name")])
+
+
+def _once_each(codes: Sequence[str] | None) -> Any:
+    return None if codes is None else sorted(set(codes))
 
 
 def _explained(conflict: Conflict) -> Exception:
