@@ -22,14 +22,12 @@ from api.bench.place import Place, place
 from api.bench.propagation import measure_propagation
 from api.bench.report import Report, compared
 from api.bench.rounds import Bench, Effort
-from api.bench.trail import Pipeline, measure_pipeline, read_events
+from api.bench.trail import measure_pipeline, read_events
 from core.clock import now
 from core.embedded.home import write
 from core.embedded.processes import ProcessError
 from core.settings import Settings
 
-SHORT = Effort(rounds=1, seconds=1, connections=4, racers=8, pipeline=False, publications=5)
-"""Enough to see that everything works, too little to say how well."""
 WIDTH = 100
 """Columns of the table at least: a log has no width of its own."""
 
@@ -67,8 +65,7 @@ def _measure(chosen: Settings, effort: Effort, say: Callable[[str], None]) -> Re
         say("publications")
         found["propagation"] = measure_propagation(here, effort.publications)
         say("outbox to ledger")
-        idle = Pipeline(ran=False, note="left out of a short run")
-        pipeline = measure_pipeline(here, chosen.home) if effort.pipeline else idle
+        pipeline = measure_pipeline(here, chosen.home)
         if pipeline.ran:
             say("answers to ledger")
             found |= {"arrival": measure_arrival(bench), "memory_mb": memory(here)}

@@ -20,7 +20,6 @@ class Effort:
     seconds: int = 3
     connections: int = 32
     racers: int = 200
-    pipeline: bool = True
     publications: int = 200
 
 
@@ -75,14 +74,12 @@ class Bench:
         self._wrk = wrk
         self._say = say
 
-    def compare(
-        self, cases: Sequence[Case], *, connections: int, rounds: int | None = None
-    ) -> dict[str, Measured]:
+    def compare(self, cases: Sequence[Case], *, connections: int) -> dict[str, Measured]:
         """Measure the cases in turn, round after round; ProcessError if an answer was no success."""
         done: dict[str, list[_Round]] = {case.name: [] for case in cases}
         for case in cases:
             self.drive(case, connections=connections, seconds=WARM_UP)
-        for number in range(rounds or self.effort.rounds):
+        for number in range(self.effort.rounds):
             for case in cases:
                 self._say(f"{case.name}, {connections} at a time, round {number + 1}")
                 done[case.name].append(self._round(case, connections))

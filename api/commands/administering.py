@@ -33,7 +33,7 @@ def create(
             new = NewAccount(username=username, roles=roles, label=label)
             account, link = await administration.create_account(session, clinic, me, new)
         assert link  # there is one where no password was given
-        url = f"{chosen.issuer}/oauth/password?link={link.secret}"
+        url = link.url(chosen.issuer)
         return {"id": account["id"], "invitation": url, "expires_at": link.expires_at}
 
     told = asyncio.run(made())

@@ -88,7 +88,7 @@ async def _send(chosen: Settings, here: Setting, username: str) -> None:
         return
     async with here.clinic.database.transaction() as session:
         link = await tickets.ask(session, here.clinic, here.origin, account)
-    url = f"{here.tokens.issuer}/oauth/password?link={link.secret}"
+    url = link.url(here.tokens.issuer)
     if chosen.development and not chosen.smtp_url.get_secret_value():
         log.info("link to choose a password", url=url, kind=TicketKind.RESET)
     try:

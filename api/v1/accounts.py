@@ -209,5 +209,4 @@ async def delete_session(
 
 
 def _link(request: Request, link: Ticket) -> dict[str, Any]:
-    url = f"{tokens(request).issuer}/oauth/password?link={link.secret}"
-    return {"url": url, "expires_at": link.expires_at}
+    return {"url": link.url(tokens(request).issuer), "expires_at": link.expires_at}

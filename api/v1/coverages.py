@@ -16,9 +16,8 @@ from api.json import Json
 from api.once import once
 from api.paging import Listing, unpaged
 from api.patches import Change, patch_of, revised
-from api.texts import Line
+from api.texts import Line, Word
 from api.times import Day
-from api.v1.demographics import Word
 from records.people.coverages import amend_coverage, create_coverage, read_coverages
 from records.people.details import CoverageDetails
 from records.people.models import CoverageStatus, Eligibility

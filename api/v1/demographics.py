@@ -10,13 +10,11 @@ from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
 from api.bodies import Trimmed
-from api.texts import Line
+from api.texts import Word
 from api.times import Day
 from records.people.checking import born
 from records.people.details import IdentifierDetails, PatientDetails
 from records.people.reading import OpenPatient
-
-Word = Annotated[Line, Field(min_length=1, max_length=200)]
 
 
 class Sex(StrEnum):

@@ -19,7 +19,7 @@ from api.json import Json
 from api.once import once
 from api.paging import Listing
 from api.paper import accounting_pdf
-from api.texts import Line
+from api.texts import Word
 from api.times import Instant
 from core.errors import NotFound
 from records.audit.log_key import VERIFIER_KEY
@@ -33,8 +33,6 @@ router = APIRouter(prefix="/patients/{patient_id}/disclosures", tags=["audit"])
 
 _EVIDENCE: Final = ("leaf_index", "entry", "proof")
 _COLUMNS: Final = ("date", "recipient", "address", "description", "purpose", "event_id", *_EVIDENCE)
-
-Word = Annotated[Line, Field(min_length=1, max_length=200)]
 
 
 class DisclosureForm(StrEnum):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from api.bodies import Strict
 from api.deps import Clinic, Me, Transaction
+from api.json import Json
 from api.paging import Listing, unpaged
 from records.access.me import Me as Caller
 from records.identity import own
@@ -46,18 +47,19 @@ class PasswordChange(Strict):
     new_password: SecretStr = Field(max_length=1024, description="12 characters or more")
 
 
-@router.get("/me", operation_id="read_me")
-async def read_me(me: Me) -> MeView:
+@router.get("/me", operation_id="read_me", response_model=MeView)
+async def read_me(me: Me) -> Response:
     """Return the account behind the token."""
     subject = me.subject
-    return MeView(
-        account_id=subject.id,
-        roles=sorted(subject.roles),
-        doctor_id=subject.doctor_id,
-        patient_id=subject.patient_id,
-        purpose=me.environment.purpose,
-        session_id=me.session,
-    )
+    told = {
+        "account_id": subject.id,
+        "roles": sorted(subject.roles),
+        "doctor_id": subject.doctor_id,
+        "patient_id": subject.patient_id,
+        "purpose": me.environment.purpose,
+        "session_id": me.session,
+    }
+    return Json(told)
 
 
 @router.post("/me/password", operation_id="change_own_password", status_code=204)

@@ -15,8 +15,9 @@ from api.json import Json
 from api.once import once
 from api.paging import Listing, Page, unpaged
 from api.patches import Change, patch_of, revised
+from api.texts import Word
 from api.times import Day
-from api.v1.demographics import NewPatient, PatientState, PatientView, Word, view
+from api.v1.demographics import NewPatient, PatientState, PatientView, view
 from records.people.amending import Revised, amend
 from records.people.history import list_versions, read_version
 from records.people.reading import as_kept, list_patients, read_patient

@@ -35,6 +35,10 @@ class Ticket:
     secret: str
     expires_at: datetime
 
+    def url(self, issuer: str) -> str:
+        """Return the address at which its owner chooses a password."""
+        return f"{issuer}/oauth/password?link={self.secret}"
+
 
 async def make(session: Executor, account_id: UUID, kind: TicketKind) -> Ticket:
     """Make a link for an account. It takes the place of others of its kind."""
