@@ -106,13 +106,11 @@ async def test_what_is_shown_of_a_patient_names_the_patient_in_its_event(
             assert about == {people.patient_id} or not answer.json().get("items", [1]), path
 
 
-@pytest.mark.parametrize("path", SEARCHES)
-async def test_every_search_leaves_an_event(api: Api, database_url: str, path: str):
-    if path not in api.app.openapi()["paths"]:
-        pytest.skip("there is no such search")
-    answer = await api.post(api.people.adams, path, SEARCHES[path])
-    assert answer.status_code == 200
-    assert answer.headers["X-Request-Id"] in await noted(database_url)
+async def test_every_search_leaves_an_event(api: Api, database_url: str):
+    for path, body in SEARCHES.items():
+        answer = await api.post(api.people.adams, path, body)
+        assert answer.status_code == 200, path
+        assert answer.headers["X-Request-Id"] in await noted(database_url), path
 
 
 def test_every_search_is_tested(api: Api):

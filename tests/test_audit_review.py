@@ -681,10 +681,12 @@ async def test_a_search_is_saved_used_and_forgotten(api: Api, database_url: str)
     assert (await api.get(me, where)).status_code == 404
 
 
-@pytest.mark.parametrize("name", ["Quillfeather", "two words", "", "x" * 61])
-async def test_the_name_of_a_search_is_a_plain_word(api: Api, name: str):
-    body = {"name": name, "filters": {}}
-    assert (await api.post(api.people.compliance, f"{V1}/searches", body)).status_code == 422
+async def test_the_name_of_a_search_is_a_plain_word(api: Api):
+    for name in ["Quillfeather", "two words", "", "x" * 61]:
+        body = {"name": name, "filters": {}}
+        assert (await api.post(api.people.compliance, f"{V1}/searches", body)).status_code == 422, (
+            name
+        )
 
 
 async def test_saved_searches_are_for_compliance_alone(api: Api):

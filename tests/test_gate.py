@@ -62,10 +62,10 @@ async def test_a_hidden_record_and_an_absent_one_fail_alike(clinic: Clinic, peop
     assert failures[0] == failures[1]
 
 
-@pytest.mark.parametrize("who", ["reception", "nurse", "compliance", "admin", "patient"])
-async def test_nobody_but_its_author_reads_a_draft(clinic: Clinic, people: People, who: str):
-    with pytest.raises(NotFound):
-        await read_record(clinic, getattr(people, who), people.record.id)
+async def test_nobody_but_its_author_reads_a_draft(clinic: Clinic, people: People):
+    for who in ["reception", "nurse", "compliance", "admin", "patient"]:
+        with pytest.raises(NotFound):
+            await read_record(clinic, getattr(people, who), people.record.id)
 
 
 async def test_a_refusal_is_on_disk_when_it_is_answered(

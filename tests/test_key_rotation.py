@@ -58,11 +58,11 @@ async def sql(url: str, statement: str, *values: object) -> list[asyncpg.Record]
         await connection.close()
 
 
-@pytest.mark.parametrize("who", ["adams", "nurse", "reception", "patient", "compliance"])
-async def test_only_an_administrator_rotates_keys(clinic: Clinic, people: People, who: str):
-    with pytest.raises((Forbidden, NotFound)):
-        async with clinic.database.transaction() as session:
-            await request_rotation(session, clinic, getattr(people, who), RotationKind.KEK)
+async def test_only_an_administrator_rotates_keys(clinic: Clinic, people: People):
+    for who in ["adams", "nurse", "reception", "patient", "compliance"]:
+        with pytest.raises((Forbidden, NotFound)):
+            async with clinic.database.transaction() as session:
+                await request_rotation(session, clinic, getattr(people, who), RotationKind.KEK)
 
 
 async def test_a_rotation_for_nobody_is_not_found(clinic: Clinic, people: People):

@@ -56,19 +56,16 @@ async def treats(api: Api, who: str) -> None:
     await slip_in(api.clinic, member)
 
 
-@pytest.mark.parametrize(
-    ("match", "status", "code"),
-    [
+async def test_an_edit_names_the_version_it_is_based_on(api: Api):
+    for match, status, code in [
         (None, 428, "precondition-required"),
         ('W/"2"', 412, "precondition-failed"),
         ("yesterday", 412, "precondition-failed"),
         ('"yesterday", W/"1", W/"2"', 412, "precondition-failed"),
         ('"yesterday", W/"1"', 200, None),
-    ],
-)
-async def test_an_edit_names_the_version_it_is_based_on(api: Api, match, status, code):
-    answer = await patch(api, {"title": "Migraine"}, match)
-    assert (answer.status_code, answer.json().get("code")) == (status, code)
+    ]:
+        answer = await patch(api, {"title": "Migraine"}, match)
+        assert (answer.status_code, answer.json().get("code")) == (status, code), match
 
 
 async def test_an_edit_changes_nothing_but_words_label_and_readiness(api: Api):
