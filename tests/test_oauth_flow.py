@@ -59,6 +59,7 @@ async def test_a_registered_client_is_told_what_is_wrong(service: Service):
         ({"code_challenge_method": ""}, "invalid_request"),
         ({"scope": "nothing we know"}, "invalid_scope"),
         ({"prompt": "none"}, "login_required"),
+        ({"request": "e30.e30."}, "request_not_supported"),
     ):
         login = await service.log_in(**given)
         login.answer = login.page

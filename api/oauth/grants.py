@@ -11,6 +11,7 @@ from authlib.oauth2.rfc6749.grants import (
     RefreshTokenGrant,
 )
 from authlib.oauth2.rfc7636 import CodeChallenge
+from authlib.oauth2.rfc9101.errors import RequestNotSupportedError
 from authlib.oidc.core.errors import LoginRequiredError
 
 from api.oauth.clients import Client
@@ -39,6 +40,8 @@ class S256(CodeChallenge):  # type: ignore[misc]
             raise InvalidRequestError("code_challenge_method must be S256.")
         if not _CHALLENGE.fullmatch(given.get("code_challenge", "")):
             raise InvalidRequestError("code_challenge must be 43 characters of base64url.")
+        if "request" in given:  # who signs a request must not be answered as if nobody had
+            raise RequestNotSupportedError(redirect_uri=redirect_uri)
         if given.get("prompt") == "none":
             raise LoginRequiredError(redirect_uri=redirect_uri)
 
