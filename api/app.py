@@ -1,6 +1,5 @@
 """The ASGI application: lifespan, middleware, routers, error handlers, and the OpenAPI document."""
 
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -59,6 +58,7 @@ from api.v1 import (
 )
 from core import logging, tracing
 from core.crypto.keyring import open_provider
+from core.garbage import settle
 from core.settings import Settings, settings
 from records.clinic import Clinic
 
@@ -173,10 +173,8 @@ def create_app(chosen: Settings | None = None) -> FastAPI:
 def served() -> FastAPI:
     """Return the application of a process that does nothing else.
 
-    What was loaded for it is there to stay: the garbage collector, which took a seventh of a read's time to walk through it
-    again and again, is told so.
+    The garbage collector took a seventh of a read's time to walk through what was loaded, again and again.
     """
     app = create_app()
-    gc.collect()
-    gc.freeze()
+    settle()
     return app

@@ -61,6 +61,9 @@ def _settings() -> dict[str, Any]:
         "task_store_errors_even_if_ignored": False,
         "task_send_sent_event": False,
         "worker_send_task_events": False,
+        # An exclusive one, the default, ends a second worker of one machine, and one whose lost connection the broker has not missed.
+        "control_queue_exclusive": False,
+        "control_queue_durable": True,
         "task_queues": _queues(),
         "task_default_queue": TRAIL,
         "task_create_missing_queues": False,

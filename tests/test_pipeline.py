@@ -265,6 +265,17 @@ async def test_the_relay_does_not_walk_past_what_is_on_its_way(database_url: str
     assert [line for (line,) in plan if "Removed by Filter" in line] == []
 
 
+def test_a_worker_comes_back_before_the_broker_misses_it_and_a_second_one_of_the_machine_may_run(
+    broker: str, tmp_path: Path
+):
+    app = celery_app(broker, tmp_path)
+    box = app.control.mailbox.get_queue("celery@here")
+    with app.connection_for_read() as before, app.connection_for_read() as after:
+        for connection in (before, after):
+            box(connection.default_channel).declare()
+        box(after.default_channel).delete()
+
+
 def emptied(app: Celery) -> None:
     with app.connection_for_write() as there:
         there.default_channel.queue_purge(TRAIL)

@@ -6,6 +6,8 @@ The load takes a minute here; CONFIDE_SOAK_MINUTES=10 makes it a soak.
 import asyncio
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -172,6 +174,23 @@ async def test_who_is_booked_twice_is_seen(database_url: str, tmp_path: Path):
     other = "jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid()))"
     await execute(database_url, f"INSERT INTO appointment SELECT ({other}).* FROM appointment a")
     assert await judge._booked_twice(database_url) == ["doctor_id: 1", "person_id: 1"]
+
+
+def test_garbage_in_cycles_is_found_soon_however_much_was_loaded():
+    script = """
+import gc
+from core.garbage import settle
+loaded = [[n] for n in range(100_000)]
+settle()
+before, kept = gc.get_stats()[2]["collections"], []
+for n in range(100_000):
+    kept.append([kept])
+    if len(kept) > 2000:
+        kept = []
+print(gc.get_stats()[2]["collections"] - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    assert int(done.stdout) > 0
 
 
 def test_memory_that_grows_while_all_is_calm_is_seen():

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from core import tracing
+from core.garbage import settle
 from core.settings import Settings, settings
 
 app = typer.Typer()
@@ -71,6 +72,7 @@ def worker(concurrency: int = 1) -> None:
 
     logging.configure(process="worker")
     task_ids.watch(settings().otlp_endpoint, "worker")
+    settle()
     celery.worker_main([*_WORKER, "--queues", TRAIL, "--concurrency", str(concurrency)])
 
 
@@ -83,6 +85,7 @@ def chores() -> None:
 
     logging.configure(process="chores")
     task_ids.watch(settings().otlp_endpoint, "chores")
+    settle()
     schedule = str(settings().home / "chores.schedule")
     own = ["--queues", CHORES, "--concurrency", "1", "--hostname", "chores@%h"]
     celery.worker_main([*_WORKER, *own, "--beat", "--schedule", schedule])
@@ -110,6 +113,7 @@ def _until_stopped(name: str, serve: Callable[[Settings], Coroutine[Any, Any, No
 
     logging.configure(process=name)
     tracing.start(settings().otlp_endpoint, name)
+    settle()
 
     async def stoppable() -> None:
         work = asyncio.create_task(serve(settings()))
