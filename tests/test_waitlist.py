@@ -102,6 +102,12 @@ async def test_an_entry_out_of_sight_answers_like_an_absent_one(api: Api):
     assert (await get(api, "/v1/waitlist", who="baker"))["items"] == []
 
 
+async def test_a_wish_that_no_time_can_meet_is_refused(api: Api):
+    hours = {"patient_id": await patient(api), "not_before": "12:00", "not_after": "11:59"}
+    assert (await post(api, "/v1/waitlist", hours)).status_code == 422
+    await wait(api, hours["patient_id"], not_before="00:00", not_after="00:00")
+
+
 async def test_without_an_offer_there_is_nothing_to_accept_or_decline(api: Api):
     entry = await wait(api, await patient(api))
     for act in ("accept", "decline"):

@@ -65,6 +65,8 @@ class NewEntry(WishView, Trimmed):
     def _in_order(self) -> "NewEntry":
         if self.latest <= self.earliest:
             raise PydanticCustomError("order", "`latest` is after `earliest`")
+        if self.not_before and self.not_after and self.not_after < self.not_before:
+            raise PydanticCustomError("order", "`not_after` is no earlier than `not_before`")
         return self
 
 
