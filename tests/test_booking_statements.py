@@ -12,7 +12,7 @@ import pytest
 from core.clock import now
 from core.crypto.sealed import PlaintextError
 from records.clinic import Clinic
-from records.scheduling import taking
+from records.scheduling import slots, taking
 from records.scheduling.booking import book
 from records.scheduling.taken import SlotTaken
 from tests.clinics import People, open_clinic, outbox, populate
@@ -91,6 +91,22 @@ async def test_of_many_at_once_one_books(clinic: Clinic, people: People, databas
     assert (await events(database_url)).count("book") == 2, (
         "the one of `populate`, and the winner's"
     )
+
+
+async def test_which_times_are_free_is_planned_a_few_times_and_not_at_each_call(
+    clinic: Clinic, people: People
+):
+    asked = {
+        "starts": [START], "ends": [START + timedelta(minutes=30)],
+        "blocked_from": [START], "blocked_until": [START + timedelta(minutes=30)],
+        "doctors": [people.adams.subject.doctor_id], "sessions": [None], "capacities": [1],
+        "locations": [None], "room_kinds": [None], "patient_id": None, "moving": None, "most": 3,
+    }  # fmt: skip
+    for _ in range(12):
+        assert len(await clinic.database.all(slots._FREE, **asked)) == 1
+    async with clinic.database.bare() as connection:  # the one that was used last
+        plans = "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement = $1"
+        assert tuple(await connection.fetchrow(plans, slots._FREE.sql)) == (5, 7)
 
 
 async def test_a_statement_takes_no_plain_text_for_a_cell():
