@@ -105,7 +105,9 @@ async def test_which_times_are_free_is_planned_a_few_times_and_not_at_each_call(
     for _ in range(12):
         assert len(await clinic.database.all(slots._FREE, **asked)) == 1
     async with clinic.database.bare() as connection:  # the one that was used last
-        plans = "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement = $1"
+        plans = (
+            "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement = $1"
+        )
         assert tuple(await connection.fetchrow(plans, slots._FREE.sql)) == (5, 7)
 
 
