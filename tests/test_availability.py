@@ -138,6 +138,19 @@ def test_where_clocks_change_the_grid_is_what_the_clock_shows_first(zone: str):
 
 
 @pytest.mark.parametrize("zone", ZONES)
+def test_what_is_offered_from_a_moment_on_is_the_rest_of_what_is_offered(zone: str):
+    half, hour = timedelta(minutes=30), timedelta(hours=1)
+    for day in changes(zone):
+        window = weekly(zone, day.isoweekday(), time(0), time(0), valid_from=day, valid_until=day)
+        first = datetime.combine(day, time(), UTC) - timedelta(days=1)
+        whole = list(window.starts(half, first, first + timedelta(days=3), never))
+        for n, start in enumerate(whole):
+            for since in (start, start - MINUTE, start.astimezone(ZoneInfo(zone))):
+                rest = list(window.starts(half, since, start + hour, never))
+                assert rest == [at for at in whole[n:] if at < start + hour]
+
+
+@pytest.mark.parametrize("zone", ZONES)
 def test_nine_to_five_stays_nine_to_five_on_both_sides_of_a_change(zone: str):
     for day in changes(zone):
         for on in (day - timedelta(days=1), day, day + timedelta(days=1)):

@@ -39,7 +39,7 @@ class Weekly:
         for day in self._days(since.astimezone(zone).date() - DAY, last):
             if closed(day):
                 continue
-            for start in self._starts_of(day, zone, length):
+            for start in self._starts_of(day, zone, length, since):
                 if start >= until:
                     return
                 if start >= since:
@@ -54,11 +54,16 @@ class Weekly:
             yield day
             day += 7 * DAY
 
-    def _starts_of(self, day: date, zone: ZoneInfo, length: timedelta) -> Iterator[datetime]:
+    def _starts_of(
+        self, day: date, zone: ZoneInfo, length: timedelta, since: datetime
+    ) -> Iterator[datetime]:
+        """Yield the starts of a day, but for nearly all that clocks showed before `since`."""
         local = datetime.combine(day, self.start)
         end = datetime.combine(day, self.end)
         end += DAY if end <= local else timedelta()
         closing = boundary(end, zone)
+        shown = since.astimezone(zone).replace(tzinfo=None)
+        local += self.step * max(0, (shown - local) // self.step)
         while local < end:
             start = exactly(local, zone)
             if start and start + length <= closing:
