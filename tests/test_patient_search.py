@@ -252,6 +252,18 @@ async def test_the_tokens_say_nothing_without_the_key(clinic: Clinic, database_u
         assert value % (1 << (8 * len(token["token"]) - bits[token["index"]])) == 0
 
 
+async def test_a_patient_whose_names_share_a_token_is_registered_and_found(clinic: Clinic):
+    people = await populate(clinic)
+    tokens = 2 ** plan(SEARCHABLE, clinic.indexes.patients)["family"]
+    names = [{"family": f"Berg {n}", "given": "Zoë"} for n in range(tokens + 1)]
+    details = PatientDetails(
+        name=names[0], other_names=names[1:], birth_date=BORN[0], sex="unknown"
+    )
+    async with clinic.database.transaction() as session:
+        chart = await register(session, clinic, people.reception, details)
+    assert await found(clinic, desk(), Wanted(family="Berg 7")) == [chart.patient_id]
+
+
 def test_blurred_indexes_leave_at_least_two_patients_alike():
     for rows in (10_000, 100_000, 2**20, 10**7):
         bits = plan(SEARCHABLE, rows)

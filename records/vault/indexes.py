@@ -188,11 +188,10 @@ def _of(
     name: str,
     parts: Iterable[tuple[str, ...]],
 ) -> Iterator[bytes]:
-    """Yield the tokens of `parts` in one index of a table; each once, and none of nothing."""
+    """Yield the tokens of `parts` in one index of a table; each once, though two names may share one, and none of nothing."""
     bits = plan(kind.searchable, patients)[name]
     table = table_of(kind).name
-    for each in sorted({tuple(p) for p in parts if all(p)}):
-        yield key.token(table, name, "exact", each, bits)
+    yield from sorted({key.token(table, name, "exact", p, bits) for p in parts if all(p)})
 
 
 @cache
