@@ -185,13 +185,20 @@ async def test_a_visit_in_the_past_is_not_booked(api: Api):
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "past")
 
 
-async def test_a_doctor_may_not_book_for_a_patient_out_of_sight(api: Api):
+@pytest.mark.parametrize("doctor", ["adams", "baker"])
+async def test_a_doctor_may_not_book_for_a_patient_out_of_sight(api: Api, doctor: str):
+    baker, patient = api.people.baker, f"/v1/patients/{api.people.patient_id}"
     body = {
         "patient_id": str(api.people.patient_id),
-        "doctor_id": str(api.people.adams.subject.doctor_id),
+        "doctor_id": str(getattr(api.people, doctor).subject.doctor_id),
         "start": (now() + timedelta(days=3)).isoformat(),
     }
-    assert (await api.post(api.people.baker, "/v1/appointments", body)).status_code == 404
+    for path in ("/v1/appointments", "/v1/holds"):
+        hidden = await api.post(baker, path, body)
+        absent = await api.post(baker, path, body | {"patient_id": str(new_id())})
+        assert hidden.status_code == absent.status_code == 404
+        assert _still(hidden) == _still(absent)
+    assert (await api.get(baker, patient)).status_code == 404
 
 
 async def test_swapped_ciphertexts_are_a_clear_error_without_a_word_of_either(

@@ -5,7 +5,7 @@ INSERT can run into.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -112,6 +112,8 @@ async def book(
         department=plan["visited"],
         **related(plan),
     )
+    # A visit opens the chart to its doctor, so nobody books one with whom they may not see; what the token is for is asked below.
+    await clinic.gate.require(replace(me, scope=None), Action.READ, resource_of(plan))
     await clinic.gate.require(me, visit.right, resource, within=resource_of(plan))
     terms = await admitted(clinic, me, [resource], visit.time, plan)
     row = await _taken(store, clinic, me, resource, terms, visit, plan)
