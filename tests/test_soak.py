@@ -4,6 +4,7 @@ The load takes a minute here; CONFIDE_SOAK_MINUTES=10 makes it a soak.
 """
 
 import asyncio
+import gc
 import json
 import os
 import subprocess
@@ -11,8 +12,10 @@ import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from weakref import ref
 
 import pytest
+from celery.worker.consumer import Consumer as CeleryConsumer
 
 from api.soak import NOT_RUN, judge, run
 from api.soak.caller import Answer
@@ -22,6 +25,7 @@ from api.soak.memory import Curve
 from api.soak.promises import WORD, Note, Visit
 from api.soak.trail import examined
 from core.clock import now
+from core.consumer import Consumer
 from core.embedded.home import lock
 from core.ids import new_id
 from core.settings import Settings
@@ -191,6 +195,24 @@ print(gc.get_stats()[2]["collections"] - before)
 """
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
     assert int(done.stdout) > 0
+
+
+def test_a_worker_that_connects_anew_lets_go_of_the_connection_before(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    class Lost:
+        """What hangs in a cycle."""
+
+    lost = Lost()
+    lost.itself = lost  # type: ignore[attr-defined]
+    seen = ref(lost)
+    monkeypatch.setattr(CeleryConsumer, "connect", lambda _: seen())
+    gc.disable()
+    try:
+        del lost
+        assert Consumer.connect(object.__new__(Consumer)) is None
+    finally:
+        gc.enable()
 
 
 def test_memory_that_grows_while_all_is_calm_is_seen():
