@@ -197,7 +197,7 @@ def _check(roles: Sequence[Role], label: str | None) -> None:
 
 
 def _once_each(codes: Sequence[str] | None) -> Any:
-    return None if codes is None else sorted(set(codes))
+    return None if codes is None else list(dict.fromkeys(codes))
 
 
 def _explained(conflict: Conflict) -> Exception:
