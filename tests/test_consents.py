@@ -65,6 +65,12 @@ async def test_a_refusal_is_not_remembered_and_takes_nothing_back(api: Api):
     assert asks((await visit(api, client))[1])
 
 
+async def test_what_says_neither_yes_nor_no_is_no_answer(api: Api):
+    client = await register(api, CHARTS)
+    _, page = await visit(api, client)
+    assert asks(await go_on(api, page, consent="maybe"))
+
+
 async def test_consent_is_for_one_account_and_one_client(api: Api):
     client, other = await register(api, CHARTS), await register(api, CHARTS)
     await agreed(api, client)

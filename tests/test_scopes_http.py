@@ -93,3 +93,5 @@ async def test_a_token_that_was_lent_does_not_keep_its_owners_account(api: Api):
     changed = await api.http.post("/v1/me/password", json=body, headers=nurse)
     assert (changed.status_code, changed.json()["code"]) == (403, "insufficient-scope")
     assert (await api.http.delete("/v1/me/sessions", headers=nurse)).status_code == 403
+    for path in ("/v1/me/sessions", "/v1/me/applications"):
+        assert (await api.http.get(path, headers=nurse)).status_code == 403

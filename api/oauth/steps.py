@@ -25,6 +25,8 @@ from records.identity.tokens import MULTIPLE
 
 TYPED: Final = ("username", "password", "code", "passkey", "login", "consent", "challenge")
 """What people type, what a page's script fills in, what a page carries for itself: no parameter of a request."""
+_ANSWERS: Final = "yes", "no"
+"""What says whether one lets an application in; anything else is not yet an answer."""
 
 
 class Asking(StrEnum):
@@ -74,7 +76,7 @@ async def _go_on(visit: Visit) -> Response:
             offer = await passkey_of(here, visit.carried, account.id)
             return show("second.html", visit, 401 if tried else 200, tried, progress, offer)
         progress = progress.second(method)
-    if not typed["consent"] and await _must_ask(visit, account):
+    if typed["consent"] not in _ANSWERS and await _must_ask(visit, account):
         return show("consent.html", visit, progress=progress)
     return await visit.end(progress, account, typed["consent"] != "no")
 

@@ -25,6 +25,7 @@ class ApplicationView(BaseModel):
 @router.get("", operation_id="list_own_applications", response_model=Listing[ApplicationView])
 async def get_applications(clinic: Clinic, me: Me) -> Response:
     """List the applications that one has let in."""
+    require_whole(me)
     return unpaged(await consents.own_applications(clinic, me.subject.id))
 
 

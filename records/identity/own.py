@@ -22,6 +22,7 @@ from records.identity.tickets import set_password
 
 async def own_sessions(clinic: Clinic, me: Me) -> Sequence[Mapping[str, Any]]:
     """Return where the caller is logged in."""
+    require_whole(me)
     return await sessions.alive(clinic.database, me.subject.id)
 
 
