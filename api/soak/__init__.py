@@ -39,7 +39,7 @@ EMPTY = 120.0
 SHORT = 5
 """Letters up to which a name is not looked for."""
 SETTLED = 10.0
-"""Seconds that the chores have to end the last rotation."""
+"""Seconds within which the chores get on with the last rotation, if it has not ended: the more was written, the longer it takes."""
 
 
 def run(chosen: Settings, minutes: float, seed: int | None, *, as_json: bool = False) -> int:

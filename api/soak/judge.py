@@ -82,24 +82,26 @@ def judged_office(caller: Caller, done: Done, patience: float) -> Iterator[Verdi
     versions = {v["version"] for v in pages(caller, "list rules", FIRST, "/v1/policies/versions")}
     lost = [f"version {n}" for n in done.versions if n not in versions]
     yield Verdict("no publication is lost", f"{len(done.versions)} published", lost)
-    wrong, deadline = [], monotonic() + patience
-    for rotation in done.rotations:
-        state = _state(caller, rotation)
-        while state == "open" and monotonic() < deadline:
-            sleep(1)
-            state = _state(caller, rotation)
-        wrong += [f"{rotation}: {state}"] if state else []
+    faults = ((each, _fault(caller, each, patience)) for each in done.rotations)
+    wrong = [f"{rotation}: {fault}" for rotation, fault in faults if fault]
     yield Verdict("every rotation came to its end", f"{len(done.rotations)} begun", wrong)
 
 
-def _state(caller: Caller, rotation: str) -> str:
-    """Return what is wrong with a rotation; nothing when it has ended well."""
-    said = caller.surely("read rotation", FIRST, "GET", f"/v1/keys/rotations/{rotation}")
-    if said is None or not said[0].good:
-        return "not there"
-    if said[1]["state"] != "done":
-        return "open"
-    return f"{said[1]['failed']} failed" if said[1]["failed"] else ""
+def _fault(caller: Caller, rotation: str, patience: float) -> str:
+    """Return what is wrong with a rotation; nothing when it has ended well. It is waited for as long as it gets on."""
+    most, deadline = -1, monotonic()
+    while True:
+        said = caller.surely("read rotation", FIRST, "GET", f"/v1/keys/rotations/{rotation}")
+        if said is None or not said[0].good:
+            return "not there"
+        state = said[1]
+        if state["state"] == "done":
+            return f"{state['failed']} failed" if state["failed"] else ""
+        if state["done"] > most:
+            most, deadline = state["done"], monotonic() + patience
+        elif monotonic() > deadline:
+            return "open"
+        sleep(1)
 
 
 def judged_command(ground: Ground, *argv: str) -> Verdict:
