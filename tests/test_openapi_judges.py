@@ -30,7 +30,7 @@ SCORE = 89
 DOCUMENT = "docs/openapi.json"
 ENDING = ("/v1/me/sessions", "/v1/me/sessions/{session_id}", "/v1/me/password")
 """Would end the sessions that the tokens are of."""
-SECONDS = int(os.environ.get("CONFIDE_SCHEMATHESIS_SECONDS", "30"))
+SECONDS = int(os.environ.get("CONFIDE_SCHEMATHESIS_SECONDS", "45"))
 """How long to go on; `CONFIDE_SCHEMATHESIS_SECONDS=1800` is a search by night."""
 LIMITS = ("--max-time", str(SECONDS), "--max-examples", "2", "--seed", "7", "--no-color")
 RULES = """
