@@ -9,6 +9,7 @@ import asyncpg
 import httpx
 import pytest
 
+from core.clock import now
 from core.ids import new_id
 from tests.apis import Api
 from tests.charts import about, reads, signed_chart
@@ -87,6 +88,11 @@ async def test_a_grant_ends_by_itself_and_when_its_holder_says_so(api: Api, data
     life = datetime.fromisoformat(grant["expires_at"]) - datetime.fromisoformat(grant["granted_at"])
     assert life == timedelta(minutes=5)
     assert await reads(api, "baker") == 200
+    visit = {"patient_id": str(api.people.patient_id), "start": (now() + timedelta(days=1)).isoformat()}
+    visit |= {"doctor_id": str(api.people.baker.subject.doctor_id), "override": True}
+    for proposed in ({}, {"status": "proposed"}):  # or it would outlast the emergency
+        booked = await api.post(api.people.baker, "/v1/appointments", visit | proposed)
+        assert booked.status_code == 403
     ended = await api.post(api.people.baker, f"/v1/break-glass/{grant['id']}/end", None)
     assert ended.status_code == 204
     assert await reads(api, "baker") == 404

@@ -31,8 +31,8 @@ def account(api: Api, who: str) -> dict[str, str]:
 async def test_whoever_joins_the_care_team_reads_and_whoever_leaves_does_not(api: Api):
     for who, named in (("baker", doctor(api, "baker")), ("nurse", account(api, "nurse"))):
         assert await reads(api, who) == 404
-        for _ in range(2):  # somebody clicked twice
-            joined = await about(api, "adams", "/care-team", named)
+        for each in (account(api, who), named, named):  # by their account too, and clicked twice
+            joined = await about(api, "adams", "/care-team", each)
         assert joined.status_code == 201
         assert await reads(api, who) == 200
         path = f"/v1/patients/{api.people.patient_id}/care-team"

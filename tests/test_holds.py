@@ -86,6 +86,19 @@ async def test_a_hold_does_not_open_a_chart(api: Api):
     assert (await api.get(api.people.baker, path)).status_code == 404
 
 
+async def test_a_doctor_does_not_let_themselves_in_by_a_hold_in_their_calendar(api: Api):
+    baker, patient = api.people.baker, f"/v1/patients/{api.people.patient_id}"
+    body = slot(api, doctor_id=str(baker.subject.doctor_id))
+    held = (await api.post(api.people.reception, "/v1/holds", body)).json()
+    visit = f"/v1/appointments/{held['id']}"
+    assert (await api.get(baker, visit)).status_code == 200
+    assert (await api.post(baker, f"{visit}/confirm", {})).status_code == 403
+    taken = await api.post(baker, "/v1/appointments", body | {"hold_id": held["id"]})
+    assert taken.status_code == 403
+    assert (await api.get(baker, patient)).status_code == 404
+    assert (await api.post(api.people.reception, f"{visit}/confirm", {})).status_code == 200
+
+
 async def test_a_booking_is_not_released_as_a_hold(api: Api):
     headers = await api.bearer(api.people.reception) | {"If-Match": "*"}
     path = f"/v1/holds/{api.people.appointment_id}"

@@ -151,6 +151,18 @@ async def test_a_patient_takes_back_their_cancelling_but_not_the_desks_check_in(
     assert (await do(api, "undo", who="patient")).status_code == 403
 
 
+async def test_a_doctor_takes_back_what_they_cancelled_but_not_what_others_did(api: Api):
+    chart = f"/v1/patients/{api.people.patient_id}"
+    baker = {"doctor_id": str(api.people.baker.subject.doctor_id), "override": True}
+    later = (await start_of(api) + timedelta(hours=3)).isoformat()
+    assert (await do(api, "reschedule", baker | {"start": later})).status_code == 200
+    assert (await do(api, "cancel", who="baker")).status_code == 200
+    assert (await do(api, "undo", who="baker")).status_code == 200
+    assert (await do(api, "cancel", who="patient")).status_code == 200
+    assert (await do(api, "undo", who="baker")).status_code == 403
+    assert (await api.get(api.people.baker, chart)).status_code == 404
+
+
 async def test_a_cancelled_time_can_be_booked_at_once_and_then_the_undo_loses(api: Api):
     """The same slot after a cancel was refused elsewhere; here it is simply free."""
     before = (await api.get(api.people.reception, visit(api))).json()

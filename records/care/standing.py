@@ -18,6 +18,7 @@ from records.access.models import CareTeam, Consent, Proxy
 from records.access.relations import ids_of
 from records.base import Executor, add, rewrite, table_of
 from records.clinic import Clinic
+from records.identity.models import Account
 from records.meanings import fitting
 from records.people.reading import patient_in_sight, patient_with_key, resource_of
 
@@ -27,7 +28,7 @@ _RESOURCE: Final[Mapping[Kind, ResourceType]] = {
     Consent: ResourceType.CONSENT,
     Proxy: ResourceType.PROXY,
 }
-_consent: Final = table_of(Consent)
+_consent, _account = table_of(Consent), table_of(Account)
 
 
 async def put(session: Executor, clinic: Clinic, me: Me, row: CareTeam | Consent | Proxy) -> None:
@@ -60,13 +61,16 @@ async def end(
     patient_id: UUID,
     row_id: UUID,
 ) -> None:
-    """End a membership or a proxy, and all others of the same one: who was named twice is let in no more either.
+    """End a membership or a proxy, and all others of the same one: who was named twice, or once as a doctor and once by
+    their account, is let in no more either.
 
     The rows stay, and say until when.
     """
     await _allow(session, clinic, me, Action.UPDATE, kind, patient_id, row_id)
     table, this = table_of(kind), table_of(kind).alias("this")
-    same = or_(*(this.c[n] == table.c[n] for n in ("doctor_id", "account_id") if n in table.c))
+    same = this.c.account_id == table.c.account_id
+    if kind is CareTeam:
+        same = or_(same, _doctor(this) == _doctor(table))
     named = select(this.c.id).where(*_this(this, patient_id, row_id), _lasting(this), same)
     theirs = table.c.patient_id.in_(ids_of(patient_id)), _lasting(table)
     ending = update(table).where(*theirs, named.exists())
@@ -106,6 +110,12 @@ async def _allow(
 
 def _this(table: FromClause, patient_id: UUID, row_id: UUID) -> Sequence[ColumnElement[bool]]:
     return table.c.id == row_id, table.c.patient_id.in_(ids_of(patient_id))
+
+
+def _doctor(member: FromClause) -> ColumnElement[Any]:
+    """Return which doctor is a member, named as a doctor or by their account."""
+    theirs = select(_account.c.doctor_id).where(_account.c.id == member.c.account_id)
+    return func.coalesce(member.c.doctor_id, theirs.scalar_subquery())
 
 
 def _lasting(table: FromClause) -> ColumnElement[bool]:

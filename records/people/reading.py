@@ -134,6 +134,16 @@ async def patient_in_sight(clinic: Clinic, me: Me, patient_id: UUID) -> Resource
     return resource
 
 
+async def require_sight(clinic: Clinic, me: Me, patient: Resource, within: Resource) -> None:
+    """Refuse a visit to whoever may not see the patient, or sees them in an emergency alone.
+
+    A visit opens the chart to its doctor, who would let themselves in, and for longer than an emergency lasts. What the
+    token is for is not asked here.
+    """
+    calm, unbound = replace(patient, break_glass=False), replace(me, scope=None)
+    await clinic.gate.require(unbound, Action.READ, calm, within)
+
+
 async def facts_in_sight(clinic: Clinic, me: Me, patient_id: UUID) -> Mapping[str, Any]:
     """Return the facts of whom a patient's id resolves to, still to be decided about; NotFound when there is none."""
     found = await clinic.database.one(_SIGHT, patient_id=patient_id, **asking(me))

@@ -5,7 +5,7 @@ INSERT can run into.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -22,7 +22,7 @@ from records.access.relations import asking, related
 from records.base import table_of
 from records.clinic import Clinic
 from records.people.models import Doctor, Patient
-from records.people.reading import FACTS, OF_PERSON, resource_of
+from records.people.reading import FACTS, OF_PERSON, require_sight, resource_of
 from records.scheduling.admission import RULES, SERVICE, WITHIN, Time, admitted, asked
 from records.scheduling.clockwork import OVERDUE, lapse
 from records.scheduling.models import Appointment, AppointmentStatus
@@ -112,9 +112,9 @@ async def book(
         department=plan["visited"],
         **related(plan),
     )
-    # A visit opens the chart to its doctor, so nobody books one with whom they may not see; what the token is for is asked below.
-    await clinic.gate.require(replace(me, scope=None), Action.READ, resource_of(plan))
-    await clinic.gate.require(me, visit.right, resource, within=resource_of(plan))
+    patient = resource_of(plan)
+    await require_sight(clinic, me, patient, within=patient)
+    await clinic.gate.require(me, visit.right, resource, within=patient)
     terms = await admitted(clinic, me, [resource], visit.time, plan)
     row = await _taken(store, clinic, me, resource, terms, visit, plan)
     if row is None and plan["overdue"]:

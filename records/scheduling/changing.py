@@ -22,6 +22,8 @@ from records.access.relations import asking, department_of
 from records.base import rewrite, table_of
 from records.clinic import Clinic
 from records.meanings import meaning
+from records.people.reading import facts_in_sight, require_sight
+from records.people.reading import resource_of as patient_of
 from records.scheduling.history import write_down
 from records.scheduling.life import HOLDING, LIFE, refuse_illegal
 from records.scheduling.models import (
@@ -92,6 +94,12 @@ async def locked(
         await clinic.gate.absent(me, right, ResourceType.APPOINTMENT, appointment_id)
     await clinic.gate.require(me, Action.READ, resource_of(row))
     return row
+
+
+async def require_patient(clinic: Clinic, me: Me, row: Mapping[str, Any]) -> None:
+    """Refuse to make a visit stand again, or for good, to whoever may not see its patient."""
+    patient = patient_of(await facts_in_sight(clinic, me, row["person_id"]))
+    await require_sight(clinic, me, patient, within=resource_of(row))
 
 
 async def changed(

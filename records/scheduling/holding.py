@@ -14,7 +14,7 @@ from records.access.me import Me
 from records.access.relations import person_of
 from records.clinic import Clinic
 from records.scheduling.booking import book
-from records.scheduling.changing import BOOKED, Why, call_off, changed, locked
+from records.scheduling.changing import BOOKED, Why, call_off, changed, locked, require_patient
 from records.scheduling.models import Act, CancellationReason
 from records.scheduling.reading import OpenAppointment, read_appointment
 
@@ -63,6 +63,7 @@ async def book_held(
     if (row["person_id"], row["doctor_id"], row["starts_at"]) != (whose, doctor_id, start):
         fault = FieldError("/hold_id", "mismatch", "this hold is for something else")
         raise Invalid(errors=[fault])
+    await require_patient(clinic, me, row)
     how = Act.CONFIRM, Action.BOOK
     return await changed(session, clinic, me, *how, row, BOOKED, Why(), reason=reason)
 

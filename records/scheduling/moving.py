@@ -20,7 +20,14 @@ from records.base import table_of
 from records.clinic import Clinic
 from records.scheduling.admission import Time, admit
 from records.scheduling.booking import refuse_impossible
-from records.scheduling.changing import BOOKED, Why, changed, image_of, locked
+from records.scheduling.changing import (
+    BOOKED,
+    Why,
+    changed,
+    image_of,
+    locked,
+    require_patient,
+)
 from records.scheduling.clockwork import lapse
 from records.scheduling.life import FINAL, LIFE
 from records.scheduling.models import Act, AppointmentChange, AppointmentStatus
@@ -91,6 +98,8 @@ async def confirm(
     if row["status"] == AppointmentStatus.PROPOSED:
         await clinic.gate.require(me, Action.BOOK, resource_of(row))
         new = {**BOOKED, **await _seated(session, clinic, me, row, override)}
+    else:
+        await require_patient(clinic, me, row)  # a hold is not its doctor's to confirm
     return await changed(session, clinic, me, Act.CONFIRM, Action.BOOK, row, new, why)
 
 
@@ -108,11 +117,13 @@ async def _seated(
 async def undo(
     session: Session, clinic: Clinic, me: Me, appointment_id: UUID, why: Why
 ) -> OpenAppointment:
-    """Take the last change back; who may do it may undo it. An undo itself is not undone."""
+    """Take the last change back; who may do it may undo it, what others did only of a patient in sight. An undo itself is not undone."""
     row = await locked(session, clinic, me, Act.UNDO, appointment_id)
     last = await session.one(_LAST, appointment_id=appointment_id)
     if last is None or last["act"] in FINAL or _let_go(last):
         raise Conflict("there is no change to take back", code="nothing-to-undo")
+    if last["changed_by"] != me.subject.id:  # or a doctor whom the patient left would let themselves in again
+        await require_patient(clinic, me, row)
     back = There(*(last[f"from_{name}"] for name in ("doctor_id", "start", "end", "status")))
     new = {
         **await _there(session, clinic, row, back, await _terms(session, row, back)),
