@@ -88,7 +88,10 @@ async def test_a_grant_ends_by_itself_and_when_its_holder_says_so(api: Api, data
     life = datetime.fromisoformat(grant["expires_at"]) - datetime.fromisoformat(grant["granted_at"])
     assert life == timedelta(minutes=5)
     assert await reads(api, "baker") == 200
-    visit = {"patient_id": str(api.people.patient_id), "start": (now() + timedelta(days=1)).isoformat()}
+    visit = {
+        "patient_id": str(api.people.patient_id),
+        "start": (now() + timedelta(days=1)).isoformat(),
+    }
     visit |= {"doctor_id": str(api.people.baker.subject.doctor_id), "override": True}
     for proposed in ({}, {"status": "proposed"}):  # or it would outlast the emergency
         booked = await api.post(api.people.baker, "/v1/appointments", visit | proposed)

@@ -61,10 +61,9 @@ async def end(
     patient_id: UUID,
     row_id: UUID,
 ) -> None:
-    """End a membership or a proxy, and all others of the same one: who was named twice, or once as a doctor and once by
-    their account, is let in no more either.
+    """End a membership or a proxy, and all others of the same one, who is let in by none of them any more.
 
-    The rows stay, and say until when.
+    The same one is named twice, or as a doctor and by their account. The rows stay, and say until when.
     """
     await _allow(session, clinic, me, Action.UPDATE, kind, patient_id, row_id)
     table, this = table_of(kind), table_of(kind).alias("this")
