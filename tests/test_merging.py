@@ -1,7 +1,7 @@
 """One person registered twice: found, joined so that both charts are one, and parted without loss."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -292,19 +292,35 @@ async def test_a_booking_waits_for_a_joining_before_it_is_in_its_way(
     when = {"start": (now() + timedelta(days=9)).isoformat()}
     theirs = when | {"patient_id": twin, "doctor_id": adams}
     assert (await api.post(desk, "/v1/appointments", theirs)).status_code == 201
-    joining = await asyncpg.connect(database_url)
+    body = when | {"patient_id": str(mine), "doctor_id": baker}
+    refused = await behind_joining(
+        database_url, api.post(desk, "/v1/appointments", body), twin, mine
+    )
+    assert (refused.status_code, refused.json()["code"]) == (409, "slot-taken")
+
+
+async def behind_joining(url: str, act: Coroutine[Any, Any, Any], twin: str, into: UUID) -> Any:
+    """Return what comes of an act that is waiting for a patient when that patient is joined to another."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    joining = await asyncpg.connect(url)
     async with joining.transaction():
         await joining.execute("SET LOCAL lock_timeout = '500ms'")
         await joining.execute("SELECT FROM patient ORDER BY id FOR UPDATE")
-        body = when | {"patient_id": str(mine), "doctor_id": baker}
-        booking = asyncio.create_task(api.post(desk, "/v1/appointments", body))
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        acting = asyncio.create_task(act)
         while not await joining.fetchval(waiting):  # noqa: ASYNC110 - a row, no event of this loop
             await asyncio.sleep(0.02)
-        await joining.execute("UPDATE patient SET replaced_by = $1 WHERE id = $2", mine, UUID(twin))
+        await joining.execute("UPDATE patient SET replaced_by = $1 WHERE id = $2", into, UUID(twin))
     await joining.close()
-    refused = await booking
-    assert (refused.status_code, refused.json()["code"]) == (409, "slot-taken")
+    return await acting
+
+
+async def test_a_hold_that_waits_for_a_joining_finds_its_patient(
+    api: Api, twin: str, database_url: str
+):
+    hold = f"/v1/patients/{twin}/legal-hold"
+    placing = api.post(api.people.compliance, hold, {"reference": "C-1"})
+    placed = await behind_joining(database_url, placing, twin, api.people.patient_id)
+    assert placed.status_code == 201, placed.text
 
 
 async def test_a_freed_time_is_not_offered_to_who_is_elsewhere_under_another_id(

@@ -111,13 +111,23 @@ async def _patient_for(
 
     What comes of it is for the caller to note: the trail tells a request from an erasure by its reason.
     """
-    theirs = select(_patient.c.id).where(_patient.c.person_id == person_of(patient_id))
-    locked = theirs.order_by(_patient.c.id).with_for_update()
-    if (await session.execute(locked)).first() is None:
+    if not await _locked(session, patient_id):
         await clinic.gate.absent(me, action, ResourceType.PATIENT, patient_id)
     resource = Resource(ResourceType.PATIENT, id=patient_id, patient_id=patient_id)
     await clinic.gate.require(me, action, resource)
     return resource
+
+
+async def _locked(session: Executor, patient_id: UUID) -> bool:
+    """Lock every row of a person; tell whether there is such a patient."""
+    there = select(_patient.c.id).where(_patient.c.id == patient_id)
+    theirs = select(_patient.c.id).where(_patient.c.person_id == person_of(patient_id))
+    locking = theirs.order_by(_patient.c.id).with_for_update()
+    while (await session.execute(there)).first():
+        if patient_id in (await session.execute(locking)).scalars().all():
+            return True
+        # Who was joined, or parted, while they were waited for is another person by now: look again.
+    return False
 
 
 async def _destroy(session: Executor, me: Me, standing: Mapping[str, Any]) -> None:
