@@ -134,7 +134,7 @@ async def _for(request: Request, usual: access.Me, purpose: str) -> access.Me:
     try:
         claimed = environment(purpose, usual.subject.roles)
     except ValueError:
-        fault = FieldError(PURPOSE, "purpose", "this is no purpose of use we know")
+        fault = FieldError(f"/{PURPOSE.lower()}", "purpose", "this is no purpose of use we know")
         raise BadRequest(code="bad-parameter", errors=[fault]) from None
     if claimed is None:
         await clinic(request).gate.misclaimed(usual)

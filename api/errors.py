@@ -57,7 +57,7 @@ class Fault(BaseModel):
     """One broken field."""
 
     pointer: str = Field(
-        description="JSON Pointer (RFC 6901) into the body, or the parameter's name"
+        description="JSON Pointer (RFC 6901) into the body; for a parameter or a header, its name after a slash"
     )
     code: str = Field(description="stable code of the broken rule")
     message: str = Field(description="a sentence for people; never the value")
@@ -184,25 +184,29 @@ _SOURCES: Final = ("body", "query", "path", "header")
 
 def faults_of(found: Iterable[Mapping[str, Any]], body: Any = None) -> list[FieldError]:
     """Return what pydantic found as pointers into the body and rules, without the values."""
-    return [
-        FieldError(_pointer(e["loc"], body), e["type"].replace("_", "-"), _rule(e)) for e in found
-    ]
+    return [FieldError(_pointer(e, body), e["type"].replace("_", "-"), _rule(e)) for e in found]
 
 
-def _pointer(loc: Sequence[int | str], body: Any) -> str:
+def _pointer(error: Mapping[str, Any], body: Any) -> str:
+    loc = error["loc"]
     source, *parts = loc if loc and loc[0] in _SOURCES else ("body", *loc)
-    places = _places(parts, body) if source == "body" else parts
+    # A parameter has no places within; what stands after its name is a branch.
+    places = _places(parts, body, error["type"]) if source == "body" else parts[:1]
     return "".join(f"/{str(p).replace('~', '~0').replace('/', '~1')}" for p in places)
 
 
-def _places(parts: Sequence[Any], within: Any) -> Iterator[Any]:
+def _places(parts: Sequence[Any], within: Any, kind: str) -> Iterator[Any]:
     """Leave out what pydantic calls the branches of a union: no reader finds them in the body."""
     for at, part in enumerate(parts):
         listed = isinstance(within, list) and isinstance(part, int)
         if listed or (isinstance(within, dict) and part in within):
             within = within[part]
             yield part
-        elif at == len(parts) - 1 and isinstance(within, dict | None):
+        elif (
+            parts[at:] == [part]
+            and isinstance(within, dict | None)
+            and (at == 0 or kind == "missing")
+        ):
             yield part  # what is missing, or stood elsewhere when it was sent
 
 

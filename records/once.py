@@ -100,7 +100,9 @@ async def claim(store: Store, clinic: Clinic, me: Me, key: str, request: bytes) 
     if not found["mine"]:
         raise _running()
     if found["made"] and found["body"] != body:
-        fault = FieldError("Idempotency-Key", "reused", "this key came with another request before")
+        fault = FieldError(
+            "/idempotency-key", "reused", "this key came with another request before"
+        )
         raise Invalid(code="idempotency-key-reused", errors=[fault])
     return replace(wanted, made=found["made"])
 

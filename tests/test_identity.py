@@ -229,6 +229,7 @@ async def test_a_purpose_that_is_none_is_refused_and_not_echoed(service: Service
     access = (await service.grant())["access_token"]
     refused = await service.me(access, **{"X-Purpose-Of-Use": "CURIOSITY"})
     assert refused.status_code == 400
+    assert [e["pointer"] for e in refused.json()["errors"]] == ["/x-purpose-of-use"]
     assert "CURIOSITY" not in refused.text
     stated = await service.me(access, **{"X-Purpose-Of-Use": "ETREAT"})
     assert stated.json()["purpose"] == "ETREAT"

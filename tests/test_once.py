@@ -54,6 +54,7 @@ async def test_a_key_with_another_body_is_invalid(api: Api):
     assert (await book(api, booking(api))).status_code == 201
     refused = await book(api, booking(api, 4))
     assert (refused.status_code, refused.json()["code"]) == (422, "idempotency-key-reused")
+    assert [e["pointer"] for e in refused.json()["errors"]] == ["/idempotency-key"]
 
 
 async def test_an_empty_key_is_no_key(api: Api):
