@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from email.utils import parsedate_to_datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -108,11 +109,15 @@ async def exported(api: Api, url: str, home: Path, wanted: dict[str, Any]) -> st
     asked = await api.post(me, f"{V1}/exports", wanted)
     assert asked.status_code == 202
     where = asked.headers["Location"]
+    assert asked.headers["Content-Location"] == where
     assert (await api.get(me, where)).status_code == 202
     assert (await api.get(me, f"{where}/file")).status_code == 409
     async with role(url, ROLE) as database:  # with as few connections as a chore has
         await gather(database)
-    done = (await api.get(me, where)).json()
+    answer = await api.get(me, where)
+    done = answer.json()
+    gone = parsedate_to_datetime(answer.headers["Expires"])
+    assert gone == datetime.fromisoformat(done["expires_at"]).replace(microsecond=0)
     assert done["state"] == "done"
     assert done["done"] == done["total"] > 0
     assert set(done["files"]) == {"ndjson", "csv", "bundle"}

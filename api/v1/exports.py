@@ -1,7 +1,8 @@
 """Exports of the trail: asked for, followed, fetched within a day. For compliance."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from enum import StrEnum
 from io import StringIO
 from tempfile import TemporaryFile
@@ -79,7 +80,9 @@ async def get_export(export_id: UUID, clinic: Clinic, me: Me) -> Response:
     """See how far an export is: 202 until it is done."""
     found = await exports.state_of(clinic, me, export_id)
     if found["state"] in {ExportState.DONE, ExportState.FAILED}:
-        return Json(_view(found))
+        # Dates in headers are written as RFC 9110 has it.
+        until = format_datetime(found["expires_at"].astimezone(UTC), usegmt=True)
+        return Json(_view(found), 200, {"Expires": until})
     return Json(
         _view(found), 202, {"Retry-After": "2", "X-Progress": f"{found['done']}/{found['total']}"}
     )
@@ -98,7 +101,8 @@ async def post_export(
 ) -> Response:
     """Ask for an export. It is gathered in the background, each event with the proof that it is in the log."""
     made = await exports.ask(session, clinic, me, Filters(**wanted.model_dump()))
-    where = {"Location": f"/v1/audit/exports/{made.id}", "Retry-After": "2"}
+    at = f"/v1/audit/exports/{made.id}"
+    where = {"Location": at, "Content-Location": at, "Retry-After": "2"}
     return Json(_view(made.model_dump()), 202, where)
 
 
