@@ -95,8 +95,11 @@ async def test_a_doctor_does_not_let_themselves_in_by_a_hold_in_their_calendar(a
     assert (await api.post(baker, f"{visit}/confirm", {})).status_code == 403
     taken = await api.post(baker, "/v1/appointments", body | {"hold_id": held["id"]})
     assert taken.status_code == 403
+    note = {"kind": "note", "title": "A note", "sensitivity": "N", "content": {"text": "Fine"}}
+    assert (await api.post(baker, f"{visit}/records", note)).status_code == 403
     assert (await api.get(baker, patient)).status_code == 404
     assert (await api.post(api.people.reception, f"{visit}/confirm", {})).status_code == 200
+    assert (await api.post(baker, f"{visit}/records", note)).status_code == 201
 
 
 async def test_a_booking_is_not_released_as_a_hold(api: Api):

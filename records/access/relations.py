@@ -140,6 +140,12 @@ def in_care_team(patient: Any) -> ColumnElement[bool]:
     )
 
 
+def real(status: Any) -> ColumnElement[bool]:
+    """An appointment of this status makes its doctor treat the patient."""
+    makes: ColumnElement[bool] = status != all_(array(UNREAL))
+    return makes
+
+
 def own_appointment(patient: Any) -> ColumnElement[bool]:
     """The caller has, or lately had, a real appointment with the patient."""
     visit = _appointment.c
@@ -147,7 +153,7 @@ def own_appointment(patient: Any) -> ColumnElement[bool]:
         _same.patient_id == patient,
         visit.patient_id == _same.other_id,
         visit.doctor_id == DOCTOR,
-        visit.status != all_(array(UNREAL)),
+        real(visit.status),
         visit.starts_at.between(func.now() - WINDOW, func.now() + WINDOW),
     )
 

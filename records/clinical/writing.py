@@ -9,15 +9,25 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import UUID as PGUUID
-from sqlalchemy import bindparam
+from sqlalchemy import and_, bindparam, or_
 
 from core.crypto.envelope import DataKey, Value
 from core.ids import new_id
 from policies.facts import Resource
 from policies.permit import Permit
 from policies.vocabulary import Action, Category, ResourceType, Sensitivity
+from records.access.listing import labelled
 from records.access.me import Me
-from records.access.relations import asking, department_of, person_of, related
+from records.access.relations import (
+    DOCTOR,
+    asking,
+    department_of,
+    own_appointment,
+    person_of,
+    real,
+    related,
+    relations,
+)
 from records.base import Executor, add, table_of
 from records.clinic import Clinic
 from records.clinical.models import (
@@ -28,20 +38,25 @@ from records.clinical.models import (
     RecordStatus,
     RecordVersion,
 )
-from records.clinical.reading import OpenRecord, of_visit
+from records.clinical.reading import OpenRecord
 from records.clinical.signature import Signature, digest
 from records.scheduling.models import Appointment
 from records.scheduling.reading import resource_of
 from records.vault.vault import sealed_rows
 
 _visit = table_of(Appointment).c
+_TREATS: Final = or_(
+    own_appointment(_visit.patient_id),
+    and_(DOCTOR.is_not(None), _visit.doctor_id == DOCTOR, real(_visit.status)),
+)
+"""Who held the very visit writes of it, however old it is; of a wish, a hold or what was cancelled, who treats the patient."""
 _VISIT: Final = sealed_rows(
     Appointment,
     _visit.doctor_id,
     _visit.status,
     person_of(_visit.patient_id).label("person_id"),
     department_of(_visit.doctor_id).label("department"),
-    *(fact.label(name) for name, fact in of_visit(_visit.patient_id, _visit.doctor_id).items()),
+    *labelled({**relations(_visit.patient_id), "own_appointment": _TREATS}),
 ).where(_visit.id == bindparam("appointment_id", type_=PGUUID()))
 
 
