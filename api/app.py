@@ -131,6 +131,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         deadline=chosen.audit_deadline,
         patience=chosen.database_deadline,
     ) as clinic:
+        await clinic.trail.introduce()
         app.state.clinic = clinic
         yield
     tracing.stop()

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from core.embedded.processes import Child
+from core.pool import alone
 from tests.apis import Api, serve
 from tests.pipelines import Pipeline
 from tests.running import answers, free_port
@@ -104,6 +105,19 @@ async def test_reads_under_way_are_answered_and_each_answer_has_its_event(
 
 
 @pytest.mark.usefixtures("api")
+async def test_a_process_that_serves_is_known_before_its_first_event(
+    database_url: str, tmp_path: Path
+):
+    async def producers() -> int:
+        async with alone(database_url) as connection:
+            return await connection.fetchval("SELECT count(*) FROM audit.producer")
+
+    before = await producers()
+    async with served(database_url, tmp_path):
+        assert await producers() == before + 1
+
+
+@pytest.mark.usefixtures("api")
 async def test_whichever_of_two_processes_is_asked_tells_what_both_counted(
     database_url: str, tmp_path: Path
 ):
@@ -160,8 +174,6 @@ async def test_each_ends_with_code_0_within_ten_seconds_and_no_event_is_lost(
     api: Api, database_url: str, broker: str, tmp_path: Path
 ):
     line, over = Pipeline(database_url, broker, tmp_path), asyncio.Event()
-    # The first event makes the trail known and connects, which has its second too: not while four processes start.
-    await api.get(api.people.adams, f"/v1/records/{api.people.record.id}")
     reading = asyncio.create_task(read_until(api, over))
     try:
         line.start(*NAMES)

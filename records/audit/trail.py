@@ -88,6 +88,10 @@ class Trail:
         """Begin to write."""
         self._writer = asyncio.create_task(self._write_for_ever(), name="audit trail")
 
+    async def introduce(self) -> None:
+        """Make this run known ahead of its first event, which has then all its time to itself."""
+        await self._producer.introduce(self._database)
+
     async def stop(self) -> None:
         """Write what waits, then end."""
         self._enqueue(*self._numbers.declare())

@@ -217,9 +217,8 @@ def codes_of(content: Any) -> frozenset[str]:
 def _fault(error: Any) -> FieldError:
     path = "".join(f"/{part}" for part in error["loc"] if not _branch(part))
     kind = error["type"].replace("_", "-")
-    ours = error.get("ctx", {}).get(
-        "error"
-    )  # what a check of this package raised: it names no value
+    # What a check of this package raised names no value.
+    ours = error.get("ctx", {}).get("error")
     message = str(ours) if isinstance(ours, ValueError) else error["msg"]
     return FieldError(f"/content{path}", kind, message)
 

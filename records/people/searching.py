@@ -58,7 +58,7 @@ CANDIDATES: Final = 64
 """Patients fetched and compared at once, however many a token fits."""
 PAUSE: Final = 0.01
 """Seconds that a search waits at most. PostgreSQL is longer, by some 30 µs, over a patient whom it then leaves out than over nobody:
-to tell that from this takes some 150,000 searches, and `CONFIDE_SEARCH_LIMIT` lets an account make 30 a minute."""
+to tell that from this takes, by reckoning, some 150,000 searches, and `CONFIDE_SEARCH_LIMIT` lets an account make 30 a minute."""
 _CHANCE: Final = SystemRandom()
 
 _patient, _token = table_of(Patient).c, table_of(PatientToken).c

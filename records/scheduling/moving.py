@@ -122,9 +122,8 @@ async def undo(
     last = await session.one(_LAST, appointment_id=appointment_id)
     if last is None or last["act"] in FINAL or _let_go(last):
         raise Conflict("there is no change to take back", code="nothing-to-undo")
-    if (
-        last["changed_by"] != me.subject.id
-    ):  # or a doctor whom the patient left would let themselves in again
+    if last["changed_by"] != me.subject.id:
+        # Or a doctor whom the patient left would let themselves in again.
         await require_patient(clinic, me, row)
     back = There(*(last[f"from_{name}"] for name in ("doctor_id", "start", "end", "status")))
     new = {
